@@ -1,0 +1,1 @@
+"""What we know, and what is always true of it."""

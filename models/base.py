@@ -1,0 +1,39 @@
+"""The declarative base: every table has a UUID, named constraints and aware UTC times."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import DateTime, MetaData, Numeric, String, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = Any
+Credits = Annotated[Decimal, mapped_column(Numeric(14, 2))]
+UtcTime = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+JsonB = Annotated[Json, mapped_column(JSONB(none_as_null=True))]
+ShortText = Annotated[str, mapped_column(String(200))]
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Metadata with one naming scheme, so that migrations and error messages can name constraints."""
+
+    metadata = MetaData(naming_convention=NAMES)
+
+
+class Record(Base):
+    """A row with an id of its own and the time when it was added."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4, server_default=func.gen_random_uuid())
+    created_at: Mapped[UtcTime] = mapped_column(server_default=func.now())

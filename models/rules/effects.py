@@ -1,0 +1,84 @@
+"""What a node may ask of the outside world, as values. The worker performs them; nothing else reaches out.
+
+A node type that needs nothing new from outside is one file in `models/rules/nodes`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.rules.pricing import Provider
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Done:
+    """The node's result, and the port that it chose when its kind has ports."""
+
+    output: Json
+    port: str | None = None
+
+
+@dataclass(frozen=True)
+class HttpCall:
+    """One HTTP request to a public address; `body` is bytes ready to be sent, `timeout` is in seconds."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What came back: `body` is parsed JSON when the answer says so, otherwise text."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Json
+
+
+@dataclass(frozen=True)
+class AgentTurn:
+    """One turn of an OpenClaw agent; `agent_id` None means the deployment's default agent."""
+
+    prompt: str
+    system: str | None = None
+    agent_id: str | None = None
+    timeout: float = 300.0
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One call of an AI provider's API with the user's own key."""
+
+    provider: Provider
+    model: str | None
+    prompt: str
+    system: str | None = None
+    max_tokens: int | None = None
+    timeout: float = 120.0
+
+
+@dataclass(frozen=True)
+class TextAnswer:
+    """What an agent or a model said; `usage` counts tokens as `{input, output, total}`."""
+
+    text: str
+    model: str | None = None
+    usage: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """Run the node's children for each of `items`, or while the node's condition holds (`items` None)."""
+
+    items: tuple[Json, ...] | None
+    max_iterations: int
+    concurrency: int = 1
+
+
+Effect = HttpCall | AgentTurn | ModelCall | Iterate
+Answer = HttpAnswer | TextAnswer

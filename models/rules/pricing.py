@@ -1,0 +1,100 @@
+"""Prices, tiers, packages and limits: the one place where they are written down, served by the API."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+PRICE_LIST = "2026-11"  # named in every receipt; a change of a price below is a new name
+UNLIMITED = -1
+CENT = Decimal("0.01")
+
+
+class Tier(StrEnum):
+    """What a user pays for."""
+
+    FREE = "free"
+    PREMIUM = "premium"
+    ENTERPRISE = "enterprise"
+
+
+class Priority(StrEnum):
+    """Which queue a run waits in."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+class Provider(StrEnum):
+    """Who answers an `ai_agent` node."""
+
+    OPENCLAW = "openclaw"
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GOOGLE = "google"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a tier allows; `UNLIMITED` is -1, as on the wire."""
+
+    max_workflows: int
+    max_nodes: int
+    api_calls_per_month: int
+    storage_mb: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One tier: its monthly price in US cents, its limits and its place in the queue."""
+
+    tier: Tier
+    price_cents: int
+    limits: Limits
+    priority: Priority
+
+
+@dataclass(frozen=True)
+class Package:
+    """Credits for money; `price_cents` in US cents."""
+
+    id: str
+    credits: int
+    bonus: int
+    price_cents: int
+
+
+PLANS = {
+    plan.tier: plan
+    for plan in (
+        Plan(Tier.FREE, 0, Limits(3, 10, 100, 100), Priority.LOW),
+        Plan(Tier.PREMIUM, 999, Limits(UNLIMITED, 50, 10_000, 10_240), Priority.NORMAL),
+        Plan(Tier.ENTERPRISE, 4999, Limits(UNLIMITED, UNLIMITED, UNLIMITED, 102_400), Priority.HIGH),
+    )
+}
+
+PACKAGES = {
+    package.id: package
+    for package in (
+        Package("pack_100", 100, 0, 999),
+        Package("pack_500", 500, 50, 3999),
+        Package("pack_1000", 1000, 150, 6999),
+        Package("pack_5000", 5000, 1000, 29999),
+    )
+}
+
+COSTS = {
+    "workflow_execution": Decimal("1"),
+    "node_execution": Decimal("0.1"),
+    "api_call_openai": Decimal("2"),
+    "api_call_anthropic": Decimal("3"),
+    "api_call_google": Decimal("2"),
+    "api_call_openclaw": Decimal("1"),
+    "storage_mb": Decimal("0.01"),
+}
+
+
+def node_price(provider: Provider | None) -> Decimal:
+    """Credits for one node that ran: the node itself, and its provider call when it makes one."""
+    call = COSTS[f"api_call_{provider}"] if provider else Decimal(0)
+    return (COSTS["node_execution"] + call).quantize(CENT)

@@ -1,0 +1,158 @@
+"""Every knob of the service, read once from the environment into one frozen value.
+
+No other module reads `os.environ`. A missing secret stops a production start with one sentence.
+"""
+
+import base64
+import binascii
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Self
+
+DEVELOPMENT_JWT_SECRET = "development-only-secret-of-32-bytes-or-more"  # noqa: S105
+DEVELOPMENT_KEY = "dev:" + base64.b64encode(b"development-only-encryption-key!").decode()
+
+
+class SettingsError(SystemExit):
+    """A setting is missing or wrong; printed as one sentence, and the process ends with status 1."""
+
+    def __init__(self, sentence: str) -> None:
+        sys.stderr.write(f"agentforge: {sentence}\n")
+        super().__init__(1)
+
+
+@dataclass(frozen=True)
+class OpenClawSettings:
+    """Where the gateway is and how to speak with it."""
+
+    url: str  # ws:// or wss:// for the socket driver, http:// or https:// work too
+    token: str = field(repr=False)
+    driver: str  # "ws" or "http"
+    agent_id: str
+    device_key: str  # path of a PEM file with an Ed25519 key; empty on loopback
+    max_in_flight: int  # turns at a time per process; keep the sum below the gateway's cap of 8
+    deployment_id: str  # prefixes every idempotency key, because keys are global in a gateway
+
+
+@dataclass(frozen=True)
+class ProviderUrls:
+    """Base addresses of the AI providers' public APIs."""
+
+    openai: str
+    anthropic: str
+    google: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The frozen settings of one process."""
+
+    environment: str  # development | test | production
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)  # broker
+    limiter_url: str = field(repr=False)  # rate limits, apart from the broker's data
+    jwt_secret: str = field(repr=False)
+    encryption_keys: str = field(repr=False)  # "id:base64 of 32 bytes", comma separated, the first one encrypts
+    openclaw: OpenClawSettings
+    providers: ProviderUrls
+    egress_allow: tuple[str, ...]  # private hosts that `api_call` may reach, as host or host:port
+    welcome_credits: Decimal
+    port: int
+    proxy_hops: int  # reverse proxies in front of the API whose X-Forwarded-For is believed
+    cors_origins: tuple[str, ...]
+    log_format: str  # json | console
+    lease_seconds: float
+    heartbeat_seconds: float
+    journal_interval_ms: float  # how long the journal gathers results before it commits them together
+    node_threads: int  # node calls in flight per worker process
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings; raises `SettingsError` (a `SystemExit`) naming the first variable that is wrong."""
+        read = _Reader(env)
+        redis_url = read.secret("REDIS_URL", "redis://127.0.0.1:6379/0")
+        return cls(
+            environment=read.environment,
+            database_url=read.secret("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/agentforge"),
+            redis_url=redis_url,
+            limiter_url=read.text("LIMITER_URL", redis_url),
+            jwt_secret=read.key("JWT_SECRET", DEVELOPMENT_JWT_SECRET),
+            encryption_keys=read.keyring("ENCRYPTION_KEYS", DEVELOPMENT_KEY),
+            openclaw=OpenClawSettings(
+                url=read.text("OPENCLAW_URL", "ws://127.0.0.1:18789"),
+                token=read.secret("OPENCLAW_TOKEN", "development-token"),
+                driver=read.choice("OPENCLAW_DRIVER", "ws", ("ws", "http")),
+                agent_id=read.text("OPENCLAW_AGENT_ID", "flow"),
+                device_key=read.text("OPENCLAW_DEVICE_KEY", ""),
+                max_in_flight=read.whole("OPENCLAW_MAX_IN_FLIGHT", 6),
+                deployment_id=read.text("DEPLOYMENT_ID", "dev"),
+            ),
+            providers=ProviderUrls(
+                openai=read.text("OPENAI_BASE_URL", "https://api.openai.com/v1"),
+                anthropic=read.text("ANTHROPIC_BASE_URL", "https://api.anthropic.com/v1"),
+                google=read.text("GOOGLE_BASE_URL", "https://generativelanguage.googleapis.com/v1beta"),
+            ),
+            egress_allow=read.names("EGRESS_ALLOW"),
+            welcome_credits=Decimal(read.whole("WELCOME_CREDITS", 10)),
+            port=read.whole("PORT", 3000),
+            proxy_hops=read.whole("PROXY_HOPS", 0),
+            cors_origins=read.names("CORS_ORIGINS"),
+            log_format=read.choice("LOG_FORMAT", "json", ("json", "console")),
+            lease_seconds=read.whole("LEASE_SECONDS", 30),
+            heartbeat_seconds=read.whole("HEARTBEAT_SECONDS", 10),
+            journal_interval_ms=read.whole("JOURNAL_INTERVAL_MS", 3),
+            node_threads=read.whole("NODE_THREADS", 256),
+        )
+
+
+class _Reader:
+    """Reads variables by kind; in production, secrets have no defaults."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.environment = self.choice("AGENTFORGE_ENV", "development", ("development", "test", "production"))
+
+    def text(self, name: str, default: str) -> str:
+        return self._env.get(name, "").strip() or default
+
+    def secret(self, name: str, development_default: str) -> str:
+        value = self._env.get(name, "").strip()
+        if not value and self.environment == "production":
+            raise SettingsError(f"{name} is not set, and production does not start without it.")
+        return value or development_default
+
+    def key(self, name: str, development_default: str) -> str:
+        value = self.secret(name, development_default)
+        if len(value.encode()) < 32:
+            raise SettingsError(f"{name} must have at least 32 bytes.")
+        return value
+
+    def keyring(self, name: str, development_default: str) -> str:
+        value = self.secret(name, development_default)
+        for entry in value.split(","):
+            key_id, _, encoded = entry.partition(":")
+            try:
+                usable = bool(key_id) and len(base64.b64decode(encoded, validate=True)) == 32
+            except (binascii.Error, ValueError):
+                usable = False
+            if not usable:
+                raise SettingsError(f"{name} must be a list of id:key, each key 32 bytes in base64.")
+        return value
+
+    def whole(self, name: str, default: int) -> int:
+        value = self._env.get(name, "").strip()
+        if value and not value.isdigit():
+            raise SettingsError(f"{name} must be a whole number.")
+        return int(value) if value else default
+
+    def names(self, name: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self._env.get(name, "").split(",") if part.strip())
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name, default)
+        if value not in choices:
+            raise SettingsError(f"{name} must be one of {', '.join(choices)}.")
+        return value
