@@ -45,6 +45,9 @@ class NodeCall:
     incoming: Json
 
 
+ONCE = Retry()
+
+
 def _no_ports(_: Config) -> tuple[str, ...]:
     return ()
 
@@ -71,10 +74,9 @@ class NodeKind:
     finish: Callable[[NodeCall, Any], Done] = _output_is_answer
     ports: Callable[[Config], tuple[str, ...]] = _no_ports  # besides `error`, which onError: branch adds
     provider: Callable[[Config], Provider | None] = _no_provider  # whose call it is priced as
-    findings: Callable[[Config], tuple[tuple[str, str, str], ...]] = (
-        _no_findings  # ("error"|"warning", field, sentence)
-    )
-    retry: Retry = Retry()  # unless the node says otherwise
+    # what only this kind can see: ("error" or "warning", field, sentence)
+    findings: Callable[[Config], tuple[tuple[str, str, str], ...]] = _no_findings
+    retry: Retry = ONCE  # unless the node says otherwise
     timeout: float = 60.0  # seconds for one attempt, unless the node says otherwise
     container: bool = False  # may be named as `parentId`
     pure: bool = True  # no effect: recomputed after a crash instead of being recorded before it starts

@@ -10,8 +10,8 @@ from models.errors import ForgeError
 class CallFailed(ForgeError):
     """A call to the outside did not give a usable answer.
 
-    `retryable` says whether a new attempt may succeed, `retry_after` (seconds) when at the earliest, `outcome` is one of
-    `failed`, `timeout`, `cancelled`, `unknown` (it may have happened), and `code` a stable machine-readable cause.
+    `retryable` says whether a new attempt may succeed, `retry_after` (seconds) when at the earliest, `code` is a stable
+    machine-readable cause, and `outcome` one of `failed`, `timeout`, `cancelled`, `unknown` (it may have happened).
     """
 
     def __init__(
