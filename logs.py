@@ -1,0 +1,44 @@
+"""One log for the web process, the workers and beat: one event per line, with ids, in JSON or for a console."""
+
+import logging
+import sys
+
+import structlog
+
+SHARED = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+)
+
+NOISY = ("urllib3", "websockets", "kombu", "amqp", "celery.worker.strategy", "celery.app.trace", "celery.beat")
+
+
+def configure(log_format: str, *, level: int = logging.INFO) -> None:
+    """Send our events and those of libraries to standard output; `log_format` is `json` or `console`."""
+    structlog.configure(
+        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=SHARED,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(log_format)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for noisy in NOISY:
+        logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
+
+
+def _renderer(log_format: str) -> structlog.typing.Processor:
+    if log_format == "console":
+        return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    return structlog.processors.JSONRenderer()
