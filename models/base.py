@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, MetaData, Numeric, String, func
+from sqlalchemy import DateTime, Enum, MetaData, Numeric, String, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -37,3 +38,26 @@ class Record(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4, server_default=func.gen_random_uuid())
     created_at: Mapped[UtcTime] = mapped_column(server_default=func.now())
+
+
+class Changing:
+    """A row that changes, and says when it last did."""
+
+    __mapper_args__: ClassVar[dict[str, Any]] = {
+        "eager_defaults": True
+    }  # read `updated_at` back with the UPDATE itself
+
+    updated_at: Mapped[UtcTime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+
+def words(kind: type[StrEnum], name: str) -> Enum:
+    """The column type of a `StrEnum`: its words as text, held to them by a CHECK constraint called `name`."""
+    return Enum(
+        kind,
+        name=name,
+        native_enum=False,
+        create_constraint=True,
+        length=20,
+        validate_strings=True,
+        values_callable=lambda members: [member.value for member in members],
+    )

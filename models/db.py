@@ -21,7 +21,7 @@ def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000
         statement_timeout_ms: milliseconds after which Postgres ends a statement of ours.
     """
     engine = create_engine(
-        url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg2://", 1),
+        driver_url(url),
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=5,
@@ -40,6 +40,11 @@ def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000
     )
     SessionFactory.configure(bind=engine)
     return engine
+
+
+def driver_url(url: str) -> str:
+    """The address in SQLAlchemy's form, which names the driver."""
+    return url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
 @contextmanager

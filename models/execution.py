@@ -1,0 +1,115 @@
+"""Runs of workflows: their state, the state of each of their nodes, and the events that tell their story."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from models.base import Base, Changing, Credits, JsonB, Record, ShortText, UtcTime, words
+from models.rules.pricing import Priority
+from models.rules.states import ExecutionStatus, NodeStatus
+from models.workflow import WorkflowVersion
+
+NODE_ID = String(64)
+
+
+class Execution(Changing, Record):
+    """One run of one version of a workflow, the lease of whoever drives it, and what it may cost.
+
+    Drivers write these rows with statements of their own; `epoch` is raised at every claim and fences their writes.
+    """
+
+    __tablename__ = "workflow_executions"
+    __table_args__ = (
+        CheckConstraint("credits_charged BETWEEN 0 AND credits_cap", name="charged_within_cap"),
+        CheckConstraint("progress BETWEEN 0 AND 100", name="progress_is_percentage"),
+        CheckConstraint(
+            "(finished_at IS NOT NULL) = (status IN ('success', 'failed', 'cancelled'))", name="finished_when_over"
+        ),
+        Index("ix_workflow_executions_owned", "user_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_workflow_executions_by_status", "user_id", "status", text("created_at DESC"), text("id DESC")),
+        # The status stands last, so that a rare one is found without visiting the rows of the others.
+        Index("ix_workflow_executions_of_workflow", "workflow_id", text("created_at DESC"), text("id DESC"), "status"),
+        # The few that are not over: what sweeps look for and what the queue's length is counted from.
+        Index(
+            "ix_workflow_executions_queued", "priority", "created_at", "id", postgresql_where=text("status = 'queued'")
+        ),
+        Index("ix_workflow_executions_unheard", "rung_at", postgresql_where=text("status = 'queued'")),
+        Index(
+            "ix_workflow_executions_leased", "lease_expires_at", postgresql_where=text("lease_expires_at IS NOT NULL")
+        ),
+        Index("ix_workflow_executions_due", "wake_at", postgresql_where=text("status = 'waiting'")),
+    )
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflows.id"))
+    version_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_versions.id"))
+    workflow_name: Mapped[ShortText]  # as it was when the run was submitted
+    status: Mapped[ExecutionStatus] = mapped_column(
+        words(ExecutionStatus, "status_known"), default=ExecutionStatus.QUEUED, server_default=ExecutionStatus.QUEUED
+    )
+    priority: Mapped[Priority] = mapped_column(words(Priority, "priority_known"))
+    input: Mapped[JsonB] = mapped_column(nullable=True)
+    output: Mapped[JsonB] = mapped_column(nullable=True)
+    error: Mapped[JsonB] = mapped_column(nullable=True)
+    price_list: Mapped[str] = mapped_column(String(40))
+    credits_cap: Mapped[Credits]  # what is held: the run never costs more
+    credits_charged: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))
+    nodes_total: Mapped[int]
+    nodes_executed: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    progress: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    last_seq: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))  # of the newest event
+    epoch: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    lease_owner: Mapped[ShortText | None]
+    lease_expires_at: Mapped[UtcTime | None]
+    cancel_requested_at: Mapped[UtcTime | None]
+    wake_at: Mapped[UtcTime | None]
+    waiting_for: Mapped[JsonB] = mapped_column(nullable=True)
+    crashes: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    rung_at: Mapped[UtcTime | None]  # the last doorbell; none yet means that one is due
+    started_at: Mapped[UtcTime | None]
+    finished_at: Mapped[UtcTime | None]
+
+    version: Mapped[WorkflowVersion] = relationship(viewonly=True)
+
+
+class NodeExecution(Base):
+    """How one node of a run stands; a loop's children have a row per iteration, told apart by `path`."""
+
+    __tablename__ = "node_executions"
+    __table_args__ = (CheckConstraint("credits >= 0", name="credits_not_negative"),)
+
+    execution_id: Mapped[UUID] = mapped_column(
+        ForeignKey("workflow_executions.id", ondelete="CASCADE"), primary_key=True
+    )
+    node_id: Mapped[str] = mapped_column(NODE_ID, primary_key=True)
+    # Iteration indexes from the outside in, such as "3" or "3.0"; empty at the top level.
+    path: Mapped[str] = mapped_column(String(64), primary_key=True, default="", server_default="")
+    status: Mapped[NodeStatus] = mapped_column(words(NodeStatus, "status_known"))
+    attempt: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    port: Mapped[str | None] = mapped_column(Text)
+    output: Mapped[JsonB] = mapped_column(nullable=True)
+    error: Mapped[JsonB] = mapped_column(nullable=True)
+    credits: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))
+    external_ref: Mapped[JsonB] = mapped_column(nullable=True)  # how its outside effect is known over there
+    started_at: Mapped[UtcTime | None]
+    finished_at: Mapped[UtcTime | None]
+
+
+class ExecutionEvent(Base):
+    """One line of a run's history; `seq` counts from 1, so that a reader can go on after the last one it saw."""
+
+    __tablename__ = "execution_events"
+
+    execution_id: Mapped[UUID] = mapped_column(
+        ForeignKey("workflow_executions.id", ondelete="CASCADE"), primary_key=True
+    )
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[UtcTime] = mapped_column(server_default=func.clock_timestamp())
+    type: Mapped[str] = mapped_column(String(60))
+    level: Mapped[str] = mapped_column(String(10), default="info", server_default="info")
+    node_id: Mapped[str | None] = mapped_column(NODE_ID)
+    path: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    message: Mapped[str] = mapped_column(Text)
+    data: Mapped[JsonB] = mapped_column(nullable=True)

@@ -1,0 +1,23 @@
+"""The gallery of workflows to start from."""
+
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import JsonB, Record, ShortText
+
+
+class Template(Record):
+    """A graph that anybody may copy into a workflow of their own once it is published."""
+
+    __tablename__ = "templates"
+    __table_args__ = (Index("ix_templates_gallery", "category", "name", postgresql_where=text("published")),)
+
+    slug: Mapped[str] = mapped_column(String(80), unique=True)
+    name: Mapped[ShortText]
+    description: Mapped[str] = mapped_column(Text, default="", server_default="")
+    category: Mapped[str] = mapped_column(String(40))
+    graph: Mapped[JsonB]
+    owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # nobody: it came with the service
+    published: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
