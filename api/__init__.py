@@ -1,0 +1,35 @@
+"""The web process: it parses, asks, enqueues and answers. `create_app` builds it from settings, without a server."""
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from api import auth, errors, headers, limits, routes, session
+from api.bodies import MAX_BODY_BYTES
+from api.json import OrjsonProvider
+from api.prefix import Prefixes
+from settings import Settings
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build the application; `models.db.connect` must have been called before it answers requests."""
+    app = Flask("agentforge", static_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        PROPAGATE_EXCEPTIONS=False,  # errors are answered as problem documents, in tests too
+    )
+    app.extensions["settings"] = settings
+    app.json = OrjsonProvider(app)
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    # Flask runs these backwards after a request: settled first, then limits are counted, then headers are added.
+    headers.init_app(app, settings)
+    auth.init_app(app, settings)
+    limits.init_app(app, settings)
+    session.init_app(app)
+    errors.init_app(app)
+    routes.init_app(app)
+    app.wsgi_app = Prefixes(app.wsgi_app)  # type: ignore[method-assign]
+    if settings.proxy_hops:
+        hops = settings.proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,34 @@
+"""The few answers that are more than a body: accepted for later, and unchanged since last time."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+
+from models.execution import Execution
+
+POLL_SECONDS = "2"
+
+
+def accepted(execution: Execution) -> ResponseReturnValue:
+    """202, and where to look for what becomes of it."""
+    status_url = url_for("executions.get", execution_id=execution.id)
+    body = {
+        "id": execution.id,
+        "executionId": execution.id,
+        "status": execution.status,
+        "statusUrl": status_url,
+        "eventsUrl": f"{status_url}/events",
+        "cancelUrl": url_for("executions.cancel", execution_id=execution.id),
+    }
+    return body, 202, {"Location": status_url, "Retry-After": POLL_SECONDS}
+
+
+def unless_known(tag: str, make: Callable[[], Any]) -> Response:
+    """304 when the client has this version already, otherwise what `make` returns, with its tag."""
+    known = request.if_none_match.contains_weak(tag)
+    response = Response(status=304) if known else jsonify(make())
+    response.set_etag(tag, weak=True)
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response

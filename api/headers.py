@@ -1,0 +1,75 @@
+"""What every answer carries: its request id, safe defaults for browsers, and leave for the origins we name."""
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from flask import Flask, Response, g, request
+
+from settings import Settings
+
+log = structlog.get_logger(__name__)
+
+SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+EXPOSED = "ETag, Location, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-ID"
+ALLOWED = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-Request-ID"
+METHODS = "GET, POST, PUT, DELETE, OPTIONS"
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Number and log every request, and put our headers on every answer."""
+    origins = frozenset(settings.cors_origins)
+    production = settings.environment == "production"
+
+    @app.before_request
+    def number() -> None:
+        wished = request.headers.get("X-Request-ID", "")
+        g.request_id = wished if SANE_ID.fullmatch(wished) else uuid4().hex
+        g.started = time.perf_counter()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+    @app.after_request
+    def decorate(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.get("request_id", "")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.setdefault("Cache-Control", "no-store")
+        if production:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        if origins:
+            _allow(response, origins)
+        _log(response)
+        return response
+
+    @app.teardown_request
+    def unbind(_: BaseException | None) -> None:
+        structlog.contextvars.unbind_contextvars("request_id")
+
+
+def _allow(response: Response, origins: frozenset[str]) -> None:
+    """Exact origins only; no credentials, because tokens travel in a header."""
+    response.vary.add("Origin")
+    origin = request.headers.get("Origin")
+    if origin not in origins:
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = METHODS
+        response.headers["Access-Control-Allow-Headers"] = ALLOWED
+        response.headers["Access-Control-Max-Age"] = "600"
+
+
+def _log(response: Response) -> None:
+    """One event per request; its route rather than its address, and never its body."""
+    if request.blueprint == "health":
+        return
+    log.info(
+        "request",
+        method=request.method,
+        route=request.url_rule.rule if request.url_rule else None,
+        status=response.status_code,
+        ms=round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
+        user_id=g.get("user_id"),
+        **(request.view_args or {}),
+    )

@@ -1,0 +1,85 @@
+"""How often one may ask: strangers by address, users by tier. Counted in Redis; without it, reading goes on.
+
+Keys are the address or the user's id, never something the caller can choose freely.
+"""
+
+import time
+
+import structlog
+from flask import Flask, Response, g, request
+from flask_limiter import Limiter
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from api import bodies
+from models.errors import TransientError
+from models.rules.pricing import Tier
+from settings import Settings
+
+log = structlog.get_logger(__name__)
+
+STRANGERS = "100 per 15 minutes"
+BY_TIER = {Tier.FREE: "60 per minute", Tier.PREMIUM: "300 per minute", Tier.ENTERPRISE: "1200 per minute"}
+ATTEMPTS = "5 per 15 minutes"
+# A request must not wait for a store that is away: one try, one second.
+STORE_OPTIONS = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
+
+
+def _who() -> str:
+    user = g.get("user")
+    return f"user:{user.id}" if user is not None else f"address:{request.remote_addr}"
+
+
+def _allowance() -> str:
+    user = g.get("user")
+    return BY_TIER[user.subscription_tier] if user is not None else STRANGERS
+
+
+def _account() -> str:
+    """An address and the account it tries: neighbours behind one address do not lock each other out."""
+    return f"{request.remote_addr}:{bodies.peek('email').strip().lower()[:254]}"
+
+
+limiter = Limiter(
+    _who,
+    application_limits=[_allowance],
+    in_memory_fallback_enabled=True,
+    swallow_errors=True,
+    headers_enabled=False,  # ours are below: the library puts Retry-After on every answer
+    key_prefix="agentforge",
+    storage_options=STORE_OPTIONS,
+)
+limiter.request_filter(lambda: request.method == "OPTIONS")
+
+attempts = limiter.limit(ATTEMPTS, key_func=_account)
+failed_attempts = limiter.limit(ATTEMPTS, key_func=_account, deduct_when=lambda response: response.status_code == 401)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Count every request but health checks and preflights, and tell the caller what is left."""
+    app.config["RATELIMIT_STORAGE_URI"] = settings.limiter_url
+    limiter.init_app(app)
+    app.after_request(_tell)
+
+
+def require_store() -> None:
+    """Guessing passwords must be counted: while nobody counts, nobody signs in. Raises `TransientError`."""
+    if not limiter.storage.check():
+        raise TransientError("Signing in is not possible just now; try again in a moment.")
+
+
+def _tell(response: Response) -> Response:
+    limit = limiter.current_limit
+    if limit is None:
+        return response
+    try:
+        left, seconds = limit.remaining, max(0, round(limit.reset_at - time.time()))
+    except Exception as error:  # a count that cannot be read is no reason to fail an answer
+        log.warning("limits_unreadable", error=type(error).__name__)
+        return response
+    response.headers["RateLimit-Limit"] = str(limit.limit.amount)
+    response.headers["RateLimit-Remaining"] = str(left)
+    response.headers["RateLimit-Reset"] = str(seconds)
+    if response.status_code == 429:
+        response.headers["Retry-After"] = str(max(1, seconds))
+    return response

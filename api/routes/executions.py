@@ -1,0 +1,61 @@
+"""Runs: watched and stopped."""
+
+from uuid import UUID
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+
+from api.answers import unless_known
+from api.auth import current_user, signed_in
+from api.bodies import body, query, show
+from api.paging import page, page_query
+from api.schemas.accounts import NothingIn
+from api.schemas.executions import ExecutionDetailOut, ExecutionOut, ExecutionsQuery, LogOut, LogsQuery, NodeOut
+from api.session import db
+from models.services import executions
+from tasks.queue import TaskName, enqueue
+
+bp = Blueprint("executions", __name__, url_prefix="/executions")
+
+
+@bp.get("")
+@signed_in
+def index() -> ResponseReturnValue:
+    """The caller's runs, newest first; some of them by `ids` or `status`."""
+    args = page_query(ExecutionsQuery)
+    rows = executions.list_owned(db(), current_user(), **args)
+    return page("executions", show(ExecutionOut, rows, many=True), rows, args)
+
+
+@bp.get("/<uuid:execution_id>")
+@signed_in
+def get(execution_id: UUID) -> ResponseReturnValue:
+    """One run: how far it is, each node's state, its receipt."""
+    execution = executions.get(db(), current_user(), execution_id)
+    return unless_known(
+        f"{execution.last_seq}-{execution.status}",
+        lambda: {
+            **show(ExecutionDetailOut, execution),
+            "nodes": show(NodeOut, executions.node_states(db(), execution), many=True),
+            "receipt": executions.receipt(db(), execution),
+        },
+    )
+
+
+@bp.get("/<uuid:execution_id>/logs")
+@signed_in
+def logs(execution_id: UUID) -> ResponseReturnValue:
+    """What happened in a run, oldest first; go on with `after` = the last `seq` seen."""
+    args = query(LogsQuery)
+    rows = executions.logs(db(), current_user(), execution_id, **args)
+    return {"logs": show(LogOut, rows, many=True), "count": len(rows), **args}
+
+
+@bp.post("/<uuid:execution_id>/cancel")
+@signed_in
+def cancel(execution_id: UUID) -> ResponseReturnValue:
+    """Ask a run to stop; whoever drives it stops it soon."""
+    body(NothingIn, optional=True)
+    execution = executions.request_cancel(db(), current_user(), execution_id)
+    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+    return show(ExecutionOut, execution), 202

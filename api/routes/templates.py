@@ -1,0 +1,53 @@
+"""The gallery of workflows to start from."""
+
+from uuid import UUID
+
+from flask import Blueprint, url_for
+from flask.typing import ResponseReturnValue
+
+from api.auth import current_user, signed_in
+from api.bodies import body, show
+from api.idempotency import idempotent
+from api.paging import page, page_query
+from api.schemas.templates import InstantiateIn, TemplateIn, TemplateOut, TemplatesQuery
+from api.schemas.workflows import WorkflowOut
+from api.session import db
+from models.services import templates
+
+bp = Blueprint("templates", __name__, url_prefix="/templates")
+
+
+@bp.get("")
+@signed_in
+def index() -> ResponseReturnValue:
+    """The published templates and the caller's own."""
+    args = page_query(TemplatesQuery)
+    rows = templates.list_visible(db(), current_user(), **args)
+    return page("templates", show(TemplateOut, rows, many=True), rows, args)
+
+
+@bp.post("")
+@signed_in
+@idempotent
+def create() -> ResponseReturnValue:
+    """Keep a graph as a template of one's own."""
+    template = templates.create(db(), current_user(), **body(TemplateIn))
+    address = url_for("templates.get", template_id=template.id)
+    return {"template": show(TemplateOut, template)}, 201, {"Location": address}
+
+
+@bp.get("/<uuid:template_id>")
+@signed_in
+def get(template_id: UUID) -> ResponseReturnValue:
+    """One template."""
+    return {"template": show(TemplateOut, templates.get(db(), current_user(), template_id))}
+
+
+@bp.post("/<uuid:template_id>/instantiate")
+@signed_in
+@idempotent
+def instantiate(template_id: UUID) -> ResponseReturnValue:
+    """A workflow of one's own, made from a template."""
+    workflow = templates.instantiate(db(), current_user(), template_id, **body(InstantiateIn, optional=True))
+    address = url_for("workflows.get", workflow_id=workflow.id)
+    return {"workflow": show(WorkflowOut, workflow)}, 201, {"Location": address}

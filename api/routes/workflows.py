@@ -1,0 +1,90 @@
+"""Workflows: saved, linted, run."""
+
+from uuid import UUID
+
+from flask import Blueprint, url_for
+from flask.typing import ResponseReturnValue
+
+from api.answers import accepted
+from api.auth import current_user, signed_in
+from api.bodies import body, show
+from api.idempotency import idempotent
+from api.paging import page, page_query
+from api.schemas.base import PageQuery
+from api.schemas.executions import ExecutionOut, ExecutionsQuery
+from api.schemas.workflows import ExecuteIn, GraphIn, WorkflowIn, WorkflowOut, report
+from api.session import db
+from models.rules.lint import lint
+from models.services import executions, workflows
+from tasks.queue import TaskName, enqueue
+
+bp = Blueprint("workflows", __name__, url_prefix="/workflows")
+
+
+@bp.get("")
+@signed_in
+def index() -> ResponseReturnValue:
+    """The caller's workflows, newest first."""
+    args = page_query(PageQuery)
+    rows = workflows.list_owned(db(), current_user(), **args)
+    return page("workflows", show(WorkflowOut, rows, many=True), rows, args)
+
+
+@bp.post("")
+@signed_in
+@idempotent
+def create() -> ResponseReturnValue:
+    """Save a new workflow."""
+    workflow = workflows.create(db(), current_user(), **body(WorkflowIn))
+    address = url_for("workflows.get", workflow_id=workflow.id)
+    return {"workflow": show(WorkflowOut, workflow)}, 201, {"Location": address}
+
+
+@bp.post("/validate")
+@signed_in
+def validate() -> ResponseReturnValue:
+    """Say what is wrong with a graph, and what it may cost at most."""
+    return report(lint(body(GraphIn)["graph"]))
+
+
+@bp.get("/<uuid:workflow_id>")
+@signed_in
+def get(workflow_id: UUID) -> ResponseReturnValue:
+    """One workflow with its newest graph."""
+    return {"workflow": show(WorkflowOut, workflows.get(db(), current_user(), workflow_id))}
+
+
+@bp.put("/<uuid:workflow_id>")
+@signed_in
+def update(workflow_id: UUID) -> ResponseReturnValue:
+    """Save a workflow anew; another graph is another version."""
+    workflow = workflows.update(db(), current_user(), workflow_id, **body(WorkflowIn))
+    return {"workflow": show(WorkflowOut, workflow)}
+
+
+@bp.delete("/<uuid:workflow_id>")
+@signed_in
+def delete(workflow_id: UUID) -> ResponseReturnValue:
+    """Remove a workflow; its runs stay in the history."""
+    workflows.delete(db(), current_user(), workflow_id)
+    return "", 204
+
+
+@bp.post("/<uuid:workflow_id>/execute")
+@signed_in
+@idempotent
+def execute(workflow_id: UUID) -> ResponseReturnValue:
+    """Accept an execution; 202, because the work happens elsewhere."""
+    args = body(ExecuteIn, optional=True)
+    execution = executions.submit(db(), current_user(), workflow_id, **args)
+    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+    return accepted(execution)
+
+
+@bp.get("/<uuid:workflow_id>/executions")
+@signed_in
+def runs(workflow_id: UUID) -> ResponseReturnValue:
+    """The runs of one workflow, newest first."""
+    args = page_query(ExecutionsQuery)
+    rows = executions.list_owned(db(), current_user(), workflow_id=workflow_id, **args)
+    return page("executions", show(ExecutionOut, rows, many=True), rows, args)

@@ -1,0 +1,45 @@
+"""Bodies of signing up and in, and what is shown of a user."""
+
+from marshmallow import fields, validate
+
+from api.schemas.base import In, Line, Out, Plain
+
+PASSWORD = validate.Length(min=8, max=1024)
+
+
+class Email(fields.Email):
+    """An address of at most 254 characters, without space around it."""
+
+    def __init__(self) -> None:
+        super().__init__(required=True, validate=validate.Length(max=254))
+
+    def _deserialize(self, value: object, *args: object, **kwargs: object) -> str:
+        return super()._deserialize(value.strip() if isinstance(value, str) else value, *args, **kwargs)
+
+
+class RegisterIn(In):
+    """A new account."""
+
+    email = Email()
+    password = fields.String(required=True, validate=PASSWORD)
+    name = Line(200, required=True)
+
+
+class LoginIn(In):
+    """Somebody who says to have an account; only the sizes are checked, to tell a stranger nothing."""
+
+    email = fields.String(required=True, validate=validate.Length(min=1, max=254))
+    password = fields.String(required=True, validate=validate.Length(min=1, max=1024))
+
+
+class NothingIn(In):
+    """A body without fields."""
+
+
+class UserOut(Out):
+    """What a user sees of themselves."""
+
+    id = Plain()
+    email = Plain()
+    name = Plain()
+    subscription_tier = Plain()

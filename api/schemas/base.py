@@ -1,0 +1,77 @@
+"""What all schemas share: camelCase, unknown fields refused in bodies, credits and times as JSON has them."""
+
+from typing import Any
+
+from marshmallow import EXCLUDE, RAISE, Schema, fields, validate
+
+BIGINT_MAX = 2**63 - 1
+CREDITS_MAX = 999_999_999_999.99  # numeric(14, 2)
+
+
+class Wire(Schema):
+    """Python speaks snake_case, the wire camelCase."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Name the field for the wire."""
+        first, *rest = (field_obj.data_key or field_name).split("_")
+        field_obj.data_key = first + "".join(word.title() for word in rest)
+
+
+class In(Wire):
+    """A body: every field it has is known."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class Query(Wire):
+    """Arguments of an address: those we do not know are ignored."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
+class Out(Wire):
+    """An answer: it shows its fields and nothing else."""
+
+
+class Line(fields.String):
+    """A text without space around it, of 1 to `longest` characters."""
+
+    def __init__(self, longest: int, *, shortest: int = 1, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Length(min=shortest, max=longest), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        return super()._deserialize(value, attr, data, **kwargs).strip()
+
+
+class Credits(fields.Decimal):
+    """Credits: exact, at most two decimals, within what can be stored."""
+
+    default_error_messages = {"decimals": "Must have at most two decimals.", "text": "Must be a number."}  # noqa: RUF012
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_nan=False, validate=validate.Range(min=0, max=CREDITS_MAX), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            raise self.make_error("text")
+        number = super()._deserialize(value, attr, data, **kwargs)
+        if number.as_tuple().exponent < -2:
+            raise self.make_error("decimals")
+        return number
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return value  # orjson writes it
+
+
+class Plain(fields.Raw):
+    """A value that the JSON encoder writes as it is: a time, an id, a word, any JSON."""
+
+
+class PageQuery(Query):
+    """Which part of a list."""
+
+    limit = fields.Integer(strict=True, load_default=50, validate=validate.Range(min=1, max=100))
+    offset = fields.Integer(strict=True, load_default=0, validate=validate.Range(min=0, max=BIGINT_MAX))
+    cursor = fields.String(load_default=None, validate=validate.Length(max=200))

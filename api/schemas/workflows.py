@@ -1,0 +1,63 @@
+"""Bodies and answers of workflows. The graph's own shape is judged by the linter, which names its fields likewise."""
+
+from typing import Any
+
+from marshmallow import fields, post_load, validate
+
+from api.schemas.base import Credits, In, Line, Out, Plain
+from models.rules.pricing import Priority
+from models.rules.states import WorkflowStatus
+
+
+class GraphIn(In):
+    """A graph, as it may be linted without being saved."""
+
+    nodes = fields.List(fields.Raw(), required=True)
+    connections = fields.List(fields.Raw(), load_default=list)
+
+    @post_load
+    def gather(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """The two lists are one value to us."""
+        if "nodes" in data:
+            data["graph"] = {"nodes": data.pop("nodes"), "connections": data.pop("connections")}
+        return data
+
+
+class WorkflowIn(GraphIn):
+    """A workflow to save."""
+
+    name = Line(200, required=True)
+    description = fields.String(load_default="", validate=validate.Length(max=5000))
+    status = fields.Enum(WorkflowStatus, by_value=True, load_default=WorkflowStatus.ACTIVE)
+
+
+class ExecuteIn(In):
+    """A run to start: `maxCredits` lowers what it may cost, `priority` may lower its place in the queue."""
+
+    input = fields.Raw(load_default=None, allow_none=True)
+    max_credits = Credits(load_default=None, allow_none=True)
+    priority = fields.Enum(Priority, by_value=True, load_default=None, allow_none=True)
+
+
+class WorkflowOut(Out):
+    """A workflow with its newest graph."""
+
+    id = Plain()
+    name = Plain()
+    description = Plain()
+    status = Plain()
+    version = Plain(attribute="latest_version")
+    nodes = Plain(attribute="latest.graph.nodes")
+    connections = Plain(attribute="latest.graph.connections")
+    created_at = Plain()
+    updated_at = Plain()
+
+
+class FindingOut(Out):
+    """One thing that the linter found; `node` or `connection` says where."""
+
+    code = Plain()
+    field = Plain()
+    message = Plain()
+    node = Plain()
+    connection = Plain()
