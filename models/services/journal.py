@@ -1,0 +1,199 @@
+"""What drivers record: results, charges, events and endings of many executions in one transaction.
+
+Every number is absolute and every row has a key, so writing the same batch twice changes nothing: after a cut
+connection nobody knows whether the commit arrived. Rows of a driver whose epoch is over are left out.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy.orm import Session
+
+from models.rules.schedule import Step
+from models.rules.states import ExecutionStatus, NodeStatus
+from models.services import credits
+
+Json = Any
+
+_FENCE = """
+    UPDATE workflow_executions e
+       SET credits_charged = v.charged, nodes_executed = v.executed, last_seq = v.seq, updated_at = now(),
+           progress = greatest(e.progress, v.progress),
+           status = coalesce(v.status, e.status), output = v.output, error = v.error,
+           waiting_for = v.waiting_for, wake_at = v.wake_at,
+           finished_at = CASE WHEN v.over THEN now() END,
+           lease_owner = CASE WHEN v.status IS NULL THEN e.lease_owner END,
+           lease_expires_at = CASE WHEN v.status IS NULL THEN e.lease_expires_at END
+      FROM jsonb_to_recordset(%s::jsonb) AS v(
+           id uuid, epoch int, charged numeric, executed int, seq bigint, progress int, status text, over boolean,
+           output jsonb, error jsonb, waiting_for jsonb, wake_at timestamptz)
+     WHERE e.id = v.id AND e.epoch = v.epoch AND e.status IN ('running', 'cancelling')
+ RETURNING e.id
+"""
+
+_NODES = """
+    INSERT INTO node_executions AS n (execution_id, node_id, path, status, attempt, port, output, error, credits,
+                                      external_ref, started_at, finished_at)
+    SELECT execution_id, node_id, path, status, attempt, port, output, error, credits, external_ref, started_at,
+           finished_at
+      FROM jsonb_to_recordset(%s::jsonb) AS v(
+           execution_id uuid, node_id text, path text, status text, attempt int, port text, output jsonb, error jsonb,
+           credits numeric, external_ref jsonb, started_at timestamptz, finished_at timestamptz)
+    ON CONFLICT (execution_id, node_id, path) DO UPDATE
+       SET status = excluded.status, attempt = excluded.attempt, port = excluded.port, output = excluded.output,
+           error = excluded.error, credits = excluded.credits, external_ref = excluded.external_ref,
+           started_at = excluded.started_at, finished_at = excluded.finished_at
+"""
+
+_EVENTS = """
+    INSERT INTO execution_events (execution_id, seq, at, type, level, node_id, path, message, data)
+    SELECT execution_id, seq, at, type, level, node_id, path, message, data
+      FROM jsonb_to_recordset(%s::jsonb) AS v(
+           execution_id uuid, seq bigint, at timestamptz, type text, level text, node_id text, path text, message text,
+           data jsonb)
+    ON CONFLICT (execution_id, seq) DO NOTHING
+"""
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """The state of one step after a change. `output` is encoded JSON, at most one MiB."""
+
+    step: Step
+    status: NodeStatus
+    attempt: int
+    started_at: datetime
+    finished_at: datetime | None = None
+    port: str | None = None
+    output: bytes | None = None
+    error: Json = None
+    credits: Decimal = Decimal(0)
+    external_ref: Json = None
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One line of an execution's history; `seq` counts from 1 without gaps."""
+
+    seq: int
+    at: datetime
+    type: str
+    message: str
+    level: str = "info"
+    step: Step | None = None
+    data: Json = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a driver leaves: for good, or `waiting` for `wake_at` or for somebody's answer."""
+
+    status: ExecutionStatus
+    output: bytes | None = None
+    error: Json = None
+    waiting_for: Json = None
+    wake_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one driver has to say since it last wrote, with the totals that are true after it."""
+
+    execution_id: UUID
+    epoch: int
+    charged: Decimal  # credits
+    executed: int
+    seq: int
+    percent: int
+    nodes: Sequence[NodeRow] = ()
+    events: Sequence[EventRow] = ()
+    ending: Ending | None = field(default=None)
+
+
+def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
+    """Write a batch of at most one `Progress` per execution; answers the executions whose drivers still own them.
+
+    A finished execution's hold is settled here too: what was charged is captured, the rest is released.
+    """
+    connection = session.connection()
+    fenced = connection.exec_driver_sql(_FENCE, (_json([_totals(p) for p in batch]),))
+    ours = {row.id for row in fenced}
+    kept = [progress for progress in batch if progress.execution_id in ours]
+    nodes = [_node(p.execution_id, row) for p in kept for row in _last_per_step(p.nodes)]
+    if nodes:
+        connection.exec_driver_sql(_NODES, (_json(nodes),))
+    events = [_event(p.execution_id, row) for p in kept for row in p.events]
+    if events:
+        connection.exec_driver_sql(_EVENTS, (_json(events),))
+    ended = {p.execution_id: p.charged for p in kept if p.ending and p.ending.status is not ExecutionStatus.WAITING}
+    if ended:
+        credits.settle_many(session, ended)
+    return ours
+
+
+def _totals(progress: Progress) -> dict[str, Json]:
+    ending = progress.ending
+    totals: dict[str, Json] = {
+        "id": progress.execution_id,
+        "epoch": progress.epoch,
+        "charged": str(progress.charged),
+        "executed": progress.executed,
+        "seq": progress.seq,
+        "progress": progress.percent,
+        "over": False,
+    }
+    if ending:
+        totals |= {
+            "status": ending.status,
+            "over": ending.status is not ExecutionStatus.WAITING,
+            "output": orjson.Fragment(ending.output) if ending.output else None,
+            "error": ending.error,
+            "waiting_for": ending.waiting_for,
+            "wake_at": ending.wake_at,
+        }
+    return totals
+
+
+def _node(execution_id: UUID, row: NodeRow) -> dict[str, Json]:
+    return {
+        "execution_id": execution_id,
+        "node_id": row.step.node_id,
+        "path": row.step.path,
+        "status": row.status,
+        "attempt": row.attempt,
+        "port": row.port,
+        "output": orjson.Fragment(row.output) if row.output else None,
+        "error": row.error,
+        "credits": str(row.credits),
+        "external_ref": row.external_ref,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+    }
+
+
+def _event(execution_id: UUID, row: EventRow) -> dict[str, Json]:
+    return {
+        "execution_id": execution_id,
+        "seq": row.seq,
+        "at": row.at,
+        "type": row.type,
+        "level": row.level,
+        "node_id": row.step.node_id if row.step else None,
+        "path": row.step.path if row.step else "",
+        "message": row.message,
+        "data": row.data,
+    }
+
+
+def _last_per_step(rows: Sequence[NodeRow]) -> Iterable[NodeRow]:
+    """A step may change twice within one batch; a statement may touch its row once."""
+    return {row.step: row for row in rows}.values()
+
+
+def _json(rows: list[dict[str, Json]]) -> str:
+    return orjson.dumps(rows).decode()

@@ -1,0 +1,183 @@
+"""Who may drive an execution: claim, renew, hand over. The database's clock alone decides when a lease has run out.
+
+Every claim raises the execution's epoch. A driver writes only rows of its own epoch, so one that was paused and comes
+back after another took over changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.rules.schedule import Step
+from models.rules.states import NodeStatus
+
+Json = Any
+
+_CLAIM = text("""
+    UPDATE workflow_executions e
+       SET status = CASE WHEN e.cancel_requested_at IS NULL THEN 'running' ELSE 'cancelling' END,
+           epoch = e.epoch + 1,
+           lease_owner = :owner,
+           lease_expires_at = now() + make_interval(secs => :seconds),
+           crashes = e.crashes + CASE WHEN e.status IN ('running', 'cancelling') THEN 1 ELSE 0 END,
+           started_at = coalesce(e.started_at, now()),
+           wake_at = NULL, waiting_for = NULL, updated_at = now()
+     WHERE e.id = :id
+       AND (e.status = 'queued'
+            OR (e.status = 'waiting' AND e.wake_at <= now())
+            OR (e.status IN ('running', 'cancelling') AND e.lease_expires_at < now()))
+ RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
+           e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes,
+           e.cancel_requested_at IS NOT NULL AS cancelled
+""")
+
+_RENEW = text("""
+    UPDATE workflow_executions e
+       SET lease_expires_at = now() + make_interval(secs => :seconds)
+      FROM jsonb_to_recordset(CAST(:mine AS jsonb)) AS mine(id uuid, epoch int)
+     WHERE e.id = mine.id AND e.epoch = mine.epoch AND e.status IN ('running', 'cancelling')
+ RETURNING e.id, e.cancel_requested_at IS NOT NULL AS cancelled
+""")
+
+_LOOK = text("""
+    SELECT e.id, e.cancel_requested_at IS NOT NULL AS cancelled
+      FROM workflow_executions e
+      JOIN jsonb_to_recordset(CAST(:mine AS jsonb)) AS mine(id uuid, epoch int) ON e.id = mine.id
+     WHERE e.epoch = mine.epoch AND e.status IN ('running', 'cancelling')
+""")
+
+_HAND_OVER = text("""
+    UPDATE workflow_executions
+       SET status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE status END,
+           lease_owner = NULL, rung_at = NULL, updated_at = now(),
+           lease_expires_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
+           crashes = crashes - CASE WHEN cancel_requested_at IS NULL THEN 0 ELSE 1 END
+     WHERE id = :id AND epoch = :epoch AND status IN ('running', 'cancelling')
+""")
+
+_HISTORY = text("""
+    SELECT node_id, path, status, attempt, port, output, error, credits, external_ref, started_at
+      FROM node_executions WHERE execution_id = :id
+""")
+
+
+_PRIORITY = text("SELECT priority FROM workflow_executions WHERE id = :id")
+_GRAPH = text("SELECT graph FROM workflow_versions WHERE id = :id")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to drive one execution, and what was known of it when it was granted."""
+
+    execution_id: UUID
+    epoch: int
+    user_id: UUID
+    workflow_id: UUID
+    version_id: UUID
+    workflow_name: str
+    input: Json
+    cap: Decimal  # credits held for this run
+    charged: Decimal
+    executed: int  # nodes that ran so far
+    last_seq: int  # of its newest event
+    started_at: datetime
+    crashes: int  # how often a driver vanished without handing over
+    cancelled: bool
+
+
+@dataclass(frozen=True)
+class PastStep:
+    """What the journal says of a step that an earlier driver began."""
+
+    status: NodeStatus
+    attempt: int
+    port: str | None
+    output: Json
+    error: Json
+    credits: Decimal
+    external_ref: Json
+    started_at: datetime | None
+
+
+def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -> Lease | None:
+    """Take the lease of an execution that waits for a driver; None when there is nothing to do.
+
+    Args:
+        owner: names the worker process, for operators.
+        seconds: how long the lease lasts unless it is renewed.
+    """
+    row = session.execute(_CLAIM, {"id": execution_id, "owner": owner, "seconds": seconds}).one_or_none()
+    if row is None:
+        return None
+    return Lease(
+        execution_id=row.id,
+        epoch=row.epoch,
+        user_id=row.user_id,
+        workflow_id=row.workflow_id,
+        version_id=row.version_id,
+        workflow_name=row.workflow_name,
+        input=row.input,
+        cap=row.credits_cap,
+        charged=row.credits_charged,
+        executed=row.nodes_executed,
+        last_seq=row.last_seq,
+        started_at=row.started_at,
+        crashes=row.crashes,
+        cancelled=row.cancelled,
+    )
+
+
+def renew(session: Session, leases: Sequence[tuple[UUID, int]], *, seconds: float) -> dict[UUID, bool]:
+    """Extend leases, given as (execution, epoch); answers those still held, and whether their cancel was asked for."""
+    rows = session.execute(_RENEW, {"mine": _pairs(leases), "seconds": seconds})
+    return {row.id: row.cancelled for row in rows}
+
+
+def look(session: Session, leases: Sequence[tuple[UUID, int]]) -> dict[UUID, bool]:
+    """Like `renew`, but only looks."""
+    rows = session.execute(_LOOK, {"mine": _pairs(leases)})
+    return {row.id: row.cancelled for row in rows}
+
+
+def hand_over(session: Session, lease: Lease) -> None:
+    """Give the execution back to the queue, so that nobody waits for the lease to run out."""
+    session.execute(_HAND_OVER, {"id": lease.execution_id, "epoch": lease.epoch})
+
+
+def history(session: Session, execution_id: UUID) -> dict[Step, PastStep]:
+    """What earlier drivers of this execution recorded, by step."""
+    rows = session.execute(_HISTORY, {"id": execution_id})
+    return {
+        Step(row.node_id, row.path): PastStep(
+            NodeStatus(row.status),
+            row.attempt,
+            row.port,
+            row.output,
+            row.error,
+            row.credits,
+            row.external_ref,
+            row.started_at,
+        )
+        for row in rows
+    }
+
+
+def graph(session: Session, version_id: UUID) -> Json:
+    """The `{nodes, connections}` of a workflow version."""
+    return session.scalar(_GRAPH, {"id": version_id})
+
+
+def priority(session: Session, execution_id: UUID) -> str | None:
+    """In which queue the execution waits."""
+    return session.scalar(_PRIORITY, {"id": execution_id})
+
+
+def _pairs(leases: Sequence[tuple[UUID, int]]) -> str:
+    return orjson.dumps([{"id": execution_id, "epoch": epoch} for execution_id, epoch in leases]).decode()

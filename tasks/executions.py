@@ -1,0 +1,20 @@
+"""Drives executions. The message carries an id; the row says what must be done."""
+
+from uuid import UUID
+
+from celery_config import app
+from models.db import session_scope
+from models.services import leases
+from tasks.lifecycle import runtime
+from tasks.queue import TaskName, enqueue
+from workers.engine.endings import Left
+
+
+@app.task(name=TaskName.DRIVE_EXECUTION)
+def drive_execution(execution_id: str) -> None:
+    """Drive an execution as far as it goes now. Safe to deliver twice: one lease, fenced by its epoch."""
+    left = runtime().drive(UUID(execution_id))
+    if left is Left.HANDED_OVER:
+        with session_scope() as session:
+            priority = leases.priority(session, UUID(execution_id))
+            enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=execution_id)

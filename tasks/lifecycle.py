@@ -1,0 +1,59 @@
+"""Composition root of a worker process: settings become gateways, gateways an engine, once, on first use.
+
+A worker that is told to stop hands its executions over within seconds; nothing waits for a lease to run out.
+"""
+
+import os
+import socket
+import threading
+from functools import cache
+from typing import Any
+
+from celery.signals import worker_init, worker_shutting_down
+
+from celery_config import settings
+from models.db import connect
+from models.vault import Vault
+from workers.engine.performer import Gateways, Performer
+from workers.engine.runtime import Pace, Runtime
+from workers.gateways.http import HttpGateway
+from workers.gateways.openclaw import make_openclaw
+from workers.gateways.providers import Providers
+
+LEAVING_SECONDS = 8.0  # for all drivers to stop; supervisors usually kill after ten
+
+
+@worker_init.connect(weak=False)
+def _connect(**_: Any) -> None:
+    """Before the first task: bind the database sessions of this process."""
+    connect(settings.database_url, pool_size=20)
+
+
+@cache
+def gateways() -> Gateways:
+    """The ways out of this process."""
+    return Gateways(
+        http=HttpGateway(allow=settings.egress_allow),
+        providers=Providers(settings.providers),
+        openclaw=make_openclaw(settings.openclaw),
+        openclaw_settings=settings.openclaw,
+        vault=Vault(settings.encryption_keys),
+    )
+
+
+@cache
+def runtime() -> Runtime:
+    """The engine of this process."""
+    worker_shutting_down.connect(_leave_soon, weak=False)
+    pace = Pace(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads)
+    return Runtime(Performer(gateways()), owner=f"{socket.gethostname()}:{os.getpid()}", pace=pace)
+
+
+def _leave_soon(**_: Any) -> None:
+    """In a signal handler: the drivers' own threads must go on, so that they can stop in good order."""
+    threading.Thread(target=_leave, name="leaving").start()
+
+
+def _leave() -> None:
+    runtime().leave(LEAVING_SECONDS)
+    gateways().openclaw.close()  # turns go on in the gateway; whoever takes over finds them by their key

@@ -1,0 +1,17 @@
+"""Sweeps that beat asks for.
+
+Two beats, or a sweep that dies half way, do no harm: rows are claimed, and effects have keys.
+"""
+
+from celery_config import app
+from models.db import session_scope
+from models.services import sweeps
+from tasks.queue import TaskName, enqueue
+
+
+@app.task(name=TaskName.SWEEP)
+def sweep() -> None:
+    """Ring again for executions whose doorbell was lost, whose lease ran out or whose time has come."""
+    with session_scope() as session:
+        for execution_id, priority in sweeps.due(session):
+            enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=execution_id)

@@ -1,0 +1,161 @@
+"""Drives one execution from where its journal stands to its end, or to where it must wait.
+
+Everything that decides happens in the driver's own thread; other threads hand it callables through its inbox. What a
+node did is written before its successors may act on the outside world: results of effects are awaited, and results of
+pure nodes travel in the same ordered journal, ahead of whatever effect follows them.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from functools import partial
+from queue import Empty, SimpleQueue
+
+from models.errors import LeaseLost
+from models.rules.schedule import Step
+from models.rules.states import ExecutionStatus, NodeStatus
+from models.services.journal import NodeRow
+from models.services.leases import Lease, PastStep
+from workers.engine import endings
+from workers.engine.attempts import Attempts
+from workers.engine.endings import Left, Reason
+from workers.engine.performer import Performer
+from workers.engine.recorder import Recorder, Writer
+from workers.engine.steps import Steps
+from workers.engine.workflow import Workflow
+
+
+class Driver:
+    """Drives one execution; `run` blocks its thread, the other public methods may be called from any."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        workflow: Workflow,
+        past: Mapping[Step, PastStep],
+        *,
+        journal: Writer,
+        performer: Performer,
+        pool: Executor,
+    ) -> None:
+        self._lease = lease
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._recorder = Recorder(lease, journal, lambda: int(100 * self._steps.schedule.settled_share))
+        self._steps = Steps(lease, workflow, dict(past), self._recorder, self._stop, self._after_commit)
+        self._attempts = Attempts(lease, self._recorder, performer, pool, self._inbox.put, self._steps.answered)
+        self._steps.attempts = self._attempts
+        self._uncommitted = 0  # continuations that wait for the journal
+        self._reason: Reason | None = None  # why the run comes to an early end
+        self._left: Left | None = None
+
+    def run(self) -> Left:
+        """Drive until the execution is over, waits, was handed over or belongs to somebody else."""
+        endings.announce(self._recorder, self._lease)
+        self._reason = endings.verdict_on_arrival(self._lease)
+        if self._reason is None:
+            self._steps.follow(self._steps.schedule.start())
+        while self._left is None:
+            if self._steps.ready and self._reason is None:
+                self._steps.begin(self._steps.ready.popleft())
+                self._hear(wait=False)
+            elif len(self._attempts) or self._uncommitted:
+                self._hear(wait=True)
+            else:
+                self._end()
+        return self._left
+
+    def cancel(self) -> None:
+        """Somebody asked for the run's end."""
+        self._inbox.put(partial(self._stop, Reason.cancelled()))
+
+    def lose(self) -> None:
+        """Another driver owns the run now: leave without a word."""
+        self._inbox.put(partial(self._leave, Left.LOST))
+
+    def hand_over(self) -> None:
+        """The process is leaving: stop here, another worker goes on."""
+        self._inbox.put(partial(self._leave, Left.HANDED_OVER))
+
+    def _hear(self, *, wait: bool) -> None:
+        """Do what other threads handed over; with `wait`, until something comes or the next attempt is due."""
+        pause = self._attempts.wake()
+        if self._recorder.is_due or (wait and self._recorder.has_news and self._inbox.empty()):
+            self._recorder.flush(self._written)
+        try:
+            if wait:
+                self._inbox.get(timeout=pause)()
+            while not self._inbox.empty():
+                self._inbox.get_nowait()()
+        except Empty:
+            return
+
+    def _after_commit(self, then: Callable[[], None]) -> None:
+        """Write all news, and call `then` in the driver's thread once it is stored."""
+        self._uncommitted += 1
+
+        def arrived(error: Exception | None) -> None:
+            self._uncommitted -= 1
+            if error:
+                self._not_written(error)
+            elif self._reason is None:
+                then()
+
+        self._recorder.flush(lambda error: self._inbox.put(partial(arrived, error)))
+
+    def _written(self, error: Exception | None) -> None:
+        """In the journal's thread: a write that nobody waits for has ended."""
+        if error:
+            self._inbox.put(partial(self._not_written, error))
+
+    def _not_written(self, error: Exception) -> None:
+        if isinstance(error, LeaseLost):
+            self._leave(Left.LOST)
+        else:
+            self._recorder.forget()
+            self._stop(Reason.internal("A result of this run could not be stored."))
+
+    def _leave(self, left: Left) -> None:
+        self._attempts.detach()
+        self._left = self._left or left
+
+    def _stop(self, reason: Reason) -> None:
+        """Come to an early end: nothing new starts, and what runs is stopped."""
+        if self._reason is None:
+            self._reason = reason
+            for running in self._attempts:
+                self._attempts.stop(running)
+
+    def _end(self) -> None:
+        """Nothing runs any more: write how it ends, and leave once that is stored."""
+        steps = self._steps
+        if self._reason is None and steps.blocked:
+            if steps.affordable(steps.blocked[0]):
+                steps.ready.extend(steps.blocked)
+                steps.blocked.clear()
+                return
+            self._reason = Reason.budget(self._lease.cap)
+        if self._reason is None or self._reason.status is not ExecutionStatus.WAITING:
+            self._close_loops()
+        ending = endings.conclude(self._recorder, steps.schedule, self._reason)
+        left = Left.PARKED if ending.status is ExecutionStatus.WAITING else Left.ENDED
+        self._uncommitted += 1
+
+        def arrived(error: Exception | None) -> None:
+            self._uncommitted -= 1
+            if error is None:
+                self._left = left
+            elif isinstance(error, LeaseLost) or ending.error:
+                self._leave(Left.LOST)  # even the bare ending cannot be stored: let the lease run out
+            else:
+                self._recorder.forget()
+                self._reason = Reason.internal("The result of this run could not be stored.")
+
+        fee = endings.fee(self._recorder, ending)
+        self._recorder.flush(lambda error: self._inbox.put(partial(arrived, error)), ending=ending, fee=fee)
+
+    def _close_loops(self) -> None:
+        """Loops that were running when the run stopped."""
+        now = datetime.now(UTC)
+        for step, started_at in self._steps.loops.items():
+            self._recorder.node(NodeRow(step, NodeStatus.CANCELLED, 1, started_at, now))
+        self._steps.loops.clear()

@@ -1,0 +1,114 @@
+"""How a driver leaves an execution: what is told, what is charged, what comes out."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from models.errors import ForgeError
+from models.rules.pricing import COSTS
+from models.rules.schedule import Schedule
+from models.rules.states import ExecutionStatus
+from models.services.journal import Ending
+from models.services.leases import Lease
+from workers.engine.outputs import OutputRefused, encode
+from workers.engine.recorder import Recorder
+
+Json = Any
+
+MAX_CRASHES = 2  # a run that took its worker down this often is not tried again
+
+
+class Left(StrEnum):
+    """Why `Driver.run` returned."""
+
+    ENDED = "ended"
+    PARKED = "parked"
+    HANDED_OVER = "handed_over"
+    LOST = "lost"
+
+
+class WorkerDied(ForgeError):
+    """The node was under way when its worker died, and says that it must not be repeated."""
+
+    code = "worker_died"
+
+    def __init__(self) -> None:
+        super().__init__("The worker died during this node, and the node must not be repeated (onCrash: fail).")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a run comes to an early end, and the status that it ends in."""
+
+    status: ExecutionStatus
+    message: str
+    error: Json = None
+    waiting_for: Json = None
+
+    @classmethod
+    def cancelled(cls) -> "Reason":
+        """Somebody asked for it."""
+        return cls(ExecutionStatus.CANCELLED, "Cancelled.")
+
+    @classmethod
+    def failed(cls, error: dict[str, Json]) -> "Reason":
+        """A node failed, and nothing in the graph takes care of it."""
+        return cls(ExecutionStatus.FAILED, f"Failed: {error['message']}", error)
+
+    @classmethod
+    def internal(cls, message: str) -> "Reason":
+        """A failure of ours."""
+        return cls.failed({"code": "internal_error", "message": message})
+
+    @classmethod
+    def budget(cls, cap: Decimal) -> "Reason":
+        """The credits held for this run do not cover its next node."""
+        sentence = f"The {cap} credits set aside for this run are used up; resume it with a higher limit."
+        return cls(
+            ExecutionStatus.WAITING, sentence, waiting_for={"type": "budget", "message": sentence, "cap": float(cap)}
+        )
+
+
+def verdict_on_arrival(lease: Lease) -> Reason | None:
+    """Whether a run that was just claimed must end before it begins."""
+    if lease.crashes >= MAX_CRASHES:
+        return Reason.failed(
+            {"code": "quarantined", "message": f"The worker died {lease.crashes} times while it drove this run."}
+        )
+    return Reason.cancelled() if lease.cancelled else None
+
+
+def announce(recorder: Recorder, lease: Lease) -> None:
+    """The first line that a driver writes."""
+    if lease.epoch == 1:
+        recorder.event("execution.started", f"{lease.workflow_name} started.")
+    else:
+        recorder.event("execution.resumed", f"{lease.workflow_name} goes on.", data={"driver": lease.epoch})
+
+
+def conclude(recorder: Recorder, schedule: Schedule, reason: Reason | None) -> Ending:
+    """The last event of this driver, and the ending to be written with it."""
+    if reason is None:
+        try:
+            _, output = encode(run_output(schedule))
+        except OutputRefused as error:
+            reason = Reason.failed({"code": error.code, "message": f"The run's output: {error.detail}"})
+        else:
+            recorder.event("execution.success", "Finished.")
+            return Ending(ExecutionStatus.SUCCESS, output=output)
+    level = "error" if reason.status is ExecutionStatus.FAILED else "info"
+    recorder.event(f"execution.{reason.status}", reason.message, level=level, data=reason.error)
+    return Ending(reason.status, error=reason.error, waiting_for=reason.waiting_for)
+
+
+def fee(recorder: Recorder, ending: Ending) -> Decimal:
+    """Credits for the run itself: due at its end, if any of its nodes was charged."""
+    due = ending.status is not ExecutionStatus.WAITING and recorder.charged > 0
+    return COSTS["workflow_execution"] if due else Decimal(0)
+
+
+def run_output(schedule: Schedule) -> Json:
+    """The output node's value; several by node id; without output nodes, what the last nodes returned."""
+    outputs = schedule.final_outputs("output") or schedule.final_outputs()
+    return next(iter(outputs.values())) if len(outputs) == 1 else (outputs or None)

@@ -1,0 +1,107 @@
+"""The engine of one worker process: its journal, its lease keeper, its threads and its gateways, and the way in."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from models.db import session_scope
+from models.services import leases
+from models.services.leases import Lease
+from workers.engine.driver import Driver
+from workers.engine.endings import Left
+from workers.engine.journal import Journal
+from workers.engine.leases import LeaseKeeper
+from workers.engine.performer import Performer
+from workers.engine.workflow import Workflow, WorkflowCache, compile_workflow
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The times of a worker's leases, in seconds, and its number of threads for effects."""
+
+    lease: float = 30.0
+    heartbeat: float = 10.0
+    threads: int = 256
+
+
+class Runtime:
+    """Drives executions in the callers' threads. Thread-safe."""
+
+    def __init__(self, performer: Performer, *, owner: str, pace: Pace) -> None:
+        self._performer = performer
+        self._owner = owner
+        self._pace = pace
+        self._journal = Journal()
+        self._keeper = LeaseKeeper(lease_seconds=pace.lease, heartbeat_seconds=pace.heartbeat)
+        self._pool = ThreadPoolExecutor(pace.threads, thread_name_prefix="effect")
+        self._cache = WorkflowCache()
+        self._driving = 0
+        self._leaving = False
+        self._idle = threading.Condition()
+
+    def drive(self, execution_id: UUID) -> Left | None:
+        """Drive an execution as far as it goes now; None when there is nothing to do. Safe to call twice."""
+        with self._idle:
+            if self._leaving:
+                return Left.HANDED_OVER
+            self._driving += 1
+        try:
+            with session_scope() as session:
+                lease = leases.claim(session, execution_id, owner=self._owner, seconds=self._pace.lease)
+            return self._drive(lease) if lease else None
+        finally:
+            with self._idle:
+                self._driving -= 1
+                self._idle.notify_all()
+
+    def leave(self, seconds: float) -> bool:
+        """Hand every execution over and take no more; True when all drivers left within `seconds`."""
+        with self._idle:
+            self._leaving = True
+        asked = self._keeper.hand_over_all()
+        with self._idle:
+            left = self._idle.wait_for(lambda: self._driving == 0, timeout=seconds)
+        log.info("runtime.left", handed_over=asked, complete=left)
+        self._journal.stop()
+        self._keeper.stop()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return left
+
+    def _drive(self, lease: Lease) -> Left:
+        bound = log.bind(execution_id=str(lease.execution_id), epoch=lease.epoch)
+        driver: Driver | None = None
+        try:
+            driver = self._driver(lease)
+            self._keeper.keep(lease, driver)
+            left = driver.run()
+        except Exception:
+            # A bug of ours: the lease is left to run out, and after a second time the run ends as quarantined.
+            bound.exception("execution.driver_failed")
+            return Left.LOST
+        finally:
+            self._keeper.forget(lease)
+        if left is Left.HANDED_OVER:
+            with session_scope() as session:
+                leases.hand_over(session, lease)
+        bound.info("execution.left", how=left)
+        return left
+
+    def _driver(self, lease: Lease) -> Driver:
+        with session_scope() as session:
+            past = leases.history(session, lease.execution_id) if lease.epoch > 1 else {}
+            workflow = self._cache.get(lease.version_id) or self._compiled(
+                leases.graph(session, lease.version_id), lease
+            )
+        return Driver(lease, workflow, past, journal=self._journal, performer=self._performer, pool=self._pool)
+
+    def _compiled(self, document: object, lease: Lease) -> Workflow:
+        if not isinstance(document, dict):
+            raise TypeError("a workflow version without a graph")
+        workflow = compile_workflow(document)
+        self._cache.put(lease.version_id, workflow)
+        return workflow

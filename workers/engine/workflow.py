@@ -1,0 +1,70 @@
+"""A workflow version made ready to run: parsed, planned and compiled once, then shared by all its runs."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from threading import Lock
+from typing import Any
+from uuid import UUID
+
+from models.rules.config import CompiledConfig, compile_config
+
+from models.rules.graph import Graph, parse
+from models.rules.kinds import NodeKind
+from models.rules.nodes import KINDS
+from models.rules.pricing import node_price
+from models.rules.schedule import Plan
+
+Json = Any
+
+KEPT_VERSIONS = 256
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """Immutable, so drivers in many threads share it."""
+
+    graph: Graph
+    plan: Plan
+    kinds: Mapping[str, NodeKind]  # by node id
+    configs: Mapping[str, CompiledConfig]  # by node id
+    prices: Mapping[str, Decimal]  # credits of one finished run of each node
+
+
+def compile_workflow(document: Mapping[str, Json]) -> Workflow:
+    """Prepare `{nodes, connections}` that the linter accepted."""
+    graph = parse(document)
+    ids = frozenset(graph.nodes)
+    kinds = {node_id: KINDS[node.type] for node_id, node in graph.nodes.items()}
+    return Workflow(
+        graph=graph,
+        plan=Plan(graph, (n for n, node in graph.nodes.items() if kinds[n].joins_any(node.config))),
+        kinds=kinds,
+        configs={node_id: compile_config(kinds[node_id], node, ids) for node_id, node in graph.nodes.items()},
+        prices={node_id: node_price(kinds[node_id].provider(node.config)) for node_id, node in graph.nodes.items()},
+    )
+
+
+class WorkflowCache:
+    """The versions that this process ran last. Thread-safe; a version never changes."""
+
+    def __init__(self, size: int = KEPT_VERSIONS) -> None:
+        self._size = size
+        self._kept: OrderedDict[UUID, Workflow] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, version_id: UUID) -> Workflow | None:
+        """The compiled version, if it is still kept."""
+        with self._lock:
+            workflow = self._kept.get(version_id)
+            if workflow:
+                self._kept.move_to_end(version_id)
+            return workflow
+
+    def put(self, version_id: UUID, workflow: Workflow) -> None:
+        """Keep a version, and forget the one not used for longest when there are too many."""
+        with self._lock:
+            self._kept[version_id] = workflow
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
