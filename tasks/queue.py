@@ -81,6 +81,8 @@ def enqueue(session: Session, task: TaskName, *, priority: str | None = None, **
     """
     queue = QueueName(f"executions.{priority}") if priority else ROUTES[task]
     plain = {name: str(value) if isinstance(value, UUID) else value for name, value in ids.items()}
+    if not session.in_transaction():
+        session.begin()  # so that there is something to roll back, even if the doorbell comes first
     outgoing = session.info.setdefault("outgoing", [])
     outgoing.append(_Outgoing(Doorbell(task, queue, plain), session.get_nested_transaction()))
 

