@@ -35,6 +35,7 @@ class OpenClawSettings:
     device_key: str  # path of a PEM file with an Ed25519 key; empty on loopback
     max_in_flight: int  # turns at a time per process; keep the sum below the gateway's cap of 8
     deployment_id: str  # prefixes every idempotency key, because keys are global in a gateway
+    agents: tuple[str, ...] = ()  # further agents that users may name; any other could be one with a shell
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Settings:
                 device_key=read.text("OPENCLAW_DEVICE_KEY", ""),
                 max_in_flight=read.whole("OPENCLAW_MAX_IN_FLIGHT", 6),
                 deployment_id=read.text("DEPLOYMENT_ID", "dev"),
+                agents=read.names("OPENCLAW_AGENTS"),
             ),
             providers=ProviderUrls(
                 openai=read.text("OPENAI_BASE_URL", "https://api.openai.com/v1"),

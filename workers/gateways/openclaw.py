@@ -1,7 +1,7 @@
 """OpenClaw, the gateway that performs single agent turns: what callers import, and the choice of driver.
 
-The graph, its joins and its retries are ours; the gateway knows nothing of them. `make_openclaw` is the only constructor
-that the rest of the worker needs.
+The graph, its joins and its retries are ours; the gateway knows nothing of them. `make_openclaw` is the only
+constructor that the rest of the worker needs.
 """
 
 from settings import OpenClawSettings

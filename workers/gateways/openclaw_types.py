@@ -39,7 +39,8 @@ class Status:
 class RunRef:
     """The name of one attempt at one node, made before anything is sent, so that it can be found again after a crash.
 
-    `key` is the gateway's run id and idempotency key, `session_key` its conversation, `boot_id` the gateway process that was told (None: nobody yet).
+    `key` is the gateway's run id and idempotency key, `session_key` its conversation, `boot_id` the gateway process that
+    was told (None: nobody yet).
     """
 
     key: str
@@ -58,14 +59,17 @@ class RunRef:
 
 @dataclass(frozen=True)
 class StillRunning:
-    """The run lives in the gateway; `attach()` waits for its end exactly as `turn` does, and raises the same."""
+    """The gateway process that was told is still there; `attach()` waits for the end as `turn` does, and raises the same.
+
+    It may be called once; it finds a run that has ended meanwhile, too, and never makes a second one.
+    """
 
     attach: Callable[[], TextAnswer]
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """Nobody can say whether the run happened: repeat the node only if it may be repeated, with the next attempt's reference."""
+    """Nobody can say whether the run happened: repeat a node that may be repeated, with the next attempt's reference."""
 
     reason: str
 
@@ -108,15 +112,19 @@ class OpenClaw(Protocol):
     ) -> TextAnswer:
         """Run one turn to its end, blocking the caller's thread; raises `CallFailed`.
 
-        `on_start` gets `{key, sessionKey, bootId}` before anything is sent and must return only when that is stored; when the gateway
-        restarted in between it is called once more. `on_status` is called in the caller's thread. `deadline` bounds the
-        whole call including the wait for a free slot; without it only the turn's own `timeout` (plus a grace) counts, from the start of the run.
+        `on_start` gets `{key, sessionKey, bootId}` before anything is sent and must return only when that is stored; when
+        the gateway restarted in between it is called once more. `on_status` is called in the caller's thread. `deadline`
+        bounds the whole call including the wait for a free slot; without it only the turn's own `timeout` (plus a grace)
+        counts, from the start of the run.
         """
 
     def reconcile(
         self, turn: AgentTurn, ref: RunRef, *, cancel: Cancel, on_status: OnStatus, deadline: Deadline | None = None
     ) -> TextAnswer | StillRunning | Unknown:
-        """Find out what became of a run that a dead worker started; raises `CallFailed` when it is known to have failed."""
+        """Find out what became of a run that a dead worker started; raises `CallFailed` when it is known to have failed.
+
+        `ref` is what `on_start` got; without a boot id nothing was ever sent.
+        """
 
     def cancel(self, ref: RunRef) -> Cancelled:
         """Stop a run from outside, whoever started it. Never raises; takes a few seconds at most."""

@@ -1,0 +1,75 @@
+"""What the gateway's events say about one run: pure, from event to `Status`.
+
+Every connection hears every run of the gateway, so this is called for our own runs only, by run id.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workers.gateways.openclaw_types import State, Status
+
+Payload = Mapping[str, Any]
+
+PHASES = {"start": State.RUNNING, "retrying": State.RETRYING, "finishing": State.FINISHING}
+TASKS = {"queued": State.QUEUED, "running": State.RUNNING}
+RETRY_FIELDS = ("retryAttempt", "maxRetries", "delayMs", "reason")
+
+
+def run_id_of(event: str, payload: Payload) -> str | None:
+    """Which run an event belongs to; None for the gateway's own news."""
+    run_id = _task(payload).get("runId") if event == "task" else payload.get("runId")
+    return run_id if isinstance(run_id, str) else None
+
+
+def session_of(event: str, payload: Payload) -> str | None:
+    """Which session an event belongs to, when it says so."""
+    source = _task(payload) if event == "task" else payload
+    session = source.get("sessionKey") or source.get("requesterSessionKey")
+    return session if isinstance(session, str) else None
+
+
+def status_of(event: str, payload: Payload) -> Status | None:
+    """The news for whoever waits for the run; None when there is none."""
+    if event == "task":
+        state = TASKS.get(str(_task(payload).get("status")))
+        return Status(state) if state else None
+    if event != "agent":
+        return None
+    data = payload.get("data")
+    return _agent_status(str(payload.get("stream")), data if isinstance(data, Mapping) else {})
+
+
+def error_detail_of(event: str, payload: Payload) -> Payload | None:
+    """The machine-readable cause of a failure, which only events carry."""
+    data = payload.get("data")
+    if event == "chat" and payload.get("state") == "error":
+        detail = payload.get("errorDetail")
+    elif event == "agent" and isinstance(data, Mapping) and data.get("phase") == "error":
+        detail = data.get("errorObservation")
+    else:
+        return None
+    return detail if isinstance(detail, Mapping) else {}
+
+
+def is_over(event: str, payload: Payload) -> bool:
+    """Whether this is the last word of the run's conversation."""
+    return event == "chat" and payload.get("state") in ("final", "error", "aborted")
+
+
+def _agent_status(stream: str, data: Payload) -> Status | None:
+    if stream == "lifecycle":
+        state = PHASES.get(str(data.get("phase")))
+        if state is State.RETRYING:
+            return Status(state, {name: data[name] for name in RETRY_FIELDS if name in data})
+        return Status(state) if state else None
+    if stream == "assistant":
+        text = data.get("text")
+        return Status(State.STREAMING, {"characters": len(text) if isinstance(text, str) else 0})
+    if stream in ("tool", "item"):
+        return Status(State.TOOL, {"name": str(data["name"])} if data.get("name") else {})
+    return None
+
+
+def _task(payload: Payload) -> Payload:
+    task = payload.get("task")
+    return task if isinstance(task, Mapping) else payload
