@@ -47,6 +47,7 @@ class PostgresServer(Server):
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
         super().__init__(directory)
         self._durable = durable
+        self._place: Quarters | None = None
 
     def url(self, database: str = "postgres") -> str:
         """`postgresql://` address of a database, as its superuser."""
@@ -54,6 +55,8 @@ class PostgresServer(Server):
 
     def is_ready(self) -> bool:
         """Whether it takes connections; it does not while it recovers from a crash."""
+        if self._place and not _says_ready(self._place.data / "postmaster.pid"):
+            return False  # asking would put a FATAL line into its log
         try:
             psycopg2.connect(self.url(), connect_timeout=2).close()
         except psycopg2.OperationalError:
@@ -85,6 +88,7 @@ class PostgresServer(Server):
         place = quarters(postgres_programs(), self.directory / "data", "INT")
         if not (place.data / "PG_VERSION").exists():
             self._init(place)
+        self._place = place
         tuning = _TUNING | {"port": str(self.port)} | ({} if self._durable else _FORGETFUL)
         settings = [word for name, value in tuning.items() for word in ("-c", f"{name}={value}")]
         return [*place.prefix, str(place.programs / "postgres"), "-D", str(place.data), *settings]
@@ -103,6 +107,13 @@ class PostgresServer(Server):
         secret.unlink()
         if answer.returncode:
             raise DevstackError(f"PostgreSQL's data directory cannot be made: {answer.stderr.strip()[-500:]}")
+
+
+def _says_ready(pid_file: Path) -> bool:
+    try:
+        return pid_file.read_text().splitlines()[7].strip() == "ready"
+    except (FileNotFoundError, IndexError):
+        return False
 
 
 def postgres_programs() -> Path:

@@ -50,6 +50,7 @@ class RedisServer(Server):
             'save ""',
             "maxmemory-policy noeviction",
             "tcp-keepalive 60",
+            "loglevel warning",
         ]
         config = self.directory / "redis.conf"  # a file, because a command line is open to every user
         write_private(config, "\n".join(lines) + "\n")

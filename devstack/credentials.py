@@ -1,0 +1,37 @@
+"""Secrets of one machine's stack, made once and kept where only their owner can read them."""
+
+import base64
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from devstack.process import locked, write_private
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the programs of a stack share."""
+
+    jwt_secret: str
+    encryption_keys: str
+    flower_password: str
+    openclaw_token: str
+
+
+def credentials(directory: Path) -> Credentials:
+    """Those kept in `directory`, made on the first call."""
+    path = directory / "secrets.json"
+    with locked(directory / "secrets.lock"):
+        if not path.exists():
+            write_private(path, json.dumps(asdict(_new()), indent=2) + "\n")
+        return Credentials(**json.loads(path.read_text()))
+
+
+def _new() -> Credentials:
+    return Credentials(
+        jwt_secret=secrets.token_urlsafe(48),
+        encryption_keys="k1:" + base64.b64encode(secrets.token_bytes(32)).decode(),
+        flower_password=secrets.token_urlsafe(12),
+        openclaw_token=secrets.token_urlsafe(24),
+    )

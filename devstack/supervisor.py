@@ -1,0 +1,140 @@
+"""Runs the programs of a stack until it is told to stop.
+
+Guarantees: a program that dies is started again; when the supervisor ends, by Ctrl-C, SIGTERM or kill -9,
+no process of the stack stays behind. It has one thread, because the kernel ties a child's life to the
+thread that started it, and because nothing then happens at the same time.
+"""
+
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from types import FrameType
+
+from devstack.log import Log
+from devstack.process import adopt_orphans
+from devstack.program import Child, Phase, Program
+
+_TICK_SECONDS = 0.1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Supervisor:
+    """Starts programs stage by stage, keeps them running, stops them in reverse."""
+
+    def __init__(self, programs: Sequence[Program], log: Log, *, on_ready: Callable[[], None] = lambda: None) -> None:
+        self._log = log
+        self._on_ready = on_ready
+        ordered = sorted(programs, key=lambda program: program.stage)
+        self._children = [Child(program, log) for program in ordered]
+        self._announced = False
+        self._stop_requests = 0
+
+    def run(self) -> int:
+        """Run until a signal comes or a program cannot be started; returns the exit status."""
+        adopt_orphans()
+        with self._signals() as wakeups:
+            try:
+                while not (self._stop_requests or self._failed() or self._log.broken):
+                    self._advance()
+                    self._wait(wakeups)
+            finally:
+                self._stop(wakeups)
+        return 1 if self._failed() else 0
+
+    def _failed(self) -> bool:
+        return any(child.phase is Phase.FAILED for child in self._children)
+
+    def _advance(self) -> None:
+        for _, stage in groupby(self._children, key=lambda child: child.program.stage):
+            children = list(stage)
+            for child in children:
+                child.tick()
+            if not all(child.settled or child.was_ready for child in children):
+                return
+        if not self._announced:
+            self._announced = True
+            self._on_ready()
+
+    def _wait(self, wakeups: int, seconds: float = _TICK_SECONDS) -> None:
+        """Log what comes until something happens, at most for `seconds`."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(wakeups, selectors.EVENT_READ)
+            for child in self._children:
+                if child.pipe is not None:
+                    selector.register(child.pipe, selectors.EVENT_READ, child)
+            for key, _ in selector.select(seconds):
+                if key.data is None:
+                    _drain(wakeups)
+                else:
+                    key.data.pump()
+        self._reap_orphans()
+
+    def _stop(self, wakeups: int) -> None:
+        """Stop the stages in reverse; a second Ctrl-C kills what is left."""
+        running = [child for child in self._children if child.alive]
+        if running:
+            self._log.say("Stopping ...")
+        requests = self._stop_requests
+        for _, stage in groupby(reversed(self._children), key=lambda child: child.program.stage):
+            children = list(stage)
+            for child in children:
+                child.signal_stop(now=self._stop_requests > max(requests, 1))
+            begun = time.monotonic()
+            while any(child.alive for child in children):
+                self._wait(wakeups)
+                for child in children:
+                    late = time.monotonic() - begun > child.program.grace
+                    if child.alive and (late or self._stop_requests > max(requests, 1)):
+                        self._log.say(f"{child.program.name} does not stop and is killed.")
+                        child.bury()
+            for child in children:
+                child.bury()
+        self._reap_orphans()
+        if running:
+            self._log.say("Stopped.")
+
+    def _reap_orphans(self) -> None:
+        """Collect ended processes that a dead child left to us, so that none stays as a zombie."""
+        own = {child.process.pid for child in self._children if child.process is not None}
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None or ended.si_pid in own:
+                return
+            os.waitpid(ended.si_pid, 0)
+
+    @contextmanager
+    def _signals(self) -> Iterator[int]:
+        """Handle signals while the block runs; yields a descriptor that becomes readable when one came."""
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+
+        def request_stop(number: int, frame: FrameType | None) -> None:
+            self._stop_requests += 1
+
+        before = {number: signal.signal(number, request_stop) for number in _SIGNALS}
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        try:
+            yield reader
+        finally:
+            signal.set_wakeup_fd(previous)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(reader)
+            os.close(writer)
+
+
+def _drain(descriptor: int) -> None:
+    try:
+        while os.read(descriptor, 4096):
+            pass
+    except BlockingIOError:
+        pass
