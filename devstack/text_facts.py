@@ -15,21 +15,26 @@ _SENTENCE = re.compile(r"[^.!?…]+[.!?…]*")
 _QUOTED = re.compile(r'"""(.+?)"""|```(?:\w*\n)?(.+?)```', re.DOTALL)
 _LABEL = re.compile(r"(?:^|\n)[^\n]{0,200}:[ \t]*\n")
 
-_COMMON = frozenset(
-    """a about after all also an and any are as at be because been but by can could did do does for from had has have he
-    her him his how i if in into is it its just like may more most my no not now of on one only or other our out over s
-    she should so some such t than that the their them then there these they this those to too up was we were what when
-    where which who will with would you your""".split()
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_COMMON = _words(
+    """a about after all also an and any are as at be because been but by can could did do does for from had has have
+    he her him his how i if in into is it its just like may more most my no not now of on one only or other our out
+    over s she should so some such t than that the their them then there these they this those to too up was we were
+    what when where which who will with would you your"""
 )
-_GOOD = frozenset(
-    """amazing beautiful best better brilliant delight delighted easy enjoy enjoyed excellent fantastic fast friendly fun
-    glad good great happy helpful impressed improve improved love loved lovely nice perfect pleased quick recommend
-    reliable smooth success superb thank thanks win wonderful works""".split()
+_GOOD = _words(
+    """amazing beautiful best better brilliant delight delighted easy enjoy enjoyed excellent fantastic fast friendly
+    fun glad good great happy helpful impressed improve improved love loved lovely nice perfect pleased quick
+    recommend reliable smooth success superb thank thanks win wonderful works"""
 )
-_BAD = frozenset(
-    """angry annoying awful bad blame break broke broken bug complaint confusing crash crashed crashes delay delayed
-    difficult disappointed disappointing error fail failed fails failure hate horrible late lost never poor problem refund
-    sad slow terrible ugly unhappy unreliable useless waste worse worst wrong""".split()
+_BAD = _words(
+    """angry annoying awful bad blame break broke broken bug complaint confusing crash crashed crashes delayed
+    difficult disappointed disappointing error fail failed fails failure hate horrible late lost never poor problem
+    refund sad slow terrible ugly unhappy unreliable useless waste worse worst wrong"""
 )
 
 

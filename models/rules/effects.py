@@ -69,6 +69,7 @@ class TextAnswer:
     text: str
     model: str | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
+    finish: str = "stop"  # or "length": cut off by maxTokens
 
 
 @dataclass(frozen=True)

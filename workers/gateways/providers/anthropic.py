@@ -1,0 +1,64 @@
+"""Anthropic's Messages."""
+
+from collections.abc import Mapping
+
+from models.rules.effects import ModelCall, TextAnswer
+from models.rules.pricing import Provider
+from workers.gateways.providers.base import Format, Json, Outgoing, Refusal, counted, nothing_said, refused_by
+
+API_VERSION = "2023-06-01"
+DEFAULT_MAX_TOKENS = 8192  # the API demands a number; thinking counts towards it
+
+
+def _write(call: ModelCall, model: str, key: str) -> Outgoing:
+    payload: dict[str, Json] = {
+        "model": model,
+        "max_tokens": call.max_tokens if call.max_tokens is not None else DEFAULT_MAX_TOKENS,
+        "messages": [{"role": "user", "content": call.prompt}],
+    }
+    if call.system:
+        payload["system"] = call.system
+    return Outgoing("/messages", {"x-api-key": key, "anthropic-version": API_VERSION}, payload)
+
+
+def _read(body: Json) -> TextAnswer:
+    stop = body["stop_reason"]
+    text = "".join(block["text"] for block in body["content"] if block["type"] == "text")
+    if stop == "refusal":
+        raise refused_by(Provider.ANTHROPIC, stop)
+    cut_off = stop in ("max_tokens", "model_context_window_exceeded")
+    if not text and cut_off:
+        raise nothing_said(Provider.ANTHROPIC)
+    usage = body.get("usage") or {}
+    return TextAnswer(
+        text=text,
+        model=body.get("model"),
+        usage=counted(input_tokens=usage.get("input_tokens"), output_tokens=usage.get("output_tokens")),
+        finish="length" if cut_off else "stop",
+    )
+
+
+def _refusal(body: Json, headers: Mapping[str, str]) -> Refusal:
+    error = body.get("error") if isinstance(body, dict) else None
+    found = error if isinstance(error, dict) else {}
+    kind, message = str(found.get("type") or ""), str(found.get("message") or "")
+    if "credit balance is too low" in message.lower():
+        kind = "billing_error"
+    if kind == "invalid_request_error" and "prompt is too long" in message.lower():
+        kind = "request_too_large"
+    return Refusal(kind, message)
+
+
+FORMAT = Format(
+    provider=Provider.ANTHROPIC,
+    write=_write,
+    read=_read,
+    refusal=_refusal,
+    codes={
+        "billing_error": "provider_quota",
+        "request_too_large": "context_too_long",
+        "overloaded_error": "provider_overloaded",
+        "authentication_error": "provider_key_rejected",
+        "not_found_error": "model_not_found",
+    },
+)
