@@ -9,6 +9,7 @@ import logging
 import ssl
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,6 +67,7 @@ class HttpPool:
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls or ssl.create_default_context()
         self._idle = _Idle()
+        weakref.finalize(self, self._idle.clear)  # a pool that nobody needs any more leaves no socket open
 
     def exchange(self, to: Destination, request: Request, watch: Watch) -> Reply:
         """Send one request to one of the destination's addresses; raises `CallFailed` (codes: docs/egress.md)."""
