@@ -98,16 +98,13 @@ class Child:
             if not data:
                 self._close_pipe()
 
-    def signal_stop(self, *, now: bool) -> None:
-        """Ask the process to end; `now` kills it and all it started."""
+    def signal_stop(self) -> None:
+        """Ask the process to end."""
         if self.process is not None and self.alive:
-            if now:
-                signal_group(self.process, signal.SIGKILL)
-            else:
-                self.process.send_signal(self.program.stop_signal)
+            self.process.send_signal(self.program.stop_signal)
 
     def bury(self) -> None:
-        """Forget a process that ended, together with what it left running."""
+        """Kill what is left of the process and of all it started, and forget it."""
         if self.process is not None:
             signal_group(self.process, signal.SIGKILL)
             self.process.wait()

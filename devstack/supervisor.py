@@ -19,6 +19,7 @@ from devstack.process import adopt_orphans
 from devstack.program import Child, Phase, Program
 
 _TICK_SECONDS = 0.1
+_SAME_REQUEST_SECONDS = 1.0  # `make` and the terminal may both pass on one and the same Ctrl-C
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -32,6 +33,8 @@ class Supervisor:
         self._children = [Child(program, log) for program in ordered]
         self._announced = False
         self._stop_requests = 0
+        self._last_request = 0.0
+        self._impatient = 2  # so many requests mean: at once
 
     def run(self) -> int:
         """Run until a signal comes or a program cannot be started; returns the exit status."""
@@ -75,27 +78,29 @@ class Supervisor:
 
     def _stop(self, wakeups: int) -> None:
         """Stop the stages in reverse; a second Ctrl-C kills what is left."""
-        running = [child for child in self._children if child.alive]
+        running = any(child.alive for child in self._children)
         if running:
             self._log.say("Stopping ...")
-        requests = self._stop_requests
+        self._impatient = max(self._stop_requests, 1) + 1
         for _, stage in groupby(reversed(self._children), key=lambda child: child.program.stage):
-            children = list(stage)
-            for child in children:
-                child.signal_stop(now=self._stop_requests > max(requests, 1))
-            begun = time.monotonic()
-            while any(child.alive for child in children):
-                self._wait(wakeups)
-                for child in children:
-                    late = time.monotonic() - begun > child.program.grace
-                    if child.alive and (late or self._stop_requests > max(requests, 1)):
-                        self._log.say(f"{child.program.name} does not stop and is killed.")
-                        child.bury()
-            for child in children:
-                child.bury()
+            self._stop_stage(list(stage), wakeups)
         self._reap_orphans()
         if running:
             self._log.say("Stopped.")
+
+    def _stop_stage(self, children: list[Child], wakeups: int) -> None:
+        begun = time.monotonic()
+        for child in children:
+            child.signal_stop()
+        while any(child.alive for child in children):
+            self._wait(wakeups)
+            for child in children:
+                late = time.monotonic() - begun > child.program.grace
+                if child.alive and (late or self._stop_requests >= self._impatient):
+                    self._log.say(f"{child.program.name} does not stop and is killed.")
+                    child.bury()
+        for child in children:
+            child.bury()
 
     def _reap_orphans(self) -> None:
         """Collect ended processes that a dead child left to us, so that none stays as a zombie."""
@@ -117,7 +122,10 @@ class Supervisor:
         os.set_blocking(writer, False)
 
         def request_stop(number: int, frame: FrameType | None) -> None:
-            self._stop_requests += 1
+            now = time.monotonic()
+            if now - self._last_request > _SAME_REQUEST_SECONDS:
+                self._stop_requests += 1
+            self._last_request = now
 
         before = {number: signal.signal(number, request_stop) for number in _SIGNALS}
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda number, frame: None)

@@ -1,0 +1,74 @@
+# Everything a developer types. It needs Python 3.11 or newer and make; the rest goes into .venv by itself.
+
+.DEFAULT_GOAL := help
+.SILENT:
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+PY := .venv/bin/python
+PRODUCTION := api models tasks workers settings.py celery_config.py wsgi.py logs.py
+PYTHONS := $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14
+LOCK := $(PY) -m uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url
+
+help: ## Show this list
+	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/ready ## Watch a real workflow run; WORKFLOW=file.json and INPUT=text-or-file run another one
+	$(PY) -m devstack.demo $(if $(WORKFLOW),--workflow "$$WORKFLOW") $(if $(INPUT),--input "$$INPUT")
+
+up: .venv/ready ## Run the whole stack here with one log, until Ctrl-C; PORT= moves the API from 3000
+	$(PY) -m devstack up
+
+down: .venv/ready ## Stop the stack that `up` or `demo` started
+	$(PY) -m devstack down
+
+test: .venv/ready ## Run all tests, with real servers of their own; ARGS="tests/x -k y" runs some
+	$(PY) -m pytest $(ARGS)
+
+check: lint test ## Everything that must hold before a change is merged: lint, then test
+
+lint: .venv/ready ## ruff, mypy, import contracts, bandit, migrations against the models
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check --quiet . || { echo "Some files are not formatted: make fmt"; exit 1; }
+	$(PY) -m mypy
+	.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+	$(PY) -m bandit --quiet --recursive $(PRODUCTION)
+	$(PY) -m devstack with-database sh -c '$(PY) -m alembic upgrade head && $(PY) -m alembic check'
+
+fmt: .venv/ready ## Format the code, and repair what can be repaired by itself
+	$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
+
+lock: .venv/ready ## Pin what requirements*.in ask for, with hashes
+	$(LOCK) requirements.in -o requirements.txt
+	$(LOCK) requirements-dev.in -o requirements-dev.txt
+
+migrate: .venv/ready ## Bring the stack's database to the newest revision
+	$(PY) -m devstack migrate
+
+psql: .venv/ready ## Open psql on the stack's database
+	$(PY) -m devstack psql
+
+bench: .venv/ready ## Measure the engine and the API; ARGS= go to the benchmark
+	$(PY) -m bench $(ARGS)
+
+clean: ## Stop the stack; delete its data and all caches (.venv stays)
+	if [ -x $(PY) ]; then $(PY) -m devstack down; fi
+	rm -rf .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+venv: .venv/ready ## Make .venv; every other target does so by itself
+
+.venv/ready: requirements-dev.txt
+	python=; for name in $(PYTHONS); do \
+	    if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "AgentForge needs Python 3.11 or newer, and none was found (PYTHON=/path names one)."; exit 1; fi; \
+	echo "Installing the pinned packages into .venv (once, about a minute) ..."; \
+	set -e; pip='.venv/bin/python -m pip'; \
+	if ! "$$python" -m venv .venv >/dev/null 2>&1; then \
+	    "$$python" -m venv --clear --without-pip .venv; pip="$$python -m pip --python .venv/bin/python"; \
+	fi; \
+	$$pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.txt
+	touch $@
+
+.PHONY: help demo up down test check lint fmt lock migrate psql bench clean venv
