@@ -12,7 +12,10 @@ class Template(Record):
     """A graph that anybody may copy into a workflow of their own once it is published."""
 
     __tablename__ = "templates"
-    __table_args__ = (Index("ix_templates_gallery", "category", "name", postgresql_where=text("published")),)
+    __table_args__ = (
+        Index("ix_templates_gallery", text("created_at DESC"), text("id DESC"), postgresql_where=text("published")),
+        Index("ix_templates_owned", "owner_id", postgresql_where=text("owner_id IS NOT NULL")),
+    )
 
     slug: Mapped[str] = mapped_column(String(80), unique=True)
     name: Mapped[ShortText]

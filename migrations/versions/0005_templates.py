@@ -26,7 +26,8 @@ def upgrade() -> None:
             CONSTRAINT fk_templates_owner_id_users FOREIGN KEY (owner_id) REFERENCES users (id)
         )
     """)
-    op.execute("CREATE INDEX ix_templates_gallery ON templates (category, name) WHERE published")
+    op.execute("CREATE INDEX ix_templates_gallery ON templates (created_at DESC, id DESC) WHERE published")
+    op.execute("CREATE INDEX ix_templates_owned ON templates (owner_id) WHERE owner_id IS NOT NULL")
 
 
 def downgrade() -> None:

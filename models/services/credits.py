@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from models.credit import Credit, CreditHold, CreditTransaction, CreditType
 from models.errors import Conflict, InsufficientCredits, NotFound
 from models.rules.pricing import CENT
+from models.services.paging import Position
 
 _LOCK_WALLETS = text("""
     SELECT user_id FROM credits
@@ -192,9 +193,14 @@ def balance(session: Session, user_id: UUID) -> Balance:
     return Balance(row.balance, row.held, row.updated_at)
 
 
-def history(session: Session, user_id: UUID, *, limit: int = 50, offset: int = 0) -> Sequence[CreditTransaction]:
-    """A user's transactions, the newest first."""
+def history(
+    session: Session, user_id: UUID, *, limit: int = 50, offset: int = 0, after: Position | None = None
+) -> Sequence[CreditTransaction]:
+    """A user's transactions, the newest first; `after` is the last one of the page before."""
     mine = select(CreditTransaction).where(CreditTransaction.user_id == user_id)
+    if after:  # versions, unlike times, never tie
+        last = select(CreditTransaction.version).where(CreditTransaction.id == after[1])
+        mine = mine.where(CreditTransaction.version < last.scalar_subquery())
     return session.scalars(mine.order_by(CreditTransaction.version.desc()).limit(limit).offset(offset)).all()
 
 

@@ -1,0 +1,216 @@
+"""Accepts runs, shows them and stops them. Driving them is `leases` and `journal`.
+
+A run is accepted in one transaction: its row, its hold and its first event are there together, or none of them is.
+"""
+
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Insert, Select, exists, func, insert, select, update
+from sqlalchemy.orm import Session, defer
+
+from models.base import Json
+from models.errors import Conflict, FieldError, InvalidInput, NotFound
+from models.execution import Execution, ExecutionEvent, NodeExecution
+from models.rules.pricing import COSTS, PLANS, PRICE_LIST, Priority
+from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus
+from models.services import credits, workflows
+from models.services.paging import Position, newest_first
+from models.services.progress import NodeState, node_states
+from models.services.receipts import receipt
+from models.user import User
+
+__all__ = ["NodeState", "get", "list_owned", "logs", "node_states", "receipt", "request_cancel", "submit"]
+
+MOST_CREDITS = Decimal("999999999999.99")  # what numeric(14, 2) holds
+_LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
+_OPEN_NODES = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING)
+
+
+class AlreadyFinished(Conflict):
+    """It is over, and not because somebody cancelled it."""
+
+    code = "already_finished"
+
+    def __init__(self, status: ExecutionStatus) -> None:
+        super().__init__(f"This run is over already ({status}).")
+
+
+def submit(
+    session: Session,
+    owner: User,
+    workflow_id: UUID,
+    *,
+    input: Json = None,
+    max_credits: Decimal | None = None,
+    priority: Priority | None = None,
+) -> Execution:
+    """Queue a run of the workflow's newest version, with the most it may cost held.
+
+    Args:
+        input: any JSON, for the workflow's input nodes.
+        max_credits: lowers what the run may cost before it waits for its owner, in credits; None: the worst case.
+        priority: lowers the run's place in the queue; a wish for more than the tier's is not heard.
+
+    Raises:
+        NotFound: no such workflow of `owner`.
+        InvalidInput: its graph cannot run (code `invalid_graph`), or `max_credits` is no amount of credits.
+        InsufficientCredits: the owner cannot pay it; nothing was created.
+    """
+    version = workflows.runnable_version(session, owner, workflow_id)
+    execution = session.scalars(
+        insert(Execution)
+        .values(
+            id=uuid4(),
+            user_id=owner.id,
+            workflow_id=workflow_id,
+            version_id=version.id,
+            workflow_name=version.workflow_name,
+            status=ExecutionStatus.QUEUED,
+            priority=_priority(owner, priority),
+            input=input,
+            price_list=PRICE_LIST,
+            credits_cap=_cap(version.worst_case_credits, max_credits),
+            nodes_total=version.node_count,
+            last_seq=1,
+            rung_at=func.now(),  # the doorbell rings right after the commit
+        )
+        .returning(Execution)
+    ).one()
+    credits.hold(session, owner.id, execution.credits_cap, execution.id)
+    session.execute(_event(execution, "execution.queued", f"{version.workflow_name} is queued."))
+    return execution
+
+
+def get(session: Session, owner: User, execution_id: UUID) -> Execution:
+    """One run of `owner`'s; raises `NotFound`."""
+    execution = session.scalar(_owned(owner).where(Execution.id == execution_id))
+    if execution is None:
+        raise NotFound("execution")
+    return execution
+
+
+def list_owned(
+    session: Session,
+    owner: User,
+    *,
+    workflow_id: UUID | None = None,
+    status: ExecutionStatus | None = None,
+    ids: Collection[UUID] | None = None,
+    limit: int = 50,
+    offset: int = 0,
+    after: Position | None = None,
+) -> Sequence[Execution]:
+    """A page of `owner`'s runs, the newest first, without their inputs and outputs.
+
+    Raises `NotFound` for a workflow that is not `owner`'s; ids that are not are left out.
+    """
+    query = _owned(owner).options(defer(Execution.input, raiseload=True), defer(Execution.output, raiseload=True))
+    if workflow_id is not None:
+        workflows.check_owned(session, owner, workflow_id)
+        query = query.where(Execution.workflow_id == workflow_id)
+    if status is not None:
+        query = query.where(Execution.status == status)
+    if ids is not None:
+        query = query.where(Execution.id.in_(ids))
+    return session.scalars(newest_first(query, Execution, limit=limit, offset=offset, after=after)).all()
+
+
+def logs(
+    session: Session, owner: User, execution_id: UUID, *, limit: int = 100, after: int = 0
+) -> Sequence[ExecutionEvent]:
+    """What happened in a run after event `after`, the oldest first; raises `NotFound`."""
+    if not session.scalar(select(exists(_owned(owner).where(Execution.id == execution_id)))):
+        raise NotFound("execution")
+    events = select(ExecutionEvent).where(ExecutionEvent.execution_id == execution_id, ExecutionEvent.seq > after)
+    return session.scalars(events.order_by(ExecutionEvent.seq).limit(limit)).all()
+
+
+def request_cancel(session: Session, owner: User, execution_id: UUID) -> Execution:
+    """Stop a run: at once when nobody drives it, otherwise as soon as its driver hears of it. A repeat is fine.
+
+    Raises `NotFound`, and `AlreadyFinished` when it ended another way before. The row is locked, so that no worker
+    takes the run meanwhile.
+    """
+    is_driven = func.coalesce(Execution.lease_expires_at > func.clock_timestamp(), False)
+    found = session.execute(
+        _owned(owner)
+        .add_columns(is_driven)
+        .where(Execution.id == execution_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if found is None:
+        raise NotFound("execution")
+    execution: Execution = found[0]
+    if execution.status in TERMINAL - {ExecutionStatus.CANCELLED}:
+        raise AlreadyFinished(execution.status)
+    if execution.status is ExecutionStatus.CANCELLED or execution.cancel_requested_at:
+        return execution
+    if execution.status is ExecutionStatus.RUNNING:
+        _set(session, execution, status=ExecutionStatus.CANCELLING, cancel_requested_at=func.now())
+    elif found[1]:
+        _set(session, execution, cancel_requested_at=func.now())
+    else:
+        _end_cancelled(session, execution)
+    return execution
+
+
+def _end_cancelled(session: Session, execution: Execution) -> None:
+    """Nobody drives it, so that ending it is up to us: its nodes, its last event and its hold."""
+    charged = execution.credits_charged
+    if charged:  # the run itself is charged once it is over, if any of its nodes was
+        charged = min(charged + COSTS["workflow_execution"], execution.credits_cap)
+    _set(
+        session,
+        execution,
+        status=ExecutionStatus.CANCELLED,
+        cancel_requested_at=func.now(),
+        finished_at=func.clock_timestamp(),
+        credits_charged=charged,
+        last_seq=Execution.last_seq + 1,
+        epoch=Execution.epoch + 1,  # whoever drove it once writes nothing more
+        wake_at=None,
+        waiting_for=None,
+        lease_owner=None,
+        lease_expires_at=None,
+    )
+    session.execute(
+        update(NodeExecution)
+        .where(NodeExecution.execution_id == execution.id, NodeExecution.status.in_(_OPEN_NODES))
+        .values(status=NodeStatus.CANCELLED, finished_at=func.clock_timestamp())
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(_event(execution, "execution.cancelled", "Cancelled."))
+    credits.settle(session, execution.id, charged)
+
+
+def _set(session: Session, execution: Execution, **values: Any) -> None:
+    """Write columns, and read the row back as the database has it now."""
+    changed = update(Execution).where(Execution.id == execution.id).values(**values).returning(Execution)
+    session.scalars(changed, execution_options={"populate_existing": True}).one()
+
+
+def _owned(owner: User) -> Select[tuple[Execution]]:
+    return select(Execution).where(Execution.user_id == owner.id)
+
+
+def _event(execution: Execution, kind: str, message: str) -> Insert:
+    """The event that made `last_seq` what it is. Only for runs that nobody drives: a driver counts by itself."""
+    return insert(ExecutionEvent).values(execution_id=execution.id, seq=execution.last_seq, type=kind, message=message)
+
+
+def _priority(owner: User, wanted: Priority | None) -> Priority:
+    allowed = PLANS[owner.subscription_tier].priority
+    return min(wanted or allowed, allowed, key=_LOWEST_FIRST.index)
+
+
+def _cap(worst_case: Decimal, wanted: Decimal | None) -> Decimal:
+    if wanted is None:
+        return worst_case
+    if not wanted.is_finite() or not 0 <= wanted <= MOST_CREDITS or wanted != round(wanted, 2):
+        message = "Must be an amount of credits with at most two decimals."
+        raise InvalidInput("These credits cannot be held.", errors=[FieldError("maxCredits", message)])
+    return min(worst_case, wanted)

@@ -1,0 +1,140 @@
+"""How each node of a run stands: the nodes of its graph, in the order in which they were drawn, and what was recorded.
+
+The iterations of a loop's children are counted by the database; nobody loads thousands of rows to draw one node.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from models.base import Json
+from models.execution import Execution
+from models.rules.states import NodeStatus
+
+_OUTLINE = text("""
+    SELECT node->>'id' AS id, coalesce(nullif(node->>'label', ''), node->>'id') AS label, node->>'type' AS type,
+           nullif(node->>'parentId', '') AS parent_id
+      FROM workflow_versions, jsonb_array_elements(graph->'nodes') WITH ORDINALITY AS drawn(node, place)
+     WHERE workflow_versions.id = :version
+     ORDER BY place
+""")
+
+_TOP_LEVEL = text("""
+    SELECT node_id, status, attempt AS attempts, port, output, error, credits, started_at, finished_at
+      FROM node_executions WHERE execution_id = :execution AND path = ''
+""")
+
+_ITERATIONS = text("""
+    SELECT node_id, sum(attempt) AS attempts, sum(credits) AS credits, min(started_at) AS started_at,
+           max(finished_at) AS finished_at, count(*) AS seen,
+           count(*) FILTER (WHERE status IN ('success', 'failed', 'skipped', 'cancelled')) AS done,
+           array_agg(DISTINCT status::text) AS statuses,
+           (array_agg(error ORDER BY finished_at) FILTER (WHERE status = 'failed'))[1] AS error
+      FROM node_executions WHERE execution_id = :execution AND path <> '' GROUP BY node_id
+""")
+
+# What a node with many iterations shows: the first of these that any of them is in.
+_LOUDEST_FIRST = tuple(
+    NodeStatus(word) for word in ("running", "waiting", "failed", "cancelled", "pending", "success", "skipped")
+)
+_MOST_KEPT = 256
+_LARGEST_KEPT = 500
+_kept: dict[UUID, tuple["Outline", ...]] = {}
+
+
+class Outline(NamedTuple):
+    """What is told of a node without its config."""
+
+    id: str
+    label: str
+    type: str
+    parent_id: str | None
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """One node of a run. Times are UTC, `duration` is in seconds, `credits` is what it cost so far.
+
+    `iterations` is `{done, total}` for a node inside a loop: how many ended, and how many began.
+    """
+
+    node_id: str
+    label: str
+    type: str
+    parent_id: str | None
+    status: NodeStatus = NodeStatus.PENDING
+    attempts: int = 0
+    port: str | None = None
+    output: Json = None
+    error: Json = None
+    credits: Decimal = Decimal(0)
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    iterations: Mapping[str, int] | None = None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from its start to its end; None before it ended."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return round(max(0.0, (self.finished_at - self.started_at).total_seconds()), 3)
+
+
+def node_states(session: Session, execution: Execution) -> list[NodeState]:
+    """Every node of the run's graph, in graph order; one that nothing was recorded of is pending."""
+    nodes = outline(session, execution.version_id)
+    recorded = _by_node(session.execute(_TOP_LEVEL, {"execution": execution.id}))
+    repeated: Mapping[str, Row[Any]] = {}
+    if any(node.parent_id for node in nodes):
+        repeated = _by_node(session.execute(_ITERATIONS, {"execution": execution.id}))
+    return [_state(node, recorded.get(node.id), repeated.get(node.id)) for node in nodes]
+
+
+def outline(session: Session, version_id: UUID) -> tuple[Outline, ...]:
+    """The nodes of a version. Versions never change, so those asked for lately are kept in this process."""
+    known = _kept.get(version_id)
+    if known is None:
+        known = tuple(Outline(*row) for row in session.execute(_OUTLINE, {"version": version_id}))
+        if len(known) <= _LARGEST_KEPT:
+            while len(_kept) >= _MOST_KEPT:
+                _kept.pop(next(iter(_kept)), None)
+            _kept[version_id] = known
+    return known
+
+
+def _by_node(rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:
+    return {row.node_id: row for row in rows}
+
+
+def _state(node: Outline, recorded: Row[Any] | None, repeated: Row[Any] | None) -> NodeState:
+    row = recorded or repeated
+    if row is None:
+        return NodeState(*node)
+    shared = {
+        "attempts": int(row.attempts),
+        "error": row.error,
+        "credits": row.credits,
+        "started_at": row.started_at,
+    }
+    if row is recorded:
+        return NodeState(
+            *node,
+            status=NodeStatus(row.status),
+            port=row.port,
+            output=row.output,
+            finished_at=row.finished_at,
+            **shared,
+        )
+    return NodeState(
+        *node,
+        status=next(status for status in _LOUDEST_FIRST if status in row.statuses),
+        finished_at=row.finished_at if row.done == row.seen else None,
+        iterations={"done": row.done, "total": row.seen},
+        **shared,
+    )

@@ -1,0 +1,242 @@
+"""Saves workflows. A graph is judged when it is saved, so that starting a run judges nothing.
+
+Every save of another graph adds a version; the ones before stay as they are, because runs are pinned to them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Select, exists, func, select
+from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm.attributes import set_committed_value
+
+from models.base import Json
+from models.errors import FieldError, Forbidden, InvalidInput, NotFound
+from models.rules.lint import check_shape, lint
+from models.rules.pricing import PLANS, UNLIMITED, Tier
+from models.rules.states import WorkflowStatus
+from models.services.paging import Position, newest_first
+from models.user import User
+from models.workflow import Workflow, WorkflowVersion
+
+Graph = Mapping[str, Json]
+
+MOST_CREDITS = Decimal("999999999999.99")  # what the database holds; more than anybody has
+MOST_ERRORS = 50  # kept and told; nobody reads more
+
+
+class InvalidGraph(InvalidInput):
+    """The graph cannot run as it is."""
+
+    code = "invalid_graph"
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        first = errors[0].message
+        more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+        super().__init__(f"This graph cannot run: {first}{more}", errors=errors[:MOST_ERRORS])
+
+
+class WorkflowLimitReached(Forbidden):
+    """The tier allows no further workflow."""
+
+    code = "workflow_limit_reached"
+
+    def __init__(self, tier: Tier, limit: int) -> None:
+        super().__init__(f"The {tier} tier allows {limit} workflows.")
+
+
+class NodeLimitReached(Forbidden):
+    """The tier allows no graph of this size."""
+
+    code = "node_limit_reached"
+
+    def __init__(self, tier: Tier, limit: int) -> None:
+        super().__init__(f"The {tier} tier allows {limit} nodes in a workflow.")
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """What a new run needs to know of the version that it is pinned to."""
+
+    id: UUID
+    workflow_name: str
+    node_count: int
+    worst_case_credits: Decimal
+
+
+def create(
+    session: Session,
+    owner: User,
+    *,
+    name: str,
+    graph: Graph,
+    description: str = "",
+    status: WorkflowStatus = WorkflowStatus.ACTIVE,
+) -> Workflow:
+    """Save a new workflow with its first version.
+
+    Raises:
+        InvalidGraph: the graph is misshapen, or `status` is active and it has errors.
+        WorkflowLimitReached, NodeLimitReached: the owner's tier does not allow it.
+    """
+    version = _version(graph, 1)
+    _require_clean(version, status)
+    tier = _lock(session, owner)
+    _check_size(tier, version)
+    _check_number(session, owner, tier)
+    workflow = Workflow(user_id=owner.id, name=name, description=description, status=status, latest_version=1)
+    session.add(workflow)
+    session.flush()
+    _add_version(session, workflow, version)
+    return workflow
+
+
+def get(session: Session, owner: User, workflow_id: UUID) -> Workflow:
+    """One workflow of `owner`'s with its `latest` version; raises `NotFound`."""
+    workflow = session.scalar(_owned(owner).where(Workflow.id == workflow_id).options(joinedload(Workflow.latest)))
+    if workflow is None:
+        raise NotFound("workflow")
+    return workflow
+
+
+def list_owned(
+    session: Session, owner: User, *, limit: int = 50, offset: int = 0, after: Position | None = None
+) -> Sequence[Workflow]:
+    """A page of `owner`'s workflows, the newest first, each with its `latest` version."""
+    page = newest_first(_owned(owner), Workflow, limit=limit, offset=offset, after=after)
+    return session.scalars(page.options(joinedload(Workflow.latest))).all()
+
+
+def update(
+    session: Session,
+    owner: User,
+    workflow_id: UUID,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    graph: Graph | None = None,
+    status: WorkflowStatus | None = None,
+) -> Workflow:
+    """Change what is given; another graph becomes a new version. Raises as `create` does, and `NotFound`."""
+    proposed = _version(graph, 0) if graph is not None else None
+    workflow = session.scalar(
+        _owned(owner)
+        .where(Workflow.id == workflow_id)
+        .with_for_update()  # versions are numbered one after the other
+        .execution_options(populate_existing=True)
+    )
+    if workflow is None:
+        raise NotFound("workflow")
+    session.refresh(workflow, ["latest"])
+    is_new = proposed is not None and _canonical(proposed.graph) != _canonical(workflow.latest.graph)
+    version = proposed if proposed is not None and is_new else workflow.latest
+    workflow.name = name if name is not None else workflow.name
+    workflow.description = description if description is not None else workflow.description
+    workflow.status = status or workflow.status
+    _require_clean(version, workflow.status)
+    if is_new:
+        _check_size(owner.subscription_tier, version)
+        version.number = workflow.latest_version = workflow.latest_version + 1
+        _add_version(session, workflow, version)
+    session.flush()
+    return workflow
+
+
+def delete(session: Session, owner: User, workflow_id: UUID) -> None:
+    """Hide a workflow; its versions and runs stay, and runs under way go on. Raises `NotFound`."""
+    workflow = session.scalar(_owned(owner).where(Workflow.id == workflow_id).with_for_update())
+    if workflow is None:
+        raise NotFound("workflow")
+    workflow.deleted_at = func.now()
+    session.flush()
+
+
+def check_owned(session: Session, owner: User, workflow_id: UUID) -> None:
+    """Raises `NotFound` unless `owner` has this workflow."""
+    if not session.scalar(select(exists(_owned(owner).where(Workflow.id == workflow_id)))):
+        raise NotFound("workflow")
+
+
+def runnable_version(session: Session, owner: User, workflow_id: UUID) -> Runnable:
+    """The newest version, which a run started now is pinned to; raises `NotFound` and `InvalidGraph`."""
+    row = session.execute(
+        select(
+            WorkflowVersion.id,
+            Workflow.name,
+            WorkflowVersion.node_count,
+            WorkflowVersion.worst_case_credits,
+            WorkflowVersion.lint_errors,
+        )
+        .join(Workflow, Workflow.latest.of_type(WorkflowVersion))
+        .where(Workflow.id == workflow_id, Workflow.user_id == owner.id, Workflow.deleted_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        raise NotFound("workflow")
+    if row.lint_errors:
+        raise InvalidGraph([FieldError(**error) for error in row.lint_errors])
+    return Runnable(row.id, row.name, row.node_count, row.worst_case_credits)
+
+
+def require_runnable(graph: Graph) -> None:
+    """Raises `InvalidGraph` unless a workflow with this graph could be active."""
+    _require_clean(_version(graph, 1), WorkflowStatus.ACTIVE)
+
+
+def _owned(owner: User) -> Select[tuple[Workflow]]:
+    return select(Workflow).where(Workflow.user_id == owner.id, Workflow.deleted_at.is_(None))
+
+
+def _version(graph: Graph, number: int) -> WorkflowVersion:
+    """A version with the linter's verdict; refuses what has not even the shape of a graph."""
+    check_shape(graph)
+    report = lint(graph)
+    errors = [{"field": error.field, "message": error.message} for error in report.errors[:MOST_ERRORS]]
+    return WorkflowVersion(
+        number=number,
+        graph=dict(graph),
+        node_count=len(graph["nodes"]),
+        lint_errors=errors,
+        worst_case_credits=min(report.worst_case, MOST_CREDITS),
+    )
+
+
+def _add_version(session: Session, workflow: Workflow, version: WorkflowVersion) -> None:
+    version.workflow_id = workflow.id
+    session.add(version)
+    session.flush()
+    set_committed_value(workflow, "latest", version)
+
+
+def _require_clean(version: WorkflowVersion, status: WorkflowStatus) -> None:
+    if status is WorkflowStatus.ACTIVE and version.lint_errors:
+        raise InvalidGraph([FieldError(**error) for error in version.lint_errors])
+
+
+def _lock(session: Session, owner: User) -> Tier:
+    """Let one request of this user at a time count and add workflows; new runs, which only refer to it, go on."""
+    query = select(User.subscription_tier).where(User.id == owner.id).with_for_update(key_share=True)
+    return session.execute(query).scalar_one()
+
+
+def _check_number(session: Session, owner: User, tier: Tier) -> None:
+    limit = PLANS[tier].limits.max_workflows
+    if limit == UNLIMITED:
+        return
+    query = select(func.count()).where(Workflow.user_id == owner.id, Workflow.deleted_at.is_(None))
+    if session.execute(query).scalar_one() >= limit:
+        raise WorkflowLimitReached(tier, limit)
+
+
+def _check_size(tier: Tier, version: WorkflowVersion) -> None:
+    limit = PLANS[tier].limits.max_nodes
+    if limit != UNLIMITED and version.node_count > limit:
+        raise NodeLimitReached(tier, limit)
+
+
+def _canonical(graph: Any) -> bytes:
+    """Graphs are the same when this is; Python itself takes 1, 1.0 and true for equal."""
+    return orjson.dumps(graph, option=orjson.OPT_SORT_KEYS)
