@@ -31,8 +31,8 @@ lint: .venv/ready ## ruff, mypy, import contracts, bandit, migrations against th
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check --quiet . || { echo "Some files are not formatted: make fmt"; exit 1; }
 	$(PY) -m mypy
-	.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
-	$(PY) -m bandit --quiet --recursive $(PRODUCTION)
+	.venv/bin/lint-imports --no-logo
+	$(PY) -m bandit --quiet --recursive --severity-level medium $(PRODUCTION)
 	$(PY) -m devstack with-database sh -c '$(PY) -m alembic upgrade head && $(PY) -m alembic check'
 
 fmt: .venv/ready ## Format the code, and repair what can be repaired by itself

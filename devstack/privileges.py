@@ -28,6 +28,10 @@ class Quarters:
     programs: Path
     data: Path
 
+    def holds(self, name: str) -> bool:
+        """Whether the data directory has this file; asked as its owner, since root in a container may not look."""
+        return subprocess.run([*self.prefix, "test", "-e", str(self.data / name)], check=False).returncode == 0
+
 
 def quarters(programs: Path, data: Path, death_signal: str) -> Quarters:
     """Choose them and make the data directory; raises `DevstackError` if this root user cannot step down.

