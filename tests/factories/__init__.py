@@ -1,0 +1,153 @@
+"""Rows in one line. They are what the services would have written, without their checks."""
+
+import itertools
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy.orm import Session
+
+from models.credit import CreditHold
+from models.execution import Execution, ExecutionEvent, NodeExecution
+from models.rules.pricing import PLANS, PRICE_LIST, Tier
+from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus, WorkflowStatus
+from models.services import credits as ledger
+from models.user import User
+from models.workflow import Workflow, WorkflowVersion
+
+_numbers = itertools.count(1)
+
+
+def user(session: Session, *, credits: Decimal | int = 100, tier: Tier = Tier.FREE, **columns: Any) -> User:
+    """A user with a wallet and no usable password."""
+    number = next(_numbers)
+    row = User(
+        **{"email": f"user-{number}-{uuid4().hex[:8]}@example.com", "name": f"User {number}", "password_hash": "!"}
+        | columns,
+        subscription_tier=tier,
+    )
+    session.add(row)
+    session.flush()
+    ledger.open_wallet(session, row.id)
+    if credits:
+        ledger.grant(session, row.id, Decimal(credits), key=f"test:{row.id}", reason="For a test", source="test")
+    return row
+
+
+def node(node_id: str, kind: str = "process", **rest: Any) -> dict[str, Any]:
+    """A node as the app sends it; `config`, `parentId` and the like by keyword."""
+    return {"id": node_id, "type": kind, "label": node_id.title(), "position": {"x": 0, "y": 0}, "config": {}} | rest
+
+
+def chain(*nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """A graph of nodes, each connected to the next."""
+    connections = [
+        {"id": f"{source['id']}-{target['id']}", "from": source["id"], "to": target["id"]}
+        for source, target in itertools.pairwise(nodes)
+    ]
+    return {"nodes": [dict(node) for node in nodes], "connections": connections}
+
+
+def workflow(
+    session: Session,
+    owner: User | None = None,
+    *,
+    graph: Mapping[str, Any] | None = None,
+    worst_case: Decimal | int | str = "1.20",
+    lint_errors: list[dict[str, str]] | None = None,
+    **columns: Any,
+) -> Workflow:
+    """A workflow with its first version; input and output unless `graph` says otherwise."""
+    owner = owner or user(session)
+    values = {"name": f"Workflow {next(_numbers)}", "status": WorkflowStatus.ACTIVE, "latest_version": 0} | columns
+    row = Workflow(user_id=owner.id, **values)
+    row.latest_version = 1
+    session.add(row)
+    session.flush()
+    _version(session, row, 1, graph, worst_case, lint_errors)
+    return row
+
+
+def version(
+    session: Session, of: Workflow, *, graph: Mapping[str, Any] | None = None, worst_case: Decimal | int | str = "1.20"
+) -> WorkflowVersion:
+    """The next version of a workflow."""
+    of.latest_version += 1
+    session.flush()
+    return _version(session, of, of.latest_version, graph, worst_case, None)
+
+
+def execution(
+    session: Session,
+    of: Workflow | None = None,
+    *,
+    status: ExecutionStatus = ExecutionStatus.QUEUED,
+    cap: Decimal | int | str = "1.20",
+    held: bool = True,
+    **columns: Any,
+) -> Execution:
+    """A run with its hold and its first event; one that is over has its hold settled for what it was charged."""
+    of = of or workflow(session)
+    owner = session.get_one(User, of.user_id)
+    session.refresh(of, ["latest"])
+    row = Execution(
+        id=uuid4(),
+        user_id=owner.id,
+        workflow_id=of.id,
+        version_id=of.latest.id,
+        workflow_name=of.name,
+        status=status,
+        priority=PLANS[owner.subscription_tier].priority,
+        price_list=PRICE_LIST,
+        credits_cap=Decimal(cap),
+        nodes_total=of.latest.node_count,
+        last_seq=1,
+        **({"finished_at": of.created_at} if status in TERMINAL else {}) | columns,
+    )
+    session.add(row)
+    session.flush()
+    if held:
+        ledger.hold(session, owner.id, row.credits_cap, row.id)
+    session.add(ExecutionEvent(execution_id=row.id, seq=1, type="execution.queued", message="Queued."))
+    session.flush()
+    if status in TERMINAL:
+        ledger.settle(session, row.id, row.credits_charged)
+    return row
+
+
+def ran(session: Session, of: Execution, node_id: str, path: str = "", **columns: Any) -> NodeExecution:
+    """What was recorded of a node (in one iteration): a success unless `status` says otherwise."""
+    row = NodeExecution(
+        execution_id=of.id, node_id=node_id, path=path, **{"status": NodeStatus.SUCCESS, "attempt": 1} | columns
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def hold(session: Session, of: Execution) -> CreditHold:
+    """A run's hold as the database has it."""
+    return session.get_one(CreditHold, of.id, populate_existing=True)
+
+
+def _version(
+    session: Session,
+    of: Workflow,
+    number: int,
+    graph: Mapping[str, Any] | None,
+    worst_case: Decimal | int | str,
+    lint_errors: list[dict[str, str]] | None,
+) -> WorkflowVersion:
+    graph = graph or chain(node("start", "input"), node("end", "output"))
+    row = WorkflowVersion(
+        workflow_id=of.id,
+        number=number,
+        graph=graph,
+        node_count=len(graph["nodes"]),
+        worst_case_credits=Decimal(worst_case),
+        lint_errors=lint_errors or [],
+    )
+    session.add(row)
+    session.flush()
+    return row

@@ -1,0 +1,11 @@
+"""What tests of services share."""
+
+import pytest
+
+from models.services import accounts
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bcrypt at its cheapest: a third of a second for every account would be most of these tests' time."""
+    monkeypatch.setattr(accounts, "BCRYPT_ROUNDS", 4)

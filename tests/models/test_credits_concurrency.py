@@ -1,0 +1,108 @@
+"""The ledger in many hands: real threads, real commits."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from models.db import session_scope
+from models.errors import InsufficientCredits
+from models.services import credits
+from tests import factories
+
+pytestmark = pytest.mark.usefixtures("committed_database")
+
+
+def at_once(times: int, act: Callable[[int], Any]) -> list[Any]:
+    """What `act(0)`, `act(1)`, ... answer when as many of them as there are connections start together."""
+    start = Barrier(min(times, 16))
+
+    def run(number: int) -> Any:
+        if number < start.parties:
+            start.wait(10)
+        return act(number)
+
+    with ThreadPoolExecutor(start.parties) as pool:
+        return list(pool.map(run, range(times)))
+
+
+def test_a_hundred_runs_of_ten_credits_cannot_take_more_than_a_hundred() -> None:
+    with session_scope() as session:
+        user = factories.user(session, credits=100)
+        workflow = factories.workflow(session, user)
+        runs = [factories.execution(session, workflow, cap=10, held=False) for _ in range(100)]
+
+    def take(number: int) -> bool:
+        try:
+            with session_scope() as session:
+                credits.hold(session, user.id, Decimal(10), runs[number].id)
+        except InsufficientCredits:
+            return False
+        return True
+
+    assert Counter(at_once(100, take)) == {True: 10, False: 90}
+    with session_scope() as session:
+        wallet = credits.balance(session, user.id)
+        assert (wallet.balance, wallet.held, wallet.available) == (100, 100, 0)
+
+
+def test_one_hold_for_one_run_however_many_ask_for_it() -> None:
+    with session_scope() as session:
+        user = factories.user(session, credits=100)
+        run = factories.execution(session, factories.workflow(session, user), cap=60, held=False)
+
+    def take(_: int) -> None:
+        with session_scope() as session:
+            credits.hold(session, user.id, Decimal(60), run.id)
+
+    at_once(16, take)
+    with session_scope() as session:
+        assert credits.balance(session, user.id).held == 60
+
+
+def test_each_hold_is_settled_once_however_many_try() -> None:
+    with session_scope() as session:
+        user = factories.user(session, credits=100)
+        workflow = factories.workflow(session, user)
+        runs = [factories.execution(session, workflow, cap=10) for _ in range(8)]
+
+    def settle(number: int) -> bool:
+        with session_scope() as session:
+            return credits.settle(session, runs[number // 8].id, Decimal(3))
+
+    assert Counter(at_once(64, settle)) == {True: 8, False: 56}
+    with session_scope() as session:
+        wallet = credits.balance(session, user.id)
+        assert (wallet.balance, wallet.held) == (100 - 8 * 3, 0)
+        assert [move.version for move in credits.history(session, user.id)] == list(range(9, 0, -1))
+
+
+def test_settling_many_in_any_order_never_locks_up() -> None:
+    with session_scope() as session:
+        runs = [factories.execution(session, cap=10) for _ in range(12)]
+    ids = [run.id for run in runs]
+
+    def settle(number: int) -> int:
+        order = ids[number % 12 :] + ids[: number % 12]
+        with session_scope() as session:
+            return len(credits.settle_many(session, dict.fromkeys(order, Decimal(1))))
+
+    assert sum(at_once(24, settle)) == 12
+
+
+def test_one_key_grants_once_however_many_bring_it() -> None:
+    with session_scope() as session:
+        user = factories.user(session, credits=0)
+
+    def grant(_: int) -> Any:
+        with session_scope() as session:
+            return credits.grant(session, user.id, Decimal(10), key="gift", reason="A gift", source="test").id
+
+    assert len(set(at_once(64, grant))) == 1
+    with session_scope() as session:
+        assert credits.balance(session, user.id).balance == 10
+        assert credits.violations(session) == []
