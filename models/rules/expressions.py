@@ -1,142 +1,247 @@
-"""Expressions and templates in a node's config: CEL over the values of a run.
+"""Expressions in a node's config: CEL over the values of a run, compiled once and kept.
 
-An expression sees nothing but the variables below, changes nothing, and ends within a fixed number of steps. Values that
-it hands on are shared with the data that it read: nobody may change them.
+An expression sees nothing but the variables below, changes nothing, and is refused before it runs when it might take
+long (`expression_guard`). Only what it refers to is handed to the evaluator, so other nodes' outputs cost nothing.
 """
 
 import difflib
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
-from models.rules.cel.conversions import to_json
-from models.rules.cel.functions import complaint
-from models.rules.cel.meter import (
-    MAX_RESULT_CHARS,
+import cel
+
+from models.rules.expression_functions import KNOWN, LAST_WORDS, functions
+from models.rules.expression_guard import (
+    MACROS,
     ExpressionError,
     ExpressionFailed,
-    Meter,
-    TooManySteps,
-    weigh,
+    Outline,
+    Token,
+    outline,
+    position,
+    tokens,
 )
-from models.rules.cel.operators import TYPES
-from models.rules.cel.parser import parse
-from models.rules.cel.program import Code, Env, translate, weight
-from models.rules.cel.syntax import Call, Literal, Name, Path, Tree, facts
-from models.rules.cel.tokens import node_references, refusal
 
-__all__ = ["NAMES", "Expression", "ExpressionError", "ExpressionFailed", "TooManySteps", "compile_expression"]
+__all__ = ["NAMES", "Expression", "ExpressionError", "ExpressionFailed", "compile_expression"]
 
 Json = Any
+Chain = tuple[str, ...]
+
 NAMES = ("input", "data", "nodes", "item", "index", "execution", "accumulator")
-_WHERE = {
-    "item": "`item` exists inside a loop and in the expressions of filter, map, sort and reduce only.",
-    "index": "`index` exists inside a loop and in the expressions of filter, map, sort and reduce only.",
-    "accumulator": "`accumulator` exists in the expression of reduce only.",
-}
-_CACHE_SIZE = 4096
-_T = TypeVar("_T")
+TYPES = frozenset({"int", "uint", "double", "string", "bool", "bytes", "list", "map", "null_type", "type", "math"})
+LARGEST_INT = 2**63 - 1
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_PARSER_SAYS = re.compile(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*?)(?: expecting \{.*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A compiled expression. `nodes` are the ids that it reads (None: any); `names` the variables."""
+    """A compiled expression. `nodes` are the ids that it reads (None: any), `names` the variables."""
 
     source: str
     names: frozenset[str]
     nodes: frozenset[str] | None
-    literal: bool  # it reads nothing: the same value every time
-    _code: Code = field(repr=False, compare=False)
-    _weight: int = field(repr=False, compare=False)
-    _made: bool = field(repr=False, compare=False)  # the result is new, rather than a piece of the data
+    _program: cel.Program = field(repr=False, compare=False)
+    _chains: tuple[Chain, ...] = field(repr=False, compare=False)
+    _outline: Outline = field(repr=False, compare=False)
+    _functions: Mapping[str, Any] = field(repr=False, compare=False)
 
     def evaluate(self, scope: Mapping[str, Json]) -> Json:
         """The value over the variables of `scope`, as JSON; raises `ExpressionFailed` with a sentence.
 
-        `scope["nodes"]` maps ids to `{"output": ...}`; only what is read is touched.
+        `scope["nodes"]` maps ids to `{"output": ...}`; only what the expression names is touched.
         """
-        meter = Meter()
-        names = {name: scope[name] for name in self.names if name in scope}
-        if len(names) < len(self.names):
-            missing = sorted(self.names - names.keys() - TYPES.keys())
-            if missing and missing[0] in _WHERE:
-                raise ExpressionFailed(_WHERE[missing[0]])
+        seen = _narrowed(scope, self._chains)
+        self._outline.check(seen.values())
+        context = cel.Context(variables=seen, functions=self._functions) if self._functions else seen
         try:
-            meter.charge(self._weight)
-            value = self._code(Env(names, meter))
-            return _finished(value) if self._made else value
+            return _as_json(self._program.execute(context))
+        except ExpressionFailed:
+            raise
         except RecursionError:
             raise ExpressionFailed("The data is nested too deeply for this expression.") from None
+        except Exception as error:
+            raise ExpressionFailed(_sentence(error)) from error
+        except BaseException as error:
+            # The evaluator's own panics are no `Exception`; everything else of that kind is not ours to stop.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise ExpressionFailed("The expression cannot be evaluated.") from error
 
 
-def _finished(value: Json) -> Json:
-    if isinstance(value, str | int | float) or value is None:
-        return to_json(value)
-    if weigh(value)[1] > MAX_RESULT_CHARS:
-        raise ExpressionFailed(f"The result would be longer than {MAX_RESULT_CHARS:,} characters.")
-    return to_json(value)
-
-
-class Cache(Generic[_T]):
-    """The last few thousand things made, by key; safe to use from many threads."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._kept, self._lock = size, OrderedDict[Hashable, _T](), threading.Lock()
-
-    def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """What was made for `key`, made now if need be."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        made = make()
-        with self._lock:
-            self._kept[key] = made
-            if len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        return made
-
-
-_expressions: Cache[Expression] = Cache(_CACHE_SIZE)
-
-
+@lru_cache(maxsize=4096)
 def compile_expression(source: str, node_ids: frozenset[str] = frozenset()) -> Expression:
     """Compile CEL; `node_ids` lets `nodes.<id>` be written with ids that are no identifiers.
 
     Raises `ExpressionError`, whose `position` is the line and column.
     """
-    references = node_references(source[:10_000], node_ids) if "nodes" in source else {}
-    key = (source, tuple(references.items()))
-    return _expressions.get(key, lambda: _compile(source, references))
-
-
-def _compile(source: str, references: Mapping[int, str]) -> Expression:
-    tree = parse(source, references)
-    _check_words(source, tree)
-    known = facts(tree)
+    rewritten = _with_plain_ids(source, node_ids)
+    seen = outline(rewritten)
+    program = _compiled(source, rewritten)
+    found = list(tokens(rewritten))
+    _check_words(source, found, seen, program)
+    chains = tuple(sorted(set(_chains(found, seen.bound)), key=lambda chain: (len(chain), chain)))
+    roots = frozenset(chain[0] for chain in chains)
+    into_nodes = [chain for chain in chains if chain[0] == "nodes"]
     return Expression(
         source=source,
-        names=frozenset(known.names),
-        nodes=None if known.nodes is None else frozenset(known.nodes),
-        literal=not known.names,
-        _code=translate(source, tree),
-        _weight=weight(tree),
-        _made=not isinstance(tree, Path | Name | Literal) or bool(known.names & TYPES.keys()),
+        names=roots,
+        nodes=None if any(len(chain) == 1 for chain in into_nodes) else frozenset(chain[1] for chain in into_nodes),
+        _program=program,
+        _chains=chains,
+        _outline=seen,
+        _functions=functions(frozenset(program.functions()), with_macros=seen.macros > 0),
     )
 
 
-def _check_words(source: str, tree: Tree) -> None:
-    """Refuse functions and variables that do not exist, which the grammar cannot know."""
-    pending: list[tuple[Tree, frozenset[str]]] = [(tree, frozenset(NAMES) | TYPES.keys())]
-    while pending:
-        part, bound = pending.pop()
-        if isinstance(part, Call) and (sentence := complaint(part.function, len(part.arguments))):
-            raise refusal(source, part.start, sentence)
-        if isinstance(part, Name) and part.name not in bound:
-            near = difflib.get_close_matches(part.name, bound, 1)
-            also = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(NAMES)}."
-            raise refusal(source, part.start, f"There is no variable `{part.name}`; {also}")
-        inner = bound | {part.variable} if hasattr(part, "variable") else bound
-        pending.extend((child, inner) for child in part.parts)
+def _compiled(source: str, rewritten: str) -> cel.Program:
+    if not source.strip():
+        raise ExpressionError("The expression is empty.")
+    try:
+        return cel.compile(rewritten)
+    except ValueError as error:
+        said = _PARSER_SAYS.search(str(error))
+        if said is None:
+            raise ExpressionError("This is not a valid expression.") from error
+        line, column, what = int(said[1]), int(said[2]), said[3]
+        ends = "<EOF>" in what
+        sentence = "The expression ends too early." if ends else f"This is not a valid expression: {what[:200]}."
+        raise ExpressionError(sentence, (line, column)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ExpressionError("This is not a valid expression.") from error
+
+
+def _check_words(source: str, found: list[Token], seen: Outline, program: cel.Program) -> None:
+    """Refuse variables and functions that do not exist, which the grammar cannot know."""
+    words = set(program.variables()) - set(NAMES) - TYPES - seen.bound
+    calls = {name for name in program.functions() if _IDENTIFIER.match(name) and not name.startswith("_")}
+    for kind, unknown, known in (
+        ("variable", words, [*NAMES, *seen.bound]),
+        ("function", calls - LAST_WORDS - MACROS, sorted(KNOWN | MACROS)),
+    ):
+        for name in sorted(unknown):
+            at = next((token.at for token in found if token.text == name.rpartition(".")[2]), 0)
+            near = difflib.get_close_matches(name, known, 1)
+            also = f"; did you mean `{near[0]}`?" if near else "."
+            raise ExpressionError(f"There is no {kind} `{name}`{also}", position(source, min(at, len(source))))
+
+
+def _with_plain_ids(source: str, node_ids: frozenset[str]) -> str:
+    """`nodes.a-1.output` as `nodes["a-1"].output`, for known ids that are no identifiers; the longest id wins."""
+    odd = sorted((n for n in node_ids if not _IDENTIFIER.fullmatch(n)), key=len, reverse=True)
+    if not odd or "nodes." not in source:
+        return source
+    reference = re.compile(rf"(?<![\w.])nodes\.({'|'.join(map(re.escape, odd))})(?![\w-])")
+    strings = [(t.at, t.at + len(t.text)) for t in tokens(source) if t.kind == "string"]
+
+    def plain(match: re.Match[str]) -> str:
+        quoted = any(start <= match.start() < end for start, end in strings)
+        escaped = match[1].replace("\\", "\\\\").replace('"', '\\"')
+        return match[0] if quoted else f'nodes["{escaped}"]'
+
+    return reference.sub(plain, source)
+
+
+def _chains(found: list[Token], bound: frozenset[str]) -> list[Chain]:
+    """What is read of each variable: `nodes.a.output.text` is `("nodes", "a", "output", "text")`."""
+    chains = []
+    for index, token in enumerate(found):
+        after_dot = index > 0 and found[index - 1].text == "."
+        if token.kind != "name" or token.text not in NAMES or after_dot or token.text in bound:
+            continue
+        chains.append(_chain(found, index))
+    return chains
+
+
+def _chain(found: list[Token], index: int) -> Chain:
+    chain = [found[index].text]
+    index += 1
+    while index + 1 < len(found):
+        sign, following = found[index].text, found[index + 1]
+        if sign == "." and following.kind == "name":
+            if found[index + 2 : index + 3] and found[index + 2].text == "(":
+                break  # a method of what stands before it
+            chain.append(following.text)
+            index += 2
+        elif sign == "[" and following.kind == "string" and following.text[0] in "\"'" and "\\" not in following.text:
+            chain.append(following.text.strip(following.text[0]))
+            index += 3
+        else:
+            break
+    return tuple(chain)
+
+
+def _narrowed(scope: Mapping[str, Json], chains: tuple[Chain, ...]) -> dict[str, Json]:
+    """The variables with nothing in them but what the chains name, so that handing over costs no more than that."""
+    seen: dict[str, Json] = {}
+    whole: set[Chain] = set()
+    for chain in chains:  # shorter ones first
+        if chain[0] not in scope or any(chain[: len(prefix)] == prefix for prefix in whole):
+            continue
+        source: Json = scope
+        target: dict[str, Json] = seen
+        for depth, name in enumerate(chain, start=1):
+            if not isinstance(source, Mapping) or name not in source:
+                break
+            source = source[name]
+            if depth == len(chain) or not isinstance(source, Mapping):
+                target[name] = _plain(source)
+                whole.add(chain[:depth])
+                break
+            target = target.setdefault(name, {})
+    return seen
+
+
+def _plain(value: Json) -> Json:
+    """Views become objects; whole numbers past 64 bits, which the evaluator cannot hold, become broken ones."""
+    if isinstance(value, Mapping) and not isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, int) and abs(value) > LARGEST_INT:
+        return float(value)
+    return value
+
+
+def _as_json(value: Json) -> Json:
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int | float):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ExpressionFailed("The result is not a finite number.")
+        return value
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else _text(key): _as_json(item) for key, item in value.items()}
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, cel.OptionalValue):
+        return _as_json(value.or_value(None))
+    raise ExpressionFailed(f"The result is of a kind that JSON does not have ({type(value).__name__}).")
+
+
+def _text(key: Json) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+def _sentence(error: Exception) -> str:
+    """What the evaluator complains about, for people who write workflows."""
+    said = str(error)
+    if isinstance(error, KeyError):
+        return f"There is no `{error.args[0]}` in the value it is read from."
+    if "No such overload" in said or "Unsupported operation" in said:
+        return (
+            "The operands are of different kinds. CEL does not convert by itself: use double(x) for arithmetic of whole "
+            "and broken numbers, string(x) to add a number to a text."
+        )
+    if isinstance(error, OverflowError):
+        return "A whole number became too large."
+    return said.splitlines()[0][:300] if said else type(error).__name__

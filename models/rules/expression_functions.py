@@ -1,0 +1,90 @@
+"""The functions that expressions may call besides those of CEL's core: cel-go's extensions, bounded in what they make."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cel.stdlib import EXTENSIONS
+
+from models.rules.expression_guard import WIDEST_MADE
+
+Json = Any
+Function = Callable[..., Json]
+
+MAX_TEXT = 1024 * 1024  # characters of a text that a function makes
+MAX_ITEMS = 10_000  # of a list that a function takes or makes
+
+# Functions of CEL's core that the evaluator brings along.
+CORE = frozenset(
+    "size startsWith endsWith matches int uint double string bytes timestamp duration type dyn has max min "
+    "getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes getSeconds "
+    "getMilliseconds".split()
+)
+_CHOSEN = {
+    "core": ("bool", "min", "max", "sum"),
+    "strings": (
+        *("charAt", "indexOf", "lastIndexOf", "substring", "replace", "split", "join"),
+        *("lowerAscii", "upperAscii", "trim"),
+    ),
+    "math": (
+        *("math.greatest", "math.least", "math.abs", "math.sign", "math.ceil", "math.floor", "math.round"),
+        *("math.trunc", "math.sqrt"),
+    ),
+    "lists": ("contains", "distinct", "flatten", "slice", "sort", "reverse", "first", "last"),
+}
+
+
+def _replaced(text: str, old: str, new: str, limit: int = -1) -> str:
+    count = text.count(old) if limit < 0 else min(limit, text.count(old))
+    if len(text) + count * (len(new) - len(old)) > MAX_TEXT:
+        raise ValueError(f"replace would make a text of more than {MAX_TEXT:,} characters")
+    return text.replace(old, new, limit)
+
+
+def _joined(items: list[str], separator: str = "") -> str:
+    if sum(len(item) + len(separator) for item in items) > MAX_TEXT:
+        raise ValueError(f"join would make a text of more than {MAX_TEXT:,} characters")
+    return separator.join(items)
+
+
+def _lower(text: str) -> str:
+    return text.lower()
+
+
+def _upper(text: str) -> str:
+    return text.upper()
+
+
+_CALLABLES: dict[str, Function] = {
+    name: EXTENSIONS[library][name] for library, names in _CHOSEN.items() for name in names
+} | {"replace": _replaced, "join": _joined, "lowerAscii": _lower, "upperAscii": _upper}
+
+
+def _bounded(name: str, function: Function, most: int) -> Function:
+    """Refuse lists that are too long, on the way in and on the way out."""
+
+    @functools.wraps(function)
+    def call(*arguments: Json) -> Json:
+        for value in arguments:
+            if isinstance(value, list | tuple) and len(value) > MAX_ITEMS:
+                raise ValueError(f"{name} takes lists of at most {MAX_ITEMS:,} items")
+        if name == "distinct" and len(arguments[0]) > WIDEST_MADE:
+            raise ValueError(f"{name} takes lists of at most {WIDEST_MADE:,} items")
+        made = function(*arguments)
+        if isinstance(made, list) and len(made) > most:
+            raise ValueError(f"{name} would make a list of {len(made):,} items; here {most:,} are allowed")
+        return made
+
+    return call
+
+
+_FREE: Mapping[str, Function] = {name: _bounded(name, f, MAX_ITEMS) for name, f in _CALLABLES.items()}
+_WITHIN_MACROS: Mapping[str, Function] = {name: _bounded(name, f, WIDEST_MADE) for name, f in _CALLABLES.items()}
+KNOWN = CORE | _CALLABLES.keys()
+LAST_WORDS = frozenset(name.rpartition(".")[2] for name in KNOWN)  # `math.round` is reported as `round`
+
+
+def functions(names: frozenset[str], *, with_macros: bool) -> dict[str, Function]:
+    """The functions called `names`; where macros may walk through what they make, with tighter bounds."""
+    offered = _WITHIN_MACROS if with_macros else _FREE
+    return {name: function for name, function in offered.items() if name.rpartition(".")[2] in names}
