@@ -1,8 +1,8 @@
 """What is looked at before an expression may run: its length and nesting, and what it would cost with these values.
 
 CEL ends by construction, but the evaluator copies lists while it maps and filters them (quadratic in their length,
-measured at 40 to 80 ns per pair), holds the interpreter while it runs, and overflows its stack on very long chains. So a
-run is refused before it starts when the estimate below says that it might take long.
+measured at 40 to 80 ns per pair), holds the interpreter while it runs, and overflows its stack on very long chains. So
+a run is refused before it starts when the estimate below says that it might take long.
 """
 
 import re

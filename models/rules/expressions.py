@@ -239,8 +239,8 @@ def _sentence(error: Exception) -> str:
         return f"There is no `{error.args[0]}` in the value it is read from."
     if "No such overload" in said or "Unsupported operation" in said:
         return (
-            "The operands are of different kinds. CEL does not convert by itself: use double(x) for arithmetic of whole "
-            "and broken numbers, string(x) to add a number to a text."
+            "The operands are of different kinds. CEL does not convert by itself: use double(x) where whole "
+            "and broken numbers meet, and string(x) to add a number to a text."
         )
     if isinstance(error, OverflowError):
         return "A whole number became too large."

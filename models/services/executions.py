@@ -75,7 +75,6 @@ def submit(
             credits_cap=_cap(version.worst_case_credits, max_credits),
             nodes_total=version.node_count,
             last_seq=1,
-            rung_at=func.now(),  # the doorbell rings right after the commit
         )
         .returning(Execution)
     ).one()
