@@ -3,8 +3,7 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import auth, errors, headers, limits, routes, session
-from api.bodies import MAX_BODY_BYTES
+from api import auth, bodies, errors, headers, limits, routes, session
 from api.json import OrjsonProvider
 from api.prefix import Prefixes
 from settings import Settings
@@ -13,16 +12,14 @@ from settings import Settings
 def create_app(settings: Settings) -> Flask:
     """Build the application; `models.db.connect` must have been called before it answers requests."""
     app = Flask("agentforge", static_folder=None)
-    app.config.update(
-        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        PROPAGATE_EXCEPTIONS=False,  # errors are answered as problem documents, in tests too
-    )
+    app.config["PROPAGATE_EXCEPTIONS"] = False  # errors are answered as problem documents, in tests too
     app.extensions["settings"] = settings
     app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    # Flask runs these backwards after a request: settled first, then limits are counted, then headers are added.
+    # In this order before a request, and backwards after it: settled, then counted, then given its headers.
     headers.init_app(app, settings)
+    bodies.init_app(app)
     auth.init_app(app, settings)
     limits.init_app(app, settings)
     session.init_app(app)

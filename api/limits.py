@@ -49,7 +49,7 @@ limiter = Limiter(
     key_prefix="agentforge",
     storage_options=STORE_OPTIONS,
 )
-limiter.request_filter(lambda: request.method == "OPTIONS")
+limiter.request_filter(lambda: request.method == "OPTIONS" or request.blueprint == "health")
 
 attempts = limiter.limit(ATTEMPTS, key_func=_account)
 failed_attempts = limiter.limit(ATTEMPTS, key_func=_account, deduct_when=lambda response: response.status_code == 401)

@@ -10,12 +10,11 @@ from uuid import UUID
 from api.bodies import query
 from api.schemas.base import PageQuery
 from models.errors import FieldError, InvalidInput
-
-Position = tuple[datetime, UUID]  # of the last row of the page before
+from models.services.paging import Position
 
 
 def page_query(schema: type[PageQuery]) -> dict[str, Any]:
-    """The arguments of a list, with `after` (a `Position` or None) in place of the cursor."""
+    """The arguments of a list, with `after` (a `Position`, or None) in place of the cursor."""
     args = query(schema)
     cursor = args.pop("cursor")
     return {**args, "after": _position(cursor) if cursor else None}

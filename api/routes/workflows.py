@@ -12,7 +12,7 @@ from api.idempotency import idempotent
 from api.paging import page, page_query
 from api.schemas.base import PageQuery
 from api.schemas.executions import ExecutionOut, ExecutionsQuery
-from api.schemas.workflows import ExecuteIn, GraphIn, WorkflowIn, WorkflowOut, report
+from api.schemas.workflows import ExecuteIn, GraphIn, WorkflowIn, WorkflowOut, WorkflowUpdateIn, report
 from api.session import db
 from models.rules.lint import lint
 from models.services import executions, workflows
@@ -57,8 +57,8 @@ def get(workflow_id: UUID) -> ResponseReturnValue:
 @bp.put("/<uuid:workflow_id>")
 @signed_in
 def update(workflow_id: UUID) -> ResponseReturnValue:
-    """Save a workflow anew; another graph is another version."""
-    workflow = workflows.update(db(), current_user(), workflow_id, **body(WorkflowIn))
+    """Change a workflow; another graph is another version."""
+    workflow = workflows.update(db(), current_user(), workflow_id, **body(WorkflowUpdateIn))
     return {"workflow": show(WorkflowOut, workflow)}
 
 

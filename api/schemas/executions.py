@@ -71,18 +71,23 @@ class ExecutionDetailOut(ExecutionOut):
 
 
 class NodeOut(Out):
-    """How one node stands; `path` tells the iterations of a loop apart."""
+    """How one node stands; one inside a loop tells how many of its `iterations` are done. `duration` in seconds."""
 
+    id = Plain(attribute="node_id")
     node_id = Plain()
-    path = Plain()
+    label = Plain()
+    type = Plain()
+    parent_id = Plain()
     status = Plain()
-    attempt = Plain()
+    attempts = Plain()
     port = Plain()
     output = Plain()
     error = Plain()
     credits = Credits()
     started_at = Plain()
     finished_at = Plain()
+    duration = Plain()
+    iterations = Plain()
 
 
 class LogOut(Out):

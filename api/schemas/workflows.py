@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import fields, post_load, validate
+from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from api.schemas.base import Credits, In, Line, Out, Plain
 from models.rules.pricing import Priority
@@ -18,9 +18,8 @@ class GraphIn(In):
     @post_load
     def gather(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """The two lists are one value to us."""
-        if "nodes" in data:
-            data["graph"] = {"nodes": data.pop("nodes"), "connections": data.pop("connections")}
-        return data
+        connections = data.pop("connections", [])
+        return {**data, "graph": {"nodes": data.pop("nodes"), "connections": connections}} if "nodes" in data else data
 
 
 class WorkflowIn(GraphIn):
@@ -29,6 +28,21 @@ class WorkflowIn(GraphIn):
     name = Line(200, required=True)
     description = fields.String(load_default="", validate=validate.Length(max=5000))
     status = fields.Enum(WorkflowStatus, by_value=True, load_default=WorkflowStatus.ACTIVE)
+
+
+class WorkflowUpdateIn(GraphIn):
+    """What shall change; a graph changes as a whole."""
+
+    nodes = fields.List(fields.Raw())
+    name = Line(200)
+    description = fields.String(validate=validate.Length(max=5000))
+    status = fields.Enum(WorkflowStatus, by_value=True)
+
+    @validates_schema
+    def whole(self, data: dict[str, Any], **_: Any) -> None:
+        """Connections without their nodes say nothing."""
+        if data.get("connections") and "nodes" not in data:
+            raise ValidationError("Must come with the connections.", "nodes")
 
 
 class ExecuteIn(In):
@@ -61,3 +75,8 @@ class FindingOut(Out):
     message = Plain()
     node = Plain()
     connection = Plain()
+
+
+def report(findings: Any) -> dict[str, Any]:
+    """The linter's verdict on the wire."""
+    return {}

@@ -1,0 +1,118 @@
+"""The application with its routes, a user and another one, and the doorbells it would have rung."""
+
+from collections.abc import Callable, Iterator, MutableMapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import structlog
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+
+from api import create_app
+from api.auth import new_token
+from models.rules.pricing import Tier
+from models.services import accounts, credits
+from models.user import User
+from settings import Settings
+from tasks.queue import Doorbell, publish_through
+
+ORIGIN = "https://app.agentforge.example"
+SignIn = Callable[[User], FlaskClient]
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, redis_server) -> Settings:
+    """What the application under test is built from."""
+    return Settings.from_env(
+        {
+            "AGENTFORGE_ENV": "test",
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_server.url(),
+            "CORS_ORIGINS": ORIGIN,
+            "JWT_SECRET": "a secret that is long enough for every algorithm that a forger may try",
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> Flask:
+    """The application; it keeps nothing from test to test."""
+    return create_app(settings)
+
+
+@pytest.fixture(autouse=True)
+def events() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What was logged."""
+    with structlog.testing.capture_logs() as events:
+        yield events
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing is meant to be slow; here it is not what is tested."""
+    monkeypatch.setattr(accounts, "BCRYPT_ROUNDS", 4)
+
+
+@pytest.fixture
+def sent() -> Iterator[list[Doorbell]]:
+    """The doorbells that were rung, in place of a broker."""
+    bells: list[Doorbell] = []
+    before = publish_through(bells.append)
+    yield bells
+    publish_through(before)
+
+
+@pytest.fixture
+def stranger(app: Flask, session: Session, redis_url: str, sent: list[Doorbell]) -> FlaskClient:
+    """A client without a token; every count of the limiter starts at none."""
+    return app.test_client()
+
+
+@pytest.fixture
+def sign_in(app: Flask, stranger: FlaskClient) -> SignIn:
+    """Makes a client that sends a token of the user it is given."""
+
+    def signed(user: User) -> FlaskClient:
+        client = app.test_client()
+        with app.app_context():
+            client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_token(user)}"
+        return client
+
+    return signed
+
+
+@pytest.fixture
+def new_user(session: Session) -> Callable[..., User]:
+    """Makes users with a wallet; `tier` and `balance` as wished."""
+
+    def make(email: str, *, tier: Tier = Tier.FREE, balance: Decimal = Decimal(10)) -> User:
+        user = User(email=email, name="Somebody", password_hash="none", subscription_tier=tier)
+        session.add(user)
+        session.flush()
+        credits.open_wallet(session, user.id)
+        if balance:
+            credits.grant(session, user.id, balance, key=f"test:{user.id}", reason="For a test", source="test")
+        session.commit()
+        return user
+
+    return make
+
+
+@pytest.fixture
+def user(new_user: Callable[..., User]) -> User:
+    """The one whose requests are tested."""
+    return new_user("ada@example.com")
+
+
+@pytest.fixture
+def other(new_user: Callable[..., User]) -> User:
+    """Somebody else."""
+    return new_user("eve@example.com")
+
+
+@pytest.fixture
+def client(sign_in: SignIn, user: User) -> FlaskClient:
+    """A client with a token of `user`."""
+    return sign_in(user)

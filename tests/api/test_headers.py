@@ -1,0 +1,63 @@
+"""What every answer carries, whichever door it leaves by."""
+
+from dataclasses import replace
+
+import pytest
+
+from api import create_app
+from tests.api.conftest import ORIGIN
+
+
+class TestDoors:
+    @pytest.mark.parametrize("door", ["/api", "/v1", "/api/v1", ""])
+    def test_the_same_routes_answer_behind_each(self, client, door):
+        assert client.get(f"{door}/auth/me").status_code == 200
+
+    @pytest.mark.parametrize("path", ["/apis/auth/me", "/api/api/auth/me", "//auth/me", "/api", "/v2/auth/me"])
+    def test_no_other_door_does(self, client, path):
+        assert client.get(path).status_code == 404
+
+    def test_a_slash_at_the_end_does_not_matter(self, client):
+        assert client.get("/api/auth/me/").status_code == 200
+
+
+class TestRequestId:
+    def test_a_sane_one_is_kept(self, stranger):
+        answer = stranger.get("/health/live", headers={"X-Request-ID": "phone-7.1_a"})
+        assert answer.headers["X-Request-ID"] == "phone-7.1_a"
+
+    @pytest.mark.parametrize("wish", ["", "a b", "x" * 65, "<script>", "é"])
+    def test_another_is_replaced(self, stranger, wish):
+        answer = stranger.get("/health/live", headers={"X-Request-ID": wish})
+        assert len(answer.headers["X-Request-ID"]) == 32
+
+
+class TestBrowsers:
+    def test_nothing_is_sniffed_or_stored(self, client):
+        answer = client.get("/auth/me")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+    def test_only_origins_that_we_name_may_read(self, client):
+        ours = client.get("/auth/me", headers={"Origin": ORIGIN})
+        assert ours.headers["Access-Control-Allow-Origin"] == ORIGIN
+        for origin in ("https://evil.example", f"{ORIGIN}.evil.example", "null", ORIGIN.upper()):
+            answer = client.get("/auth/me", headers={"Origin": origin})
+            assert "Access-Control-Allow-Origin" not in answer.headers
+            assert answer.headers["Vary"] == "Origin"
+
+    def test_a_preflight_is_answered_without_a_token(self, stranger):
+        answer = stranger.options("/workflows", headers={"Origin": ORIGIN, "Access-Control-Request-Method": "POST"})
+        assert answer.status_code == 200
+        assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+        assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+
+    def test_refusals_can_be_read_by_our_origins_too(self, stranger):
+        answer = stranger.get("/auth/me", headers={"Origin": ORIGIN})
+        assert answer.status_code == 401
+        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+
+    def test_production_insists_on_https(self, settings, stranger):
+        production = create_app(replace(settings, environment="production")).test_client()
+        assert "max-age" in production.get("/health/live").headers["Strict-Transport-Security"]
+        assert "Strict-Transport-Security" not in stranger.get("/health/live").headers
