@@ -43,7 +43,7 @@ UNCONFIRMED = Cause(
 LOST = Cause(
     "openclaw_connection_lost", "The connection to OpenClaw was lost and the turn's fate is unknown.", 5.0, "unknown"
 )
-RESTARTED = Cause("openclaw_restarted", "OpenClaw restarted and broke off the turn.", 5.0)
+RESTARTED = Cause("openclaw_restarted", "OpenClaw restarted and broke off the turn.", 5.0, "unknown")
 FORGOTTEN = Cause("openclaw_forgotten", "OpenClaw restarted and has no record of the turn.", 5.0, "unknown")
 UNREADABLE = Cause(
     "openclaw_unreadable", "OpenClaw's answer makes no sense, so the turn's fate is unknown.", 5.0, "unknown"

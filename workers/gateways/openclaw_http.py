@@ -1,7 +1,7 @@
 """The HTTP driver, for gateways whose socket cannot be used: one request to `/v1/chat/completions` per turn.
 
-It has no idempotency and no recovery: closing the connection ends the run, and a repeat is a new model call. Use it only
-where that is acceptable.
+It has no idempotency and no recovery: closing the connection ends the run, and a repeat is a new model call. Use it
+only where that is acceptable.
 """
 
 import socket
@@ -105,7 +105,7 @@ class HttpOpenClaw:
         return Cancelled.STOPPED
 
     def health(self) -> Health:
-        """Readiness as the gateway reports it; the token is tried only by real turns, because wrong ones lock us out."""
+        """Readiness as the gateway reports it; only turns try the token, because wrong ones lock us out."""
         ready, detail = is_ready(self._settings.url)
         return Health(ready, "OpenClaw is ready." if ready else detail)
 

@@ -1,6 +1,6 @@
 """One WebSocket connection to the gateway: the hello, and frames going out and coming in.
 
-A `Link` exists only after a complete hello, so whoever holds one knows the gateway's process (`boot_id`) and its rights.
+A `Link` exists only after a complete hello, so its holder knows the gateway's process (`boot_id`) and its rights.
 """
 
 import itertools

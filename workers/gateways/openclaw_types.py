@@ -39,8 +39,8 @@ class Status:
 class RunRef:
     """The name of one attempt at one node, made before anything is sent, so that it can be found again after a crash.
 
-    `key` is the gateway's run id and idempotency key, `session_key` its conversation, `boot_id` the gateway process that
-    was told (None: nobody yet).
+    `key` is the gateway's run id and idempotency key, `session_key` its conversation, `boot_id` the gateway process
+    that was told (None: nobody yet).
     """
 
     key: str
@@ -59,9 +59,9 @@ class RunRef:
 
 @dataclass(frozen=True)
 class StillRunning:
-    """The gateway process that was told is still there; `attach()` waits for the end as `turn` does, and raises the same.
+    """The gateway process that was told is still there; `attach()` waits for the end as `turn` does.
 
-    It may be called once; it finds a run that has ended meanwhile, too, and never makes a second one.
+    It raises what `turn` raises, finds a run that has ended meanwhile, too, and never makes a second one.
     """
 
     attach: Callable[[], TextAnswer]
@@ -69,7 +69,7 @@ class StillRunning:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Nobody can say whether the run happened: repeat a node that may be repeated, with the next attempt's reference."""
+    """Nobody can say whether the run happened: repeat only what may be repeated, with the next attempt's reference."""
 
     reason: str
 
@@ -112,16 +112,16 @@ class OpenClaw(Protocol):
     ) -> TextAnswer:
         """Run one turn to its end, blocking the caller's thread; raises `CallFailed`.
 
-        `on_start` gets `{key, sessionKey, bootId}` before anything is sent and must return only when that is stored; when
-        the gateway restarted in between it is called once more. `on_status` is called in the caller's thread. `deadline`
-        bounds the whole call including the wait for a free slot; without it only the turn's own `timeout` (plus a grace)
-        counts, from the start of the run.
+        `on_start` gets `{key, sessionKey, bootId}` before anything is sent and must return only when that is stored;
+        when the gateway restarted in between it is called once more. `on_status` is called in the caller's thread.
+        `deadline` bounds the whole call including the wait for a free slot; without it only the turn's own `timeout`
+        (plus a grace) counts, from the start of the run.
         """
 
     def reconcile(
         self, turn: AgentTurn, ref: RunRef, *, cancel: Cancel, on_status: OnStatus, deadline: Deadline | None = None
     ) -> TextAnswer | StillRunning | Unknown:
-        """Find out what became of a run that a dead worker started; raises `CallFailed` when it is known to have failed.
+        """Find out what became of a run that a dead worker started; raises `CallFailed` when it failed for certain.
 
         `ref` is what `on_start` got; without a boot id nothing was ever sent.
         """

@@ -1,0 +1,64 @@
+"""What survives a crash of the gateway: task rows and transcripts, optionally in a file."""
+
+import json
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+INTERRUPTED = "Task execution process exited before restart."
+
+
+class Ledger:
+    """Durable rows. With a path every change is written at once, so that even SIGKILL loses nothing."""
+
+    def __init__(self, path: str | None = None) -> None:
+        self._path = Path(path) if path else None
+        self.tasks: dict[str, dict[str, Any]] = {}
+        self.history: dict[str, list[dict[str, Any]]] = {}
+        if self._path and self._path.exists():
+            stored = json.loads(self._path.read_text())
+            self.tasks, self.history = stored["tasks"], stored["history"]
+
+    def put(self, run_id: str, session_key: str, status: str, summary: str | None = None) -> dict[str, Any]:
+        """Write a task's state; returns the row."""
+        row = self.tasks.setdefault(run_id, {"id": str(uuid.uuid4()), "runId": run_id, "sessionKey": session_key})
+        row.update({"status": status, "updatedAt": now_ms()})
+        if summary is not None:
+            row["terminalSummary"] = summary
+        self._save()
+        return dict(row)
+
+    def say(self, session_key: str, row: dict[str, Any]) -> None:
+        """Add a line to a transcript."""
+        self.history.setdefault(session_key, []).append({**row, "timestamp": now_ms()})
+        self._save()
+
+    def of_session(self, session_key: str | None) -> list[dict[str, Any]]:
+        """Task rows, newest first."""
+        rows = [row for row in self.tasks.values() if session_key in (None, row["sessionKey"])]
+        return sorted(rows, key=lambda row: -row["updatedAt"])
+
+    def knows_user(self, session_key: str, key: str) -> bool:
+        """Whether this session's transcript already holds the prompt with that key."""
+        return any(row.get("idempotencyKey") == f"{key}:user" for row in self.history.get(session_key, ()))
+
+    def interrupt(self) -> list[dict[str, Any]]:
+        """After a crash: mark what was running; returns the rows whose turn the gateway will continue by itself."""
+        broken = [row for row in self.tasks.values() if row["status"] in ("running", "queued")]
+        was_running = [dict(row) for row in broken if row["status"] == "running"]
+        for row in broken:
+            row.update({"status": "cancelled", "terminalSummary": INTERRUPTED, "updatedAt": now_ms()})
+        self._save()
+        return was_running
+
+    def _save(self) -> None:
+        if self._path:
+            temporary = self._path.with_suffix(".tmp")
+            temporary.write_text(json.dumps({"tasks": self.tasks, "history": self.history}))
+            temporary.replace(self._path)
+
+
+def now_ms() -> int:
+    """The wire's time."""
+    return int(time.time() * 1000)
