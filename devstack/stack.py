@@ -28,7 +28,11 @@ FLOWER_USER = "operator"
 # What a program gets from the system; everything else it is given by name.
 _FROM_SYSTEM = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 _API_PORT, _FLOWER_PORT, _OPENCLAW_PORT, _AI_PORT = 3000, 5555, 18790, 18791
-_PROVIDER_PATHS = {"OPENAI_BASE_URL": "/v1", "ANTHROPIC_BASE_URL": "/v1", "GOOGLE_BASE_URL": "/v1beta"}
+_PROVIDER_PATHS = {
+    "OPENAI_BASE_URL": "/openai/v1",
+    "ANTHROPIC_BASE_URL": "/anthropic/v1",
+    "GOOGLE_BASE_URL": "/google/v1beta",
+}
 
 
 @dataclass(frozen=True)

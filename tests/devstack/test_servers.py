@@ -165,9 +165,9 @@ def test_redis_wants_its_password(tmp_path: Path) -> None:
     with (
         running_redis(tmp_path / "redis") as server,
         redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0)) as client,
+        pytest.raises(redis.AuthenticationError),
     ):
-        with pytest.raises(redis.AuthenticationError):
-            client.ping()
+        client.ping()
 
 
 def test_a_taken_port_is_replaced(tmp_path: Path) -> None:

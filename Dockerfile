@@ -1,0 +1,25 @@
+# One image for every process of the service; the command decides which one it is.
+# There are no simulators, tests or compilers in it.
+FROM python:3.11-slim AS packages
+COPY requirements.txt /
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r /requirements.txt
+
+FROM python:3.11-slim
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin agentforge
+COPY --from=packages /venv /venv
+WORKDIR /app
+COPY alembic.ini celery_config.py logs.py settings.py wsgi.py ./
+COPY api api
+COPY migrations migrations
+COPY models models
+COPY tasks tasks
+COPY workers workers
+COPY deploy/gunicorn.conf.py deploy/
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 AGENTFORGE_ENV=production
+USER 10001
+EXPOSE 3000
+# Of the API; the other services of docker-compose.yml have their own or none.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/health/live', timeout=2)"]
+CMD ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", "0.0.0.0:3000", "wsgi:app"]
