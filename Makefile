@@ -68,7 +68,7 @@ venv: .venv/ready ## Make .venv; every other target does so by itself
 	if ! "$$python" -m venv .venv >/dev/null 2>&1; then \
 	    "$$python" -m venv --clear --without-pip .venv; pip="$$python -m pip --python .venv/bin/python"; \
 	fi; \
-	$$pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.txt
+	$$pip install --quiet --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.txt
 	touch $@
 
 .PHONY: help demo up down test check lint fmt lock migrate psql bench clean venv

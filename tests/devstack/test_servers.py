@@ -220,7 +220,12 @@ def test_somebody_else_starts_both_servers_in_a_directory_of_their_own(hold: Hol
         os.chown(home, nobody.pw_uid, nobody.pw_gid)
         for kind in ("postgres", "redis"):
             step_down = ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
-            readable = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search")  # of Python, not of data
+            # The checkout of these tests may be one that only root may enter; the data is not.
+            readable = (
+                "--securebits=+no_setuid_fixup",
+                "--inh-caps=-all,+dac_read_search",
+                "--ambient-caps=+dac_read_search",
+            )
             holder = hold(kind, Path(home) / kind, *step_down, *readable)
             assert LOOPBACK in first_line(holder)
             _, errors = holder.communicate("")
