@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import ForgeError, InvalidInput
+from models.errors import FieldError, ForgeError, InvalidInput
 
 Json = Any
 
@@ -52,6 +52,15 @@ class ExpressionFailed(ForgeError):
     """The expression met values that it cannot work with; the same values will fail again."""
 
     code = "expression_failed"
+    place = ""
+
+    def located(self, place: str) -> "ExpressionFailed":
+        """The same failure, saying where it happened; `place` is such as `config.url of node 3`."""
+        if self.place or not place:
+            return self
+        failure = ExpressionFailed(f"In {place}: {self.detail}", errors=(FieldError(place, self.detail),))
+        failure.place = place
+        return failure
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ long (`expression_guard`). Only what it refers to is handed to the evaluator, so
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -49,13 +49,20 @@ class Expression:
     _program: cel.Program = field(repr=False, compare=False)
     _chains: tuple[Chain, ...] = field(repr=False, compare=False)
     _outline: Outline = field(repr=False, compare=False)
-    _functions: Mapping[str, Any] = field(repr=False, compare=False)
+    _functions: dict[str, Callable[..., Any]] = field(repr=False, compare=False)
+    place: str = ""  # where it is written, such as `config.url of node 3`, for errors
 
     def evaluate(self, scope: Mapping[str, Json]) -> Json:
         """The value over the variables of `scope`, as JSON; raises `ExpressionFailed` with a sentence.
 
         `scope["nodes"]` maps ids to `{"output": ...}`; only what the expression names is touched.
         """
+        try:
+            return self._evaluate(scope)
+        except ExpressionFailed as failure:
+            raise failure.located(self.place) from failure.__cause__
+
+    def _evaluate(self, scope: Mapping[str, Json]) -> Json:
         seen = _narrowed(scope, self._chains)
         self._outline.check(seen.values())
         context = cel.Context(variables=seen, functions=self._functions) if self._functions else seen

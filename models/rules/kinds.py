@@ -28,6 +28,7 @@ class Field:
     choices: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    whole: bool = False  # a number without a fraction
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,12 @@ class NodeKind:
     # what only this kind can see: ("error" or "warning", field, sentence)
     findings: Callable[[Config], tuple[tuple[str, str, str], ...]] = _no_findings
     retry: Retry = ONCE  # unless the node says otherwise
+    retry_by: Callable[[Config], Retry] | None = None  # where its own config says more than `retry`
     timeout: float = 60.0  # seconds for one attempt, unless the node says otherwise
     container: bool = False  # may be named as `parentId`
     pure: bool = True  # no effect: recomputed after a crash instead of being recorded before it starts
     joins_any: Callable[[Config], bool] = lambda _: False  # runs at the first taken connection
+
+    def retry_for(self, call: NodeCall) -> Retry:
+        """How often and how patiently an attempt is repeated: as the node says, then as its config says."""
+        return call.node.retry or (self.retry_by(call.config) if self.retry_by else self.retry)

@@ -78,7 +78,7 @@ class Steps:
         else:
             node, kind = call.node, self.workflow.kinds[step.node_id]
             effect = replace(asked, timeout=node.timeout) if node.timeout else asked
-            self._launch(Running(step, call, effect, node.retry or kind.retry), past)
+            self._launch(Running(step, call, effect, kind.retry_for(call)), past)
 
     def answered(self, running: Running, outcome: Answer | CallFailed) -> None:
         """An effect ended for good: its answer, or why there is none."""

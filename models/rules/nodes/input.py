@@ -1,0 +1,116 @@
+"""`input`: hands the run's input on, as text, JSON, a number, a file or the rows of a CSV text."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from models.rules.effects import Done
+from models.rules.expressions import ExpressionFailed
+from models.rules.fields import is_number, kind_of
+from models.rules.kinds import Config, Field, NodeCall, NodeKind
+from models.rules.templates import value_text
+
+Json = Any
+MAX_ROWS = 100_000
+
+
+def begin(call: NodeCall) -> Done:
+    """The run's input, converted; its default when there is none. Raises `ExpressionFailed` for the wrong kind."""
+    given = _part(call)
+    if given is None or given == "":
+        given = call.config.get("default")
+    if given is None:
+        if call.config.get("required"):
+            raise ExpressionFailed(f"The run was started without input, and `{call.node.label}` needs one.")
+        return Done(None)
+    input_type = call.config.get("inputType")
+    return Done(_CONVERTERS[input_type](given) if input_type else given)
+
+
+def _part(call: NodeCall) -> Json:
+    """The whole input, or what it holds under this node's id or label, so that several input nodes can share it."""
+    given = call.scope.get("input")
+    if isinstance(given, Mapping):
+        for name in (call.node.id, call.node.label):
+            if name in given:
+                return given[name]
+    return given
+
+
+def _as_text(value: Json) -> str:
+    return value_text(value)
+
+
+def _as_json(value: Json) -> Json:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise ExpressionFailed("The input is not valid JSON.") from None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def _as_number(value: Json) -> Json:
+    number = value
+    if isinstance(value, str):
+        try:
+            number = int(value[:400]) if value.strip().lstrip("+-").isdecimal() else float(value)
+        except ValueError:
+            number = None
+    if not is_number(number) or number != number or abs(number) > 1e300:
+        shown = f"`{value[:60]}`" if isinstance(value, str) else kind_of(value)
+        raise ExpressionFailed(f"The input must be a number, not {shown}.")
+    return number
+
+
+def _as_file(value: Json) -> Json:
+    if not isinstance(value, str | Mapping):
+        raise ExpressionFailed(f"The input must be a file (its text, or an object about it), not {kind_of(value)}.")
+    return value
+
+
+def _as_rows(value: Json) -> Json:
+    """CSV text with a header line as a list of objects; a list is taken as rows already."""
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, str):
+        raise ExpressionFailed(f"The input must be CSV text, not {kind_of(value)}.")
+    try:
+        reader = csv.DictReader(io.StringIO(value.removeprefix("\ufeff")), strict=True)
+        rows: list[Json] = []
+        for row in reader:
+            if len(rows) == MAX_ROWS:
+                raise ExpressionFailed(f"The CSV text has more than {MAX_ROWS:,} rows.")
+            if None in row:
+                raise ExpressionFailed(f"Line {reader.line_num} of the CSV text has more columns than its header.")
+            rows.append({name: cell or "" for name, cell in row.items()})
+    except csv.Error as error:
+        raise ExpressionFailed(f"The input is not valid CSV: {error}.") from None
+    return rows
+
+
+_CONVERTERS = {"text": _as_text, "json": _as_json, "number": _as_number, "file": _as_file, "csv": _as_rows}
+
+
+def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
+    if config.get("required") is True and config.get("default") not in (None, ""):
+        return (("warning", "required", "An input with a default is never missing, so `required` says nothing."),)
+    return ()
+
+
+KIND = NodeKind(
+    type="input",
+    fields=(
+        Field("inputType", "choice", choices=tuple(_CONVERTERS)),
+        Field("required", "flag"),
+        Field("default", "value"),
+    ),
+    begin=begin,
+    findings=_findings,
+)
