@@ -3,7 +3,7 @@
 import io
 import socket
 import ssl
-from http.client import HTTPResponse
+from http.client import HTTPResponse, IncompleteRead
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -30,12 +30,14 @@ class _Metered(io.RawIOBase):
     def __init__(self, raw: Any, allowance: int) -> None:
         self._raw = raw
         self.allowance = allowance
+        self.at_end = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
         count: int | None = self._raw.readinto(buffer)
+        self.at_end = count == 0
         self.allowance -= count or 0
         if self.allowance < 0:
             raise TooMuch
@@ -56,6 +58,8 @@ class _BoundedResponse(HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
+        if self._meter.at_end:  # http.client takes the end of the connection for the end of the headers
+            raise IncompleteRead(b"")
         self._meter.allowance = 2 * BODY_LIMIT + HEADER_LIMIT  # generous to chunking; the decoded size is exact
 
 

@@ -13,7 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
@@ -167,7 +167,7 @@ def _failure(error: Exception, url: Url, watch: Watch) -> CallFailed:
     if isinstance(error, TooMuch):
         return CallFailed("too_large", f"{url.authority} answered with more than {BODY_LIMIT // 1024} KiB.")
     code, what = "connection_lost", "closed the connection before its answer was complete"
-    if isinstance(error, DecodeError) or not isinstance(error, OSError | HTTPError | ConnectionError):
+    if isinstance(error, DecodeError) or not isinstance(error, OSError | HTTPError | IncompleteRead):
         code, what = "bad_response", "gave an answer that is not readable as HTTP"
     outcome = "failed" if watch.repeatable else "unknown"
     return CallFailed(code, f"{url.authority} {what}.", retryable=watch.repeatable, outcome=outcome)
