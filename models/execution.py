@@ -35,7 +35,6 @@ class Execution(Changing, Record):
         Index(
             "ix_workflow_executions_queued", "priority", "created_at", "id", postgresql_where=text("status = 'queued'")
         ),
-        Index("ix_workflow_executions_unheard", "rung_at", postgresql_where=text("status = 'queued'")),
         Index(
             "ix_workflow_executions_leased", "lease_expires_at", postgresql_where=text("lease_expires_at IS NOT NULL")
         ),

@@ -69,7 +69,6 @@ def _executions() -> None:
         ("by_status", "(user_id, status, created_at DESC, id DESC)"),
         ("of_workflow", "(workflow_id, created_at DESC, id DESC, status)"),
         ("queued", "(priority, created_at, id) WHERE status = 'queued'"),
-        ("unheard", "(rung_at) WHERE status = 'queued'"),
         ("leased", "(lease_expires_at) WHERE lease_expires_at IS NOT NULL"),
         ("due", "(wake_at) WHERE status = 'waiting'"),
     ):

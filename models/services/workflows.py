@@ -171,7 +171,8 @@ def runnable_version(session: Session, owner: User, workflow_id: UUID) -> Runnab
             WorkflowVersion.worst_case_credits,
             WorkflowVersion.lint_errors,
         )
-        .join(Workflow, Workflow.latest.of_type(WorkflowVersion))
+        .select_from(Workflow)
+        .join(Workflow.latest)
         .where(Workflow.id == workflow_id, Workflow.user_id == owner.id, Workflow.deleted_at.is_(None))
     ).one_or_none()
     if row is None:
