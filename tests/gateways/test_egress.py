@@ -56,6 +56,31 @@ class TestAddresses:
         assert denied(address)
         assert refusal("http://api.example/", [address]) == "egress_refused"
 
+    @pytest.mark.parametrize(
+        ("address", "kind"),
+        [
+            ("0.0.0.0", "an unspecified"),
+            ("::1", "a loopback"),
+            ("fd00::1", "a private"),
+            ("169.254.169.254", "a cloud metadata"),
+            ("fe80::1", "a link-local"),
+            ("100.64.0.1", "a carrier-internal"),
+            ("ff02::1", "a multicast"),
+            ("255.255.255.255", "a broadcast"),
+            ("2001:db8::1", "a documentation"),
+            ("2001:2::1", "a benchmarking"),
+            ("2001::1", "a Teredo"),
+            ("2002::1", "a 6to4"),
+            ("64:ff9b::8.8.8.8", "a NAT64"),
+            ("64:ff9b:1::1", "a NAT64"),
+            ("::ffff:8.8.8.8", "an IPv4-mapped"),
+            ("::8.8.8.8", "an IPv4-compatible"),
+            ("240.0.0.1", "a reserved"),
+        ],
+    )
+    def test_says_what_kind_of_address_it_refuses(self, address, kind):
+        assert denied(address) == kind
+
     @pytest.mark.parametrize("address", PUBLIC)
     def test_lets_public_addresses_through_up_to_the_borders_of_the_refused_ones(self, address):
         assert denied(address) is None
