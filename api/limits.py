@@ -3,6 +3,7 @@
 Keys are the address or the user's id, never something the caller can choose freely.
 """
 
+import math
 import time
 
 import structlog
@@ -73,7 +74,7 @@ def _tell(response: Response) -> Response:
     if limit is None:
         return response
     try:
-        left, seconds = limit.remaining, max(0, round(limit.reset_at - time.time()))
+        left, seconds = limit.remaining, max(0, math.ceil(limit.window[0] - time.time()))
     except Exception as error:  # a count that cannot be read is no reason to fail an answer
         log.warning("limits_unreadable", error=type(error).__name__)
         return response

@@ -1,5 +1,6 @@
 """What all schemas share: camelCase, unknown fields refused in bodies, credits and times as JSON has them."""
 
+import re
 from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, fields, validate
@@ -69,9 +70,23 @@ class Plain(fields.Raw):
     """A value that the JSON encoder writes as it is: a time, an id, a word, any JSON."""
 
 
+class Whole(fields.Field[int]):
+    """A whole number in an address, in plain digits."""
+
+    default_error_messages = {"whole": "Must be a whole number."}  # noqa: RUF012
+
+    def __init__(self, *, low: int, high: int, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(min=low, max=high), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,19}", value):
+            raise self.make_error("whole")
+        return int(value)
+
+
 class PageQuery(Query):
     """Which part of a list."""
 
-    limit = fields.Integer(strict=True, load_default=50, validate=validate.Range(min=1, max=100))
-    offset = fields.Integer(strict=True, load_default=0, validate=validate.Range(min=0, max=BIGINT_MAX))
+    limit = Whole(low=1, high=100, load_default=50)
+    offset = Whole(low=0, high=BIGINT_MAX, load_default=0)
     cursor = fields.String(load_default=None, validate=validate.Length(max=200))

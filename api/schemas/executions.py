@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields
 
-from api.schemas.base import BIGINT_MAX, Credits, Out, PageQuery, Plain, Query
+from api.schemas.base import BIGINT_MAX, Credits, Out, PageQuery, Plain, Query, Whole
 from models.execution import Execution
 from models.rules.states import ExecutionStatus
 
@@ -36,8 +36,8 @@ class ExecutionsQuery(PageQuery):
 class LogsQuery(Query):
     """Which lines of a run's log: those after `after`, oldest first."""
 
-    limit = fields.Integer(strict=True, load_default=100, validate=validate.Range(min=1, max=1000))
-    after = fields.Integer(strict=True, load_default=0, validate=validate.Range(min=0, max=BIGINT_MAX))
+    limit = Whole(low=1, high=1000, load_default=100)
+    after = Whole(low=0, high=BIGINT_MAX, load_default=0)
 
 
 class ExecutionOut(Out):
@@ -73,7 +73,7 @@ class ExecutionDetailOut(ExecutionOut):
 class NodeOut(Out):
     """How one node stands; one inside a loop tells how many of its `iterations` are done. `duration` in seconds."""
 
-    id = Plain(attribute="node_id")
+    id = fields.Function(lambda state: state.node_id)
     node_id = Plain()
     label = Plain()
     type = Plain()

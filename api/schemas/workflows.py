@@ -18,8 +18,8 @@ class GraphIn(In):
     @post_load
     def gather(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """The two lists are one value to us."""
-        connections = data.pop("connections", [])
-        return {**data, "graph": {"nodes": data.pop("nodes"), "connections": connections}} if "nodes" in data else data
+        graph = {name: data.pop(name) for name in ("nodes", "connections") if name in data}
+        return {**data, "graph": graph} if "nodes" in graph else data
 
 
 class WorkflowIn(GraphIn):

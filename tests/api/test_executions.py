@@ -1,0 +1,139 @@
+"""Runs over HTTP: what the app reads of them, and how they are stopped."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import update
+
+from models.execution import Execution, ExecutionEvent, NodeExecution
+from models.rules.states import ExecutionStatus, NodeStatus
+from tests.api.graphs import workflow
+
+READ_BY_THE_APP = {
+    "id",
+    "status",
+    "progress",
+    "nodesExecuted",
+    "duration",
+    "startTime",
+    "workflowName",
+    "error",
+    "output",
+    "creditsCharged",
+    "nodes",
+}
+
+
+@pytest.fixture
+def run(client) -> str:
+    """A queued run of the user's."""
+    workflow_id = client.post("/workflows", json=workflow()).json["workflow"]["id"]
+    return client.post(f"/workflows/{workflow_id}/execute", json={"input": {"n": 1}}).json["id"]
+
+
+@pytest.fixture
+def finished(session, run) -> str:
+    """The run, failed three and a half seconds after its start."""
+    started = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    session.execute(
+        update(Execution)
+        .where(Execution.id == run)
+        .values(
+            status=ExecutionStatus.FAILED,
+            started_at=started,
+            finished_at=started + timedelta(seconds=3.5),
+            error={"code": "timeout", "message": "The node did not answer.", "nodeId": "out"},
+            progress=50,
+            nodes_executed=1,
+            last_seq=7,
+        )
+    )
+    session.add(
+        NodeExecution(execution_id=UUID(run), node_id="in", status=NodeStatus.SUCCESS, attempt=1, output={"n": 1})
+    )
+    session.commit()
+    return run
+
+
+class TestReading:
+    def test_a_queued_run_has_every_field_that_the_app_reads(self, client, run):
+        shown = client.get(f"/api/executions/{run}").json
+        assert set(shown) >= READ_BY_THE_APP
+        assert (shown["id"], shown["status"], shown["progress"]) == (run, "queued", 0)
+        assert (shown["nodesExecuted"], shown["creditsCharged"]) == (0, 0)
+        assert shown["workflowName"] == "Echo"
+        assert shown["duration"] is None
+        assert shown["startTime"].endswith("Z")
+        assert shown["error"] is None
+        assert shown["input"] == {"n": 1}
+        assert [(item["id"], item["status"]) for item in shown["nodes"]] == [("in", "pending"), ("out", "pending")]
+
+    def test_a_finished_run_tells_how_it_went(self, client, finished):
+        shown = client.get(f"/executions/{finished}").json
+        assert (shown["status"], shown["progress"], shown["nodesExecuted"], shown["seq"]) == ("failed", 50, 1, 7)
+        assert shown["duration"] == 3.5
+        assert (shown["startTime"], shown["endTime"]) == ("2026-01-02T03:04:05Z", "2026-01-02T03:04:08.500000Z")
+        assert shown["error"] == "The node did not answer."
+        assert shown["errorDetails"]["code"] == "timeout"
+        assert shown["nodes"][0]["output"] == {"n": 1}
+        assert shown["receipt"]["final"] is True
+
+    def test_it_is_sent_again_only_when_it_changed(self, client, session, run):
+        first = client.get(f"/executions/{run}")
+        known = {"If-None-Match": first.headers["ETag"]}
+        assert first.headers["ETag"].startswith('W/"')
+        again = client.get(f"/executions/{run}", headers=known)
+        assert (again.status_code, again.data) == (304, b"")
+        session.execute(update(Execution).where(Execution.id == run).values(last_seq=2))
+        session.commit()
+        assert client.get(f"/executions/{run}", headers=known).status_code == 200
+
+    def test_one_that_nobody_has_is_not_there(self, client):
+        for path in ("", "/logs"):
+            assert client.get(f"/executions/{uuid4()}{path}").status_code == 404
+
+
+class TestListing:
+    def test_by_status_and_by_ids(self, client, run, sign_in, other):
+        assert [item["id"] for item in client.get("/executions?status=queued").json["executions"]] == [run]
+        assert client.get("/executions?status=success").json["executions"] == []
+        found = client.get(f"/executions?ids={run},{uuid4()}").json
+        assert (found["count"], found["executions"][0]["id"]) == (1, run)
+        assert sign_in(other).get(f"/executions?ids={run}").json["executions"] == []
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [("status=done", "status"), ("ids=7", "ids"), ("ids=" + "7," * 101, "ids")],
+        ids=lambda v: v[:9],
+    )
+    def test_names_the_argument_that_is_wrong(self, client, query, field):
+        answer = client.get(f"/executions?{query}")
+        assert (answer.status_code, [item["field"] for item in answer.json["errors"]]) == (422, [field])
+
+
+class TestLogs:
+    def test_are_told_in_order_and_go_on_after_the_last_one_seen(self, client, session, run):
+        for seq in (2, 3):
+            event = ExecutionEvent(
+                execution_id=UUID(run), seq=seq, type="node.success", message=f"Event {seq}", node_id="in"
+            )
+            session.add(event)
+        session.commit()
+        lines = client.get(f"/executions/{run}/logs").json["logs"]
+        assert [line["seq"] for line in lines] == [1, 2, 3]
+        assert set(lines[1]) >= {"seq", "at", "level", "nodeId", "message", "data"}
+        assert lines[1]["nodeId"] == "in"
+        rest = client.get(f"/executions/{run}/logs?after=2&limit=1").json["logs"]
+        assert [line["seq"] for line in rest] == [3]
+
+
+class TestCancelling:
+    def test_stops_a_run_and_may_be_repeated(self, client, run):
+        first = client.post(f"/executions/{run}/cancel")
+        assert (first.status_code, first.json["status"]) == (202, "cancelled")
+        assert client.post(f"/executions/{run}/cancel", json={}).status_code == 202
+        assert client.get("/credits/balance").json["held"] == 0
+
+    def test_is_too_late_after_the_end(self, client, finished):
+        assert client.post(f"/executions/{finished}/cancel").status_code == 409

@@ -1,0 +1,117 @@
+"""How often one may ask, and what happens when nobody counts."""
+
+from dataclasses import replace
+
+import pytest
+
+from api import create_app
+from api.limits import limiter
+from models.rules.pricing import Tier
+
+LOGIN = {"email": "ada@example.com", "password": "wrong password"}
+
+
+@pytest.fixture(autouse=True)
+def restore(app, settings):
+    """Tests here build applications with other stores; the limiter is one per process."""
+    yield
+    limiter._storage_dead = False
+    limiter.init_app(app)
+
+
+class TestStrangers:
+    def test_may_ask_a_hundred_times_in_a_quarter_of_an_hour(self, stranger):
+        statuses = [stranger.get("/auth/me").status_code for _ in range(100)]
+        assert set(statuses) == {401}
+        answer = stranger.get("/workflows")
+        assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
+        assert 0 < int(answer.headers["Retry-After"]) <= 900
+        assert answer.headers["RateLimit-Remaining"] == "0"
+
+    def test_are_not_told_apart_by_what_they_claim(self, stranger):
+        for number in range(100):
+            stranger.get(
+                "/auth/me", headers={"Authorization": f"Bearer {number}", "X-Forwarded-For": f"10.0.0.{number}"}
+            )
+        assert stranger.get("/auth/me").status_code == 429
+
+    def test_preflights_do_not_count(self, stranger):
+        for _ in range(110):
+            stranger.options("/workflows")
+        assert stranger.get("/auth/me").status_code == 401
+
+    def test_behind_a_proxy_that_we_know_each_has_an_address(self, settings, stranger):
+        client = create_app(replace(settings, proxy_hops=1)).test_client()
+        for _ in range(101):
+            client.get("/auth/me", headers={"X-Forwarded-For": "6.6.6.6, 10.0.0.1"})
+        assert client.get("/auth/me", headers={"X-Forwarded-For": "6.6.6.6, 10.0.0.1"}).status_code == 429
+        assert client.get("/auth/me", headers={"X-Forwarded-For": "6.6.6.6, 10.0.0.2"}).status_code == 401
+
+
+class TestUsers:
+    def test_have_a_limit_of_their_tier(self, sign_in, new_user):
+        for tier, limit in ((Tier.FREE, 60), (Tier.PREMIUM, 300), (Tier.ENTERPRISE, 1200)):
+            answer = sign_in(new_user(f"{tier}@example.com", tier=tier)).get("/auth/me")
+            assert answer.headers["RateLimit-Limit"] == str(limit)
+            assert answer.headers["RateLimit-Remaining"] == str(limit - 1)
+            assert 0 <= int(answer.headers["RateLimit-Reset"]) <= 60
+            assert "Retry-After" not in answer.headers
+
+    def test_are_refused_beyond_it_whatever_they_ask(self, client):
+        statuses = [client.get(path).status_code for path in ("/auth/me", "/credits/balance") * 30]
+        assert set(statuses) == {200}
+        assert client.get("/credits/costs").status_code == 429
+
+    def test_do_not_pay_for_their_neighbours(self, client, stranger, sign_in, other):
+        """Many phones share one address: neither strangers nor other users lock a user out."""
+        for _ in range(120):
+            stranger.get("/auth/me")
+        for _ in range(70):
+            sign_in(other).get("/auth/me")
+        assert {client.get("/auth/me").status_code for _ in range(30)} == {200}
+
+
+class TestAttempts:
+    def test_five_wrong_passwords_are_enough(self, stranger):
+        statuses = [stranger.post("/auth/login", json=LOGIN).status_code for _ in range(6)]
+        assert statuses == [401] * 5 + [429]
+
+    def test_other_accounts_behind_the_same_address_are_not_locked_out(self, stranger):
+        for _ in range(6):
+            stranger.post("/auth/login", json=LOGIN)
+        assert stranger.post("/auth/login", json={**LOGIN, "email": "bob@example.com"}).status_code == 401
+        assert stranger.post("/auth/login", json={**LOGIN, "email": " ADA@example.com "}).status_code == 429
+
+    def test_only_failures_count(self, stranger):
+        account = {"email": "ada@example.com", "password": "correct horse"}
+        stranger.post("/auth/register", json={**account, "name": "Ada"})
+        assert {stranger.post("/auth/login", json=account).status_code for _ in range(10)} == {200}
+
+    def test_registering_counts_every_time(self, stranger):
+        account = {"email": "ada@example.com", "password": "correct horse", "name": "Ada"}
+        statuses = [stranger.post("/auth/register", json=account).status_code for _ in range(6)]
+        assert statuses == [201] + [409] * 4 + [429]
+
+
+class TestWithoutStore:
+    @pytest.fixture
+    def uncounted(self, settings, client):
+        """The user's client of an application whose store is away."""
+        app = create_app(replace(settings, limiter_url="redis://127.0.0.1:1/0"))
+        other_client = app.test_client()
+        other_client.environ_base.update(client.environ_base)
+        return other_client
+
+    def test_reading_goes_on(self, uncounted):
+        assert {uncounted.get("/auth/me").status_code for _ in range(3)} == {200}
+
+    def test_nobody_signs_in(self, uncounted):
+        for path in ("/auth/login", "/auth/register"):
+            answer = uncounted.post(path, json={**LOGIN, **({"name": "Ada"} if "register" in path else {})})
+            assert (answer.status_code, answer.json["code"]) == (503, "temporarily_unavailable")
+            assert "Retry-After" in answer.headers
+
+    def test_what_cannot_be_read_does_not_switch_the_counting_off(self, stranger):
+        stranger.post("/auth/login", data=b"x" * 2**20 + b"xx", content_type="application/json")
+        stranger.post("/auth/login", data=b"\xff", content_type="application/json")
+        assert not limiter._storage_dead
