@@ -27,6 +27,7 @@ FLOWER_USER = "operator"
 
 # What a program gets from the system; everything else it is given by name.
 _FROM_SYSTEM = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
+_GATEWAY_TURNS = 7  # turns at a time, of all our workers together; a gateway takes 8
 _API_PORT, _FLOWER_PORT, _OPENCLAW_PORT, _AI_PORT = 3000, 5555, 18790, 18791
 _PROVIDER_PATHS = {
     "OPENAI_BASE_URL": "/openai/v1",
@@ -116,6 +117,7 @@ class Stack:
             "JWT_SECRET": self.credentials.jwt_secret,
             "ENCRYPTION_KEYS": self.credentials.encryption_keys,
             "OPENCLAW_TOKEN": self.credentials.openclaw_token,
+            "OPENCLAW_MAX_IN_FLIGHT": str(max(1, _GATEWAY_TURNS // _workers())),
         }
         if self.redis:
             env["LIMITER_URL"] = self.redis.url("1")
@@ -170,7 +172,7 @@ class Stack:
         worker = [*celery, "worker", "-P", "threads", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
         gunicorn = ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", f"{LOOPBACK}:{ports.api}", "wsgi:app"]
         yield self._python("api", gunicorn, is_ready=partial(answers, ports.api, "/health/live"), gentle=True)
-        for number in range(1, (os.cpu_count() or 1) + 1):
+        for number in range(1, _workers() + 1):
             name = f"worker-{number}"
             command = [*worker, "-c", "64", "-Q", EXECUTION_QUEUES, "-n", f"executions{number}@%h"]
             yield self._python(name, command, ready_line=" ready.")
@@ -221,6 +223,11 @@ def known_settings() -> set[str]:
 
     Settings.from_env(Recorder())
     return asked
+
+
+def _workers() -> int:
+    """How many processes drive executions: one per core."""
+    return os.cpu_count() or 1
 
 
 def answers(port: int, path: str) -> bool:
