@@ -36,7 +36,8 @@ def main() -> None:
     engine = create_engine(address(), poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ONE_AT_A_TIME})
-        connection.execute(text("SET lock_timeout = '5s'"))
+        patience = context.config.attributes.get("lock_timeout", "5s")
+        connection.execute(text("SELECT set_config('lock_timeout', :patience, false)"), {"patience": patience})
         connection.commit()
         migrate(connection)
 

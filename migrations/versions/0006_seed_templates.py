@@ -172,9 +172,10 @@ SOCIAL_MEDIA_BOT = {
     "connections": _connections(("topic", "write"), ("write", "publish")),
 }
 
+# Lists show the newest first and, of the same age, the highest id: these ids keep the order below.
 TEMPLATES = (
     (
-        "a6c1f8d2-5b0e-4b7c-9c55-000000000001",
+        "a6c1f8d2-5b0e-4b7c-9c55-00000000000d",
         "data-processing-pipeline",
         "Data processing pipeline",
         "Takes a list of records, keeps the complete ones and counts them. Input: [{name, value}].",
@@ -182,7 +183,7 @@ TEMPLATES = (
         DATA_PIPELINE,
     ),
     (
-        "a6c1f8d2-5b0e-4b7c-9c55-000000000002",
+        "a6c1f8d2-5b0e-4b7c-9c55-00000000000c",
         "email-automation",
         "Email automation",
         "Drafts a reply to an email and posts it to your mail service. Input: {from, subject, body, webhookUrl}.",
@@ -190,7 +191,7 @@ TEMPLATES = (
         EMAIL_AUTOMATION,
     ),
     (
-        "a6c1f8d2-5b0e-4b7c-9c55-000000000003",
+        "a6c1f8d2-5b0e-4b7c-9c55-00000000000b",
         "content-analysis",
         "Content analysis",
         "Reads a text, finds its mood, topics and gist, and flags complaints. Input: the text.",
@@ -198,7 +199,7 @@ TEMPLATES = (
         CONTENT_ANALYSIS,
     ),
     (
-        "a6c1f8d2-5b0e-4b7c-9c55-000000000004",
+        "a6c1f8d2-5b0e-4b7c-9c55-00000000000a",
         "social-media-bot",
         "Social media bot",
         "Writes a post about a topic and publishes it. Input: {topic, webhookUrl}.",
