@@ -1,0 +1,79 @@
+"""Every door is locked unless it is listed, and nobody passes through with somebody else's ids or made-up fields.
+
+All of it is generated from the URL map, so a new route is held to it from its first day.
+"""
+
+import re
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.routing import Rule
+
+from tests.api.graphs import two_steps, workflow
+
+PUBLIC = {"auth.register", "auth.login", "health.health", "health.live", "health.ready"}
+
+
+def doors(app: Flask) -> Iterator[tuple[str, Rule]]:
+    """Every method and route."""
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield method, rule
+
+
+def address(app: Flask, rule: Rule, ids: dict[str, str]) -> str:
+    """The route's address with these ids in it."""
+    with app.test_request_context():
+        values = {name: UUID(ids.get(name, "00000000-0000-0000-0000-000000000000")) for name in rule.arguments}
+        built = rule.build(values)
+        assert built is not None
+        return built[1]
+
+
+class TestRoutes:
+    def test_every_route_answers_401_to_a_stranger_unless_it_is_public(self, app, stranger):
+        open_doors = {
+            rule.endpoint
+            for method, rule in doors(app)
+            if stranger.open(address(app, rule, {}), method=method, json={}).status_code != 401
+        }
+        assert open_doors == PUBLIC
+
+    @pytest.mark.parametrize("token", ["x.y.z", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."])
+    def test_a_token_that_is_none_opens_no_door(self, app, stranger, token):
+        header = {"Authorization": f"Bearer {token}"}
+        for method, rule in doors(app):
+            if rule.endpoint not in PUBLIC:
+                answer = stranger.open(address(app, rule, {}), method=method, json={}, headers=header)
+                assert answer.status_code == 401, rule
+
+    def test_what_belongs_to_another_is_not_there(self, app, client: FlaskClient, sign_in, other):
+        """Every route with an id in it, with the ids of somebody else's things."""
+        workflow_id = client.post("/workflows", json=workflow()).json["workflow"]["id"]
+        execution_id = client.post(f"/workflows/{workflow_id}/execute").json["id"]
+        template = client.post("/templates", json={"name": "T", "category": "c", **two_steps()}).json["template"]
+        ids = {"workflow_id": workflow_id, "execution_id": execution_id, "template_id": template["id"]}
+        guarded = [(method, rule) for method, rule in doors(app) if rule.arguments]
+        assert {name for _, rule in guarded for name in rule.arguments} == set(ids)
+        thief = sign_in(other)
+        for method, rule in guarded:
+            answer = thief.open(address(app, rule, ids), method=method, json={})
+            assert (answer.status_code, answer.json["code"]) == (404, "not_found"), (method, rule)
+        assert client.get(f"/executions/{execution_id}").json["status"] == "queued"
+        assert client.get(f"/workflows/{workflow_id}").status_code == 200
+
+    def test_every_id_in_an_address_is_a_uuid(self, app):
+        for _, rule in doors(app):
+            assert re.findall(r"<(?!uuid:)", rule.rule) == []
+
+    def test_nobody_writes_what_is_ours_to_decide(self, app, client):
+        """Every route that takes a body refuses fields that it does not list."""
+        for method, rule in doors(app):
+            if method in ("POST", "PUT") and rule.endpoint not in PUBLIC:
+                for field in ("role", "credits", "userId", "subscriptionTier"):
+                    answer = client.open(address(app, rule, {}), method=method, json={field: 1})
+                    assert answer.status_code == 422, (method, rule, answer.json)
+                    assert field in [error["field"] for error in answer.json["errors"]]
