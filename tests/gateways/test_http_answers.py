@@ -47,6 +47,11 @@ class TestReading:
             found = send(server)
         assert (found.body, found.headers["x-id"]) == ({"a": 1}, "7")
 
+    def test_a_header_that_comes_twice_is_joined(self):
+        twice = b"HTTP/1.1 200 OK\r\nVary: a\r\nVary: b\r\nContent-Length: 0\r\n\r\n"
+        with raw_server(twice) as server:
+            assert send(server).headers["vary"] == "a, b"
+
     @pytest.mark.parametrize(
         ("raw", "code"),
         [

@@ -116,7 +116,7 @@ class TestFailures:
         assert failure(ask, provider, "hello", api_key=key).code == "provider_key_rejected"
         assert simulator.requests == []
 
-    @pytest.mark.parametrize("model", ["../../v1/files", "a b", "x?key=1", "x#y", "\r\n", "m" * 300])
+    @pytest.mark.parametrize("model", ["../../v1/files", "a/../b", "a b", "x?key=1", "x#y", "\r\n", "m" * 300])
     def test_a_model_name_cannot_lead_to_another_endpoint(self, ask, provider, simulator, model):
         assert failure(ask, provider, "hello", model=model).code == "invalid_request"
         assert simulator.requests == []

@@ -107,7 +107,11 @@ class PinnedTls(HTTPSConnection, Pinned):
         sock = super()._new_conn()
         # Wrapping moves the descriptor into another object; the twin can be shut down all through the handshake.
         self._twin = sock.dup()
-        self.adopt(self._twin)
+        try:
+            self.adopt(self._twin)
+        except CallFailed:
+            sock.close()
+            raise
         return sock
 
     def connect(self) -> None:

@@ -138,7 +138,8 @@ def _send(connection: Pinned, url: Url, request: Request, *, kept_alive: bool) -
 
 def _read(response: BaseHTTPResponse) -> tuple[Reply, bool]:
     """The reply, and whether its body was read to the end. Of an error or a redirect the beginning is enough."""
-    headers = {name.lower(): value.replace("\x00", "") for name, value in response.headers.items()}
+    pairs = response.headers.itermerged()
+    headers = {name.lower().replace("\x00", ""): value.replace("\x00", "") for name, value in pairs}
     if headers.get("content-encoding", "").lower() not in ENCODINGS:
         raise DecodeError("an encoding that was not asked for")
     matters = 200 <= response.status < 300
