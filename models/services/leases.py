@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.rules.pricing import Priority
 from models.rules.schedule import Step
 from models.rules.states import NodeStatus
 
@@ -174,9 +175,10 @@ def graph(session: Session, version_id: UUID) -> Json:
     return session.scalar(_GRAPH, {"id": version_id})
 
 
-def priority(session: Session, execution_id: UUID) -> str | None:
-    """In which queue the execution waits."""
-    return session.scalar(_PRIORITY, {"id": execution_id})
+def priority(session: Session, execution_id: UUID) -> Priority | None:
+    """In which queue the execution waits; None if there is no such execution."""
+    word = session.scalar(_PRIORITY, {"id": execution_id})
+    return Priority(word) if word else None
 
 
 def _pairs(leases: Sequence[tuple[UUID, int]]) -> str:

@@ -1,0 +1,123 @@
+"""A real engine over a database of its own, with `World` in place of the internet."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text
+
+from models.db import session_scope
+from models.execution import Execution, ExecutionEvent, NodeExecution
+from models.user import User
+from tests import factories
+from tests.engine.world import World
+from workers.engine.endings import Left
+from workers.engine.runtime import Pace, Runtime
+
+Json = Any
+
+
+def connect_all(*pairs: str) -> list[dict[str, str]]:
+    """Connections written as `a>b` or `a:port>b`."""
+    connections = []
+    for pair in pairs:
+        source, _, target = pair.partition(">")
+        source, _, port = source.partition(":")
+        connections.append({"id": pair, "from": source, "to": target} | ({"fromPort": port} if port else {}))
+    return connections
+
+
+def call(node_id: str, **rest: Any) -> dict[str, Any]:
+    """An `api_call` node that reaches the world under its own name."""
+    config = {"method": "GET", "url": f"http://world/{node_id}", "retries": 0}
+    return factories.node(node_id, "api_call", config=config, **rest)
+
+
+def transform(node_id: str, expression: str, **rest: Any) -> dict[str, Any]:
+    """A `process` node that computes `expression`."""
+    return factories.node(node_id, config={"operation": "transform", "expression": expression}, **rest)
+
+
+class Bench:
+    """Submits graphs and drives them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.runtimes: list[Runtime] = []
+        self.runtime = self.another()
+        with session_scope() as session:
+            self.user_id: UUID = factories.user(session, credits=1000).id
+
+    def another(self, pace: Pace | None = None) -> Runtime:
+        """A second worker process, as far as the engine can tell."""
+        pace = pace or Pace(lease=30, heartbeat=1, threads=64)
+        runtime = Runtime(self.world, owner=f"worker-{len(self.runtimes)}", pace=pace)  # type: ignore[arg-type]
+        self.runtimes.append(runtime)
+        return runtime
+
+    def submit(self, nodes: list[Mapping[str, Any]], *pairs: str, value: Json = None, cap: Decimal | int = 100) -> UUID:
+        """A queued execution of a new workflow."""
+        graph = {"nodes": nodes, "connections": connect_all(*pairs)}
+        with session_scope() as session:
+            owner = session.get_one(User, self.user_id)
+            workflow = factories.workflow(session, owner, graph=graph)
+            return factories.execution(session, workflow, cap=cap, input=value).id
+
+    def run(
+        self, nodes: list[Mapping[str, Any]], *pairs: str, value: Json = None, cap: Decimal | int = 100
+    ) -> Execution:
+        """Submit and drive to the end."""
+        execution_id = self.submit(nodes, *pairs, value=value, cap=cap)
+        self.runtime.drive(execution_id)
+        return self.execution(execution_id)
+
+    def in_background(self, execution_id: UUID, runtime: Runtime | None = None) -> Callable[[], Left | None]:
+        """Drive in another thread; the answer waits for its end."""
+        result: list[Left | None] = []
+        thread = threading.Thread(target=lambda: result.append((runtime or self.runtime).drive(execution_id)))
+        thread.start()
+
+        def wait() -> Left | None:
+            thread.join(20)
+            assert not thread.is_alive(), "the driver hangs"
+            return result[0]
+
+        return wait
+
+    def execution(self, execution_id: UUID) -> Execution:
+        with session_scope() as session:
+            return session.get_one(Execution, execution_id)
+
+    def nodes(self, execution_id: UUID) -> dict[str, NodeExecution]:
+        """By node id, or `id@path` within loops."""
+        with session_scope() as session:
+            rows = session.scalars(select(NodeExecution).where(NodeExecution.execution_id == execution_id))
+            return {row.node_id + (f"@{row.path}" if row.path else ""): row for row in rows}
+
+    def events(self, execution_id: UUID) -> list[ExecutionEvent]:
+        with session_scope() as session:
+            mine = select(ExecutionEvent).where(ExecutionEvent.execution_id == execution_id)
+            return list(session.scalars(mine.order_by(ExecutionEvent.seq)))
+
+    def sql(self, statement: str, **values: Any) -> Any:
+        with session_scope() as session:
+            result = session.execute(text(statement), values)
+            return result.scalar() if result.returns_rows else None
+
+    def violations(self) -> list[Any]:
+        with session_scope() as session:
+            return list(session.execute(text("SELECT * FROM ledger_violations()")))
+
+
+@pytest.fixture
+def bench(committed_database: str) -> Iterator[Bench]:
+    world = World()
+    bench = Bench(world)
+    yield bench
+    world.release.set()
+    for runtime in bench.runtimes:
+        runtime.leave(5)
+    assert bench.violations() == []

@@ -1,0 +1,219 @@
+"""A run outlives its drivers: what was recorded is not repeated, and a driver whose time is over writes nothing."""
+
+import threading
+from decimal import Decimal
+from uuid import UUID
+
+from models.db import session_scope
+from models.rules.schedule import Step
+from models.rules.states import ExecutionStatus, NodeStatus
+from models.services import journal, leases, sweeps
+from models.services.journal import Ending, NodeRow, Progress
+from tests.engine.conftest import Bench, call, transform
+from tests.factories import node
+from workers.engine.endings import Left
+from workers.engine.runtime import Pace
+
+
+def die(bench: Bench, execution_id: UUID) -> None:
+    """The driver is gone without a word, and its lease has run out."""
+    bench.sql(
+        "UPDATE workflow_executions SET lease_expires_at = now() - interval '1 second', status = 'running',"
+        " epoch = epoch + 1 WHERE id = :id",
+        id=execution_id,
+    )
+
+
+class TestResume:
+    def test_finished_nodes_are_not_repeated_and_the_charge_is_whole(self, bench: Bench):
+        bench.world.on("b", bench.world.hang)
+        execution_id = bench.submit([call("a"), call("b"), call("c")], "a>b", "b>c")
+        left = bench.in_background(execution_id)
+        assert bench.world.arrived.wait(10)
+        die(bench, execution_id)
+        assert left() is Left.LOST
+        bench.world.release.set()
+        bench.another().drive(execution_id)
+        run = bench.execution(execution_id)
+        assert (run.status, run.credits_charged) == ("success", Decimal("1.30"))
+        assert bench.world.calls == {"a": 1, "b": 2, "c": 1}
+
+    def test_an_attempt_under_way_is_repeated_as_the_same_attempt(self, bench: Bench):
+        bench.world.on("a", bench.world.hang)
+        execution_id = bench.submit([call("a")])
+        left = bench.in_background(execution_id)
+        assert bench.world.arrived.wait(10)
+        die(bench, execution_id)
+        left()
+        bench.world.release.set()
+        bench.another().drive(execution_id)
+        assert bench.world.keys() == [(Step("a"), 1), (Step("a"), 1)]
+        assert len({attempt.key for attempt in bench.world.attempts}) == 1
+
+    def test_a_node_that_must_not_be_repeated_fails_instead(self, bench: Bench):
+        bench.world.on("a", bench.world.hang)
+        execution_id = bench.submit([call("a", onCrash="fail")])
+        left = bench.in_background(execution_id)
+        assert bench.world.arrived.wait(10)
+        die(bench, execution_id)
+        left()
+        bench.another().drive(execution_id)
+        run = bench.execution(execution_id)
+        assert (run.status, run.error["code"]) == ("failed", "worker_died")
+        assert bench.world.calls["a"] == 1
+
+    def test_a_loop_goes_on_with_the_iterations_that_are_left(self, bench: Bench):
+        hanging = threading.Event()
+
+        def visit(effect, attempt):
+            if attempt.step.path == "2" and not hanging.is_set():
+                hanging.set()
+                return bench.world.hang(effect, attempt)
+            return attempt.step.path
+
+        bench.world.on("visit", visit)
+        each = node("each", "loop", config={"items": "{{ input }}"})
+        execution_id = bench.submit([each, call("visit", parentId="each")], value=[0, 1, 2, 3])
+        left = bench.in_background(execution_id)
+        assert bench.world.arrived.wait(10)
+        die(bench, execution_id)
+        left()
+        bench.another().drive(execution_id)
+        run = bench.execution(execution_id)
+        assert [item["body"] for item in run.output] == ["0", "1", "2", "3"]
+        assert bench.world.calls["visit"] == 5
+
+    def test_a_run_that_keeps_killing_its_workers_is_quarantined(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        for _ in range(2):
+            with session_scope() as session:
+                assert leases.claim(session, execution_id, owner="doomed", seconds=-1)
+        assert bench.another().drive(execution_id) is Left.ENDED
+        run = bench.execution(execution_id)
+        assert (run.status, run.error["code"], run.credits_charged) == ("failed", "quarantined", 0)
+        assert bench.world.calls["a"] == 0
+
+
+class TestFence:
+    def test_only_one_driver_gets_the_lease(self, bench: Bench):
+        bench.world.on("a", bench.world.hang)
+        execution_id = bench.submit([call("a")])
+        left = bench.in_background(execution_id)
+        assert bench.world.arrived.wait(10)
+        assert bench.another().drive(execution_id) is None
+        bench.world.release.set()
+        assert left() is Left.ENDED
+        assert bench.runtime.drive(execution_id) is None
+
+    def test_many_at_once_still_make_one(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        waits = [bench.in_background(execution_id, bench.another()) for _ in range(6)]
+        assert sorted(str(wait()) for wait in waits) == ["None"] * 5 + ["ended"]
+        assert bench.world.calls["a"] == 1
+
+    def test_a_driver_of_the_past_changes_nothing(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        with session_scope() as session:
+            old = leases.claim(session, execution_id, owner="old", seconds=-1)
+        with session_scope() as session:
+            new = leases.claim(session, execution_id, owner="new", seconds=30)
+        assert old
+        assert new
+        before = bench.execution(execution_id)
+        row = NodeRow(Step("a"), NodeStatus.SUCCESS, 1, old.started_at, output=b"1", credits=Decimal("0.10"))
+        late = Progress(execution_id, old.epoch, Decimal("1.10"), 1, 9, 100, [row], [], Ending(ExecutionStatus.SUCCESS))
+        with session_scope() as session:
+            assert journal.record(session, [late]) == set()
+        after = bench.execution(execution_id)
+        assert (after.status, after.credits_charged, after.last_seq) == (before.status, 0, before.last_seq)
+        assert bench.nodes(execution_id) == {}
+        assert bench.sql("SELECT status FROM credit_holds WHERE execution_id = :id", id=execution_id) == "held"
+
+    def test_writing_a_batch_twice_changes_nothing(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        with session_scope() as session:
+            lease = leases.claim(session, execution_id, owner="one", seconds=30)
+        assert lease
+        row = NodeRow(Step("a"), NodeStatus.SUCCESS, 1, lease.started_at, output=b"1", credits=Decimal("0.10"))
+        progress = Progress(execution_id, lease.epoch, Decimal("0.10"), 1, 1, 50, [row])
+        for _ in range(2):
+            with session_scope() as session:
+                journal.record(session, [progress])
+        run = bench.execution(execution_id)
+        assert (run.credits_charged, run.nodes_executed) == (Decimal("0.10"), 1)
+
+
+class TestHandOver:
+    def test_a_worker_that_leaves_gives_its_runs_back_at_once(self, bench: Bench):
+        bench.world.on("b", bench.world.hang)
+        execution_id = bench.submit([call("a"), call("b")], "a>b")
+        left = bench.in_background(execution_id)
+        assert bench.world.arrived.wait(10)
+        assert bench.runtime.leave(5)
+        bench.runtimes.remove(bench.runtime)
+        assert left() is Left.HANDED_OVER
+        assert bench.execution(execution_id).status == "queued"
+        bench.world.release.set()
+        bench.another().drive(execution_id)
+        run = bench.execution(execution_id)
+        assert (run.status, run.crashes, bench.world.calls["a"]) == ("success", 0, 1)
+
+
+class TestLeases:
+    def test_a_lease_is_renewed_while_its_driver_lives(self, bench: Bench):
+        bench.world.on("a", bench.world.hang)
+        execution_id = bench.submit([call("a")])
+        runtime = bench.another(Pace(lease=3, heartbeat=0.5, threads=4))
+        left = bench.in_background(execution_id, runtime)
+        assert bench.world.arrived.wait(10)
+        first = bench.execution(execution_id).lease_expires_at
+        threading.Event().wait(1.5)
+        assert bench.execution(execution_id).lease_expires_at > first
+        bench.world.release.set()
+        assert left() is Left.ENDED
+
+    def test_cut_connections_delay_a_run_and_lose_nothing(self, bench: Bench):
+        bench.world.on(
+            "a",
+            lambda *_: bench.sql(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ),
+        )
+        run = bench.run([transform("z", "1"), call("a"), call("b")], "z>a", "a>b")
+        assert (run.status, run.credits_charged) == ("success", Decimal("1.30"))
+        assert bench.world.calls == {"a": 1, "b": 1}
+
+
+class TestSweeps:
+    def test_an_unheard_row_is_rung_for_once_its_own_bell_is_late(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        assert self.due() == []
+        bench.sql("UPDATE workflow_executions SET created_at = now() - interval '11 seconds'")
+        assert self.due() == [execution_id]
+        assert self.due() == []
+
+    def test_a_lease_that_ran_out_is_rung_for(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        with session_scope() as session:
+            leases.claim(session, execution_id, owner="doomed", seconds=-1)
+        assert self.due() == [execution_id]
+
+    def test_a_run_whose_time_has_come_is_rung_for(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        bench.sql("UPDATE workflow_executions SET status = 'waiting', wake_at = now() + interval '1 hour'")
+        assert self.due() == []
+        bench.sql("UPDATE workflow_executions SET wake_at = now()")
+        assert self.due() == [execution_id]
+
+    def test_two_sweeps_at_once_ring_once(self, bench: Bench):
+        bench.submit([call("a")])
+        bench.sql("UPDATE workflow_executions SET created_at = now() - interval '11 seconds'")
+        with session_scope() as one:
+            assert len(sweeps.due(one)) == 1
+            assert self.due() == []
+
+    @staticmethod
+    def due() -> list[UUID]:
+        with session_scope() as session:
+            return [execution_id for execution_id, _ in sweeps.due(session)]
