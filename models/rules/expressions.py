@@ -36,6 +36,9 @@ NAMES = ("input", "data", "nodes", "item", "index", "execution", "accumulator")
 TYPES = frozenset({"int", "uint", "double", "string", "bool", "bytes", "list", "map", "null_type", "type", "math"})
 LARGEST_INT = 2**63 - 1
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_NODES = re.compile(r"(?<![\w.])nodes\s*\.\s*")
+_WORD_GOES_ON = re.compile(r"\w\w")
+LONGEST_ID = 64
 _PARSER_SAYS = re.compile(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*?)(?: expecting \{.*)?$", re.MULTILINE)
 
 
@@ -142,18 +145,32 @@ def _check_words(source: str, found: list[Token], seen: Outline, program: cel.Pr
 
 def _with_plain_ids(source: str, node_ids: frozenset[str]) -> str:
     """`nodes.a-1.output` as `nodes["a-1"].output`, for known ids that are no identifiers; the longest id wins."""
-    odd = sorted((n for n in node_ids if not _IDENTIFIER.fullmatch(n)), key=len, reverse=True)
-    if not odd or "nodes." not in source:
+    if "nodes" not in source:
         return source
-    reference = re.compile(rf"(?<![\w.])nodes\.({'|'.join(map(re.escape, odd))})(?![\w-])")
     strings = [(t.at, t.at + len(t.text)) for t in tokens(source) if t.kind == "string"]
+    pieces, done = [], 0
+    for match in _NODES.finditer(source):
+        at = match.end()
+        if match.start() < done or any(start <= match.start() < end for start, end in strings):
+            continue
+        known = _longest_id(source, at, node_ids)
+        if known and not _IDENTIFIER.fullmatch(known):
+            pieces += [source[done : match.start()], f"nodes[{_quoted(known)}]"]
+            done = at + len(known)
+    return "".join([*pieces, source[done:]])
 
-    def plain(match: re.Match[str]) -> str:
-        quoted = any(start <= match.start() < end for start, end in strings)
-        escaped = match[1].replace("\\", "\\\\").replace('"', '\\"')
-        return match[0] if quoted else f'nodes["{escaped}"]'
 
-    return reference.sub(plain, source)
+def _longest_id(source: str, at: int, node_ids: frozenset[str]) -> str | None:
+    """The longest known id written at `at`; a few look-ups, however many ids there are."""
+    for length in range(min(LONGEST_ID, len(source) - at), 0, -1):
+        candidate = source[at : at + length]
+        if candidate in node_ids and not _WORD_GOES_ON.match(source, at + length - 1):
+            return candidate
+    return None
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _chains(found: list[Token], bound: frozenset[str]) -> list[Chain]:

@@ -66,7 +66,7 @@ def finish(call: NodeCall, answer: HttpAnswer) -> Done:
 
 
 def retry(config: Config) -> Retry:
-    """`retries` when given; otherwise twice for methods that change nothing when they are repeated, never for others."""
+    """`retries` when given; otherwise twice, but never for methods whose repetition may change something."""
     given = config.get("retries")
     if given is None:
         given = 0 if config.get("method", "GET") in ("POST", "PATCH") else 2

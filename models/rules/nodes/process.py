@@ -14,9 +14,14 @@ OPERATIONS = ("transform", "filter", "map", "reduce", "sort", "format")
 LIST_OPERATIONS = ("filter", "map", "reduce", "sort")
 
 
+def operation_of(config: Config) -> str:
+    """The operation that a config names; transform unless it names another."""
+    return str(config.get("operation") or "transform").lower()
+
+
 def begin(call: NodeCall) -> Done:
     """The transformed data; raises `ExpressionFailed` with the item that could not be."""
-    operation = call.config.get("operation", "transform")
+    operation = operation_of(call.config)
     expression = call.config.get("expression")
     if operation == "format":
         return Done(call.config.get("template", call.incoming))
@@ -104,7 +109,7 @@ _RUN: Mapping[str, Callable[[NodeCall, list[Json], Expression | None], Json]] = 
 
 
 def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
-    operation, empty = config.get("operation") or "transform", (None, "")
+    operation, empty = operation_of(config), (None, "")
     if operation == "format":
         if config.get("expression") not in empty or config.get("template") in empty:
             return (("warning", "template", "`format` writes its `template`; it has no expression."),)
