@@ -1,0 +1,120 @@
+"""Every query finds its rows by an index, however many others there are."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, event, text
+from sqlalchemy.orm import Session
+
+from models.db import SessionFactory, connect, session_scope
+from models.execution import Execution
+from models.rules.states import ExecutionStatus
+from models.services import credits, executions, leases, sweeps, workflows
+from models.user import User
+from models.workflow import Workflow
+from tests import factories
+
+RUNS = 20_000
+
+_FILL = """
+    INSERT INTO workflow_executions (user_id, workflow_id, version_id, workflow_name, status, priority, price_list,
+                                     credits_cap, nodes_total, created_at, finished_at)
+    SELECT :user, :workflow, :version, 'Many', CASE WHEN i % 500 = 0 THEN 'failed' ELSE 'success' END, 'low', 'test', 1,
+           2, now() - make_interval(secs => i), now()
+      FROM generate_series(1, :runs) i;
+    INSERT INTO credit_holds (execution_id, user_id, amount, captured, status, settled_at)
+    SELECT id, user_id, 1, 0, 'released', now() FROM workflow_executions;
+    INSERT INTO node_executions (execution_id, node_id, status) SELECT id, 'start', 'success' FROM workflow_executions;
+    INSERT INTO execution_events (execution_id, seq, type, message)
+    SELECT id, 1, 'execution.queued', 'Queued.' FROM workflow_executions;
+    INSERT INTO credit_transactions (user_id, version, key, type, amount, balance_after, reason, source)
+    SELECT :user, i, 'fill:' || i, 'credit', 1, i, 'Many', 'test' FROM generate_series(2, :runs) i;
+    INSERT INTO workflows (user_id, name, deleted_at) SELECT :user, 'Many', now() FROM generate_series(1, :runs) i;
+    INSERT INTO workflow_versions (workflow_id, number, graph, node_count)
+    SELECT id, 2, '{"nodes": []}', 0 FROM workflows;
+"""
+
+
+class Crowd:
+    """A database with many runs of one user, and a few rows to ask for."""
+
+    def __init__(self) -> None:
+        with session_scope() as session:
+            self.user: User = factories.user(session)
+            self.workflow: Workflow = factories.workflow(session, self.user)
+            values = {"user": self.user.id, "workflow": self.workflow.id, "runs": RUNS}
+            session.execute(text(_FILL), values | {"version": self.workflow.latest.id})
+            self.queued: Execution = factories.execution(session, self.workflow)
+        with session_scope() as session:
+            session.connection().exec_driver_sql("ANALYZE")
+
+
+QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
+    "all runs": lambda s, c: executions.list_owned(s, c.user),
+    "runs after a row": lambda s, c: executions.list_owned(s, c.user, after=(datetime.now(UTC), UUID(int=0))),
+    "failed runs": lambda s, c: executions.list_owned(s, c.user, status=ExecutionStatus.FAILED),
+    "runs of a workflow": lambda s, c: executions.list_owned(s, c.user, workflow_id=c.workflow.id),
+    "failed runs of a workflow": lambda s, c: executions.list_owned(
+        s, c.user, workflow_id=c.workflow.id, status=ExecutionStatus.FAILED
+    ),
+    "runs by id": lambda s, c: executions.list_owned(s, c.user, ids=[c.queued.id, c.user.id]),
+    "one run": lambda s, c: executions.get(s, c.user, c.queued.id),
+    "its nodes": lambda s, c: executions.node_states(s, c.queued),
+    "its receipt": lambda s, c: executions.receipt(s, c.queued),
+    "its log": lambda s, c: executions.logs(s, c.user, c.queued.id),
+    "a submission": lambda s, c: executions.submit(s, c.user, c.workflow.id),
+    "a claim": lambda s, c: leases.claim(s, c.queued.id, owner="a worker", seconds=30),
+    "a cancel": lambda s, c: executions.request_cancel(s, c.user, c.queued.id),
+    "a settlement": lambda s, c: credits.settle(s, c.queued.id, c.queued.credits_charged),
+    "a sweep": lambda s, c: sweeps.due(s),
+    "the history of credits": lambda s, c: credits.history(s, c.user.id),
+    "all workflows": lambda s, c: workflows.list_owned(s, c.user),
+    "one workflow": lambda s, c: workflows.get(s, c.user, c.workflow.id),
+}
+
+
+@pytest.fixture(scope="module")
+def crowd(postgres: Any, template_database: str) -> Iterator[Crowd]:
+    """Made once for this module, because filling it takes a second or two."""
+    engine = connect(postgres.create_database("crowd", template=template_database))
+    yield Crowd()
+    SessionFactory.configure(bind=None)
+    engine.dispose()
+    postgres.drop_database("crowd")
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_reads_no_table_from_end_to_end_for(crowd: Crowd, name: str) -> None:
+    with SessionFactory() as session:
+        with listening(session.get_bind()) as statements:
+            QUERIES[name](session, crowd)
+        session.rollback()
+        plans = [explain(session, *statement) for statement in statements]
+    assert plans
+    for plan in plans:
+        assert "Seq Scan on" not in plan.replace("Seq Scan on users", "").replace("Seq Scan on credits ", ""), plan
+
+
+@contextmanager
+def listening(engine: Any) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that `engine` is sent meanwhile."""
+    assert isinstance(engine, Engine)
+    heard: list[tuple[str, Any]] = []
+
+    def hear(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        heard.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", hear)
+    try:
+        yield heard
+    finally:
+        event.remove(engine, "before_cursor_execute", hear)
+
+
+def explain(session: Session, statement: str, parameters: Any) -> str:
+    rows = session.connection().exec_driver_sql(f"EXPLAIN {statement}", parameters)
+    return "\n".join(row[0] for row in rows)
