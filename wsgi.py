@@ -1,7 +1,5 @@
 """Composition root of the web process: settings, logs, database, broker, application."""
 
-from werkzeug.serving import run_simple
-
 import celery_config
 import logs
 from api import create_app
@@ -11,6 +9,3 @@ settings = celery_config.settings  # importing it also connected the doorbells t
 logs.configure(settings.log_format)
 connect(settings.database_url)
 app = create_app(settings)
-
-if __name__ == "__main__":
-    run_simple("127.0.0.1", settings.port, app, threaded=True)

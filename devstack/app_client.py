@@ -73,6 +73,7 @@ class App:
             if state["status"] in OVER:
                 return
             time.sleep(pause)
+            pause = min(pause * 1.2, 2.0)  # a free account may ask once a second on average
 
 
 def _problem(body: bytes) -> dict[str, Json]:

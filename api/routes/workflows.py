@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, url_for
+from flask import Blueprint, Response, url_for
 from flask.typing import ResponseReturnValue
 
 from api.answers import accepted
@@ -12,7 +12,7 @@ from api.idempotency import idempotent
 from api.paging import page, page_query
 from api.schemas.base import PageQuery
 from api.schemas.executions import ExecutionOut, ExecutionsQuery
-from api.schemas.workflows import ExecuteIn, GraphIn, WorkflowIn, WorkflowOut, WorkflowUpdateIn, report
+from api.schemas.workflows import ExecuteIn, ReportOut, ValidateIn, WorkflowIn, WorkflowOut, WorkflowUpdateIn
 from api.session import db
 from models.rules.lint import lint
 from models.services import executions, workflows
@@ -44,7 +44,7 @@ def create() -> ResponseReturnValue:
 @signed_in
 def validate() -> ResponseReturnValue:
     """Say what is wrong with a graph, and what it may cost at most."""
-    return report(lint(body(GraphIn)["graph"]))
+    return show(ReportOut, lint(body(ValidateIn)["graph"]))
 
 
 @bp.get("/<uuid:workflow_id>")
@@ -67,7 +67,7 @@ def update(workflow_id: UUID) -> ResponseReturnValue:
 def delete(workflow_id: UUID) -> ResponseReturnValue:
     """Remove a workflow; its runs stay in the history."""
     workflows.delete(db(), current_user(), workflow_id)
-    return "", 204
+    return Response(status=204)
 
 
 @bp.post("/<uuid:workflow_id>/execute")

@@ -22,6 +22,14 @@ class GraphIn(In):
         return {**data, "graph": graph} if "nodes" in graph else data
 
 
+class ValidateIn(GraphIn):
+    """A graph, or a whole workflow of which only the graph counts."""
+
+    name = fields.Raw()
+    description = fields.Raw()
+    status = fields.Raw()
+
+
 class WorkflowIn(GraphIn):
     """A workflow to save."""
 
@@ -68,15 +76,19 @@ class WorkflowOut(Out):
 
 
 class FindingOut(Out):
-    """One thing that the linter found; `node` or `connection` says where."""
+    """One thing that the linter found, and where."""
 
     code = Plain()
     field = Plain()
     message = Plain()
-    node = Plain()
-    connection = Plain()
+    node_id = Plain()
+    connection_id = Plain()
 
 
-def report(findings: Any) -> dict[str, Any]:
-    """The linter's verdict on the wire."""
-    return {}
+class ReportOut(Out):
+    """The linter's verdict; `worstCaseCredits` is null where the graph is too broken to tell."""
+
+    valid = fields.Function(lambda report: not report.errors)
+    errors = fields.List(fields.Nested(FindingOut))
+    warnings = fields.List(fields.Nested(FindingOut))
+    worst_case_credits = Plain()

@@ -193,7 +193,8 @@ def _owned(owner: User) -> Select[tuple[Workflow]]:
 
 def _version(graph: Graph, number: int) -> WorkflowVersion:
     """A version with the linter's verdict; refuses what has not even the shape of a graph."""
-    check_shape(graph)
+    if misshapen := check_shape(graph):
+        raise InvalidGraph([FieldError(found.field, found.message) for found in misshapen])
     report = lint(graph)
     errors = [{"field": error.field, "message": error.message} for error in report.errors[:MOST_ERRORS]]
     return WorkflowVersion(
