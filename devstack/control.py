@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,7 @@ def ensure_up(directory: Path, env: Mapping[str, str]) -> Running:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        threading.Thread(target=process.wait, daemon=True).start()  # whenever it ends, it is no zombie of ours
         return await_ready(directory, process)
     return await_ready(directory)
 

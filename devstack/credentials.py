@@ -29,9 +29,10 @@ def credentials(directory: Path) -> Credentials:
 
 
 def _new() -> Credentials:
+    """Hexadecimal, so that none starts with a dash or means something in an address."""
     return Credentials(
-        jwt_secret=secrets.token_urlsafe(48),
+        jwt_secret=secrets.token_hex(32),
         encryption_keys="k1:" + base64.b64encode(secrets.token_bytes(32)).decode(),
-        flower_password=secrets.token_urlsafe(12),
-        openclaw_token=secrets.token_urlsafe(24),
+        flower_password=secrets.token_hex(8),
+        openclaw_token=secrets.token_hex(24),
     )

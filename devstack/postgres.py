@@ -70,19 +70,22 @@ class PostgresServer(Server):
     def create_database(self, name: str, *, template: str = "template1") -> str:
         """Create a database as a copy of `template`, unless it is there; returns its address."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        with suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
-            self._execute(statement)
+        with suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):  # somebody was faster
+            if not self._execute(sql.SQL("SELECT 1 FROM pg_database WHERE datname = {}").format(sql.Literal(name))):
+                self._execute(statement)
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
         """Drop a database, cutting its connections."""
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def _execute(self, statement: sql.Composable) -> None:
+    def _execute(self, statement: sql.Composable) -> bool:
+        """Run a statement outside a transaction, as CREATE DATABASE wants; whether it gave rows."""
         with closing(psycopg2.connect(self.url())) as connection:
-            connection.autocommit = True  # CREATE DATABASE refuses a transaction
+            connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(statement)
+                return cursor.description is not None and cursor.rowcount > 0
 
     def _prepare(self) -> list[str]:
         place = quarters(postgres_programs(), self.directory / "data", "INT")

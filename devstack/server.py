@@ -78,7 +78,7 @@ class Server(ABC):
 
     def _remember_port(self) -> None:
         state = self._state()
-        state.setdefault("password", secrets.token_urlsafe(24))
+        state.setdefault("password", secrets.token_hex(24))
         if not is_free(int(state.setdefault("port", free_port()))):
             state["port"] = free_port()
         write_private(self._state_path, json.dumps(state))

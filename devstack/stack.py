@@ -134,7 +134,10 @@ class Stack:
         }
 
     def _system_env(self) -> dict[str, str]:
-        return {name: self._env[name] for name in _FROM_SYSTEM if name in self._env} | {"PYTHONUNBUFFERED": "1"}
+        return {name: self._env[name] for name in _FROM_SYSTEM if name in self._env} | {
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+        }
 
     # Programs --------------------------------------------------------------------------------
 
@@ -168,7 +171,7 @@ class Stack:
         return spawn(command, env=env, output=output, cwd=ROOT)
 
     def _services(self) -> Iterator[Program]:
-        ports, celery = self.ports, ["celery", "-A", "celery_config:app"]
+        ports, celery = self.ports, ["celery", "--quiet", "-A", "celery_config:app"]
         worker = [*celery, "worker", "-P", "threads", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
         gunicorn = ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", f"{LOOPBACK}:{ports.api}", "wsgi:app"]
         yield self._python("api", gunicorn, is_ready=partial(answers, ports.api, "/health/live"), gentle=True)
@@ -179,7 +182,7 @@ class Stack:
         command = [*worker, "-c", "8", "-Q", OTHER_QUEUES, "-n", "billing@%h"]
         yield self._python("worker-billing", command, ready_line=" ready.")
         yield self._python("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile="])
-        command = [*celery, "flower", f"--address={LOOPBACK}", f"--port={ports.flower}"]
+        command = [*celery, "flower", f"--address={LOOPBACK}", f"--port={ports.flower}", "--logging=warning"]
         login = f"{FLOWER_USER}:{self.credentials.flower_password}"  # not on the command line, which `ps` shows
         check = partial(answers, ports.flower, "/healthcheck")
         yield self._python("flower", command, is_ready=check, extra={"FLOWER_BASIC_AUTH": login})

@@ -1,6 +1,5 @@
 """Helpers for tests that watch processes come and go."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,15 +21,19 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def processes_with(text: str) -> list[int]:
-    """Process ids whose command line or environment mentions `text`, ours excepted."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
-            except OSError:
-                continue
-            if text.encode() in words and is_alive(int(entry.name)):
-                found.append(int(entry.name))
-    return found
+def command_of(pid: int) -> str:
+    """The command line of a process, empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def descendants(pid: int) -> list[int]:
+    """Process ids of all that a process started, and that those started."""
+    try:
+        tasks = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    children = [int(word) for text in tasks for word in text.split()]
+    return children + [grandchild for child in children for grandchild in descendants(child)]
