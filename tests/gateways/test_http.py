@@ -1,5 +1,6 @@
 import socket
 import threading
+import time
 
 import pytest
 
@@ -9,8 +10,6 @@ from tests.gateways.calls import browse, failure, send
 from tests.gateways.raw_server import answer, raw_server, redirect
 from workers.gateways.base import CallFailed, Cancel
 from workers.gateways.http import HttpGateway
-
-MIB = 1024 * 1024
 
 
 class TestSending:
@@ -100,6 +99,26 @@ class TestSending:
                     gateway.perform(call, cancel=Cancel(), idempotency_key=key)
                 assert (caught.value.code, caught.value.retryable) == (code, False)
                 assert caught.value.outcome == "unknown"
+
+    @pytest.mark.parametrize("afterwards", [b"", answer(b"forged")], ids=["closes", "says more"])
+    def test_a_kept_connection_on_which_something_happened_is_not_used_again(self, afterwards):
+        happened = threading.Event()
+
+        def answer_and(sock: socket.socket) -> None:
+            sock.sendall(answer(b"first"))
+            time.sleep(0.1)
+            sock.sendall(afterwards)
+            sock.shutdown(socket.SHUT_WR)
+            happened.set()
+            sock.recv(1)
+
+        with raw_server(answer_and, answer(b"second")) as server:
+            gateway = HttpGateway((server.authority,))
+            call = HttpCall("POST", server.url(), body=b"x")
+            bodies = [gateway.perform(call, cancel=Cancel()).body]
+            happened.wait(5)
+            bodies.append(gateway.perform(call, cancel=Cancel()).body)
+        assert bodies == ["first", "second"]
 
     def test_many_threads_share_the_pool_without_mixing_answers(self):
         wrong: list[str] = []
