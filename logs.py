@@ -34,6 +34,9 @@ def configure(log_format: str, *, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for server in ("gunicorn.error", "gunicorn.access"):
+        logging.getLogger(server).handlers.clear()  # so that its lines come through ours
+        logging.getLogger(server).propagate = True
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
 

@@ -144,12 +144,15 @@ class Broker:
         self._app = app
         self._lock = threading.Lock()
         self._pool: ProducerPool | None = None
+        self._away = False
         self._quiet_until = 0.0
 
     def __call__(self, doorbell: Doorbell) -> None:
-        """Publish; at most about three seconds against a frozen broker, and nothing at all soon after a failure."""
+        """Publish; a few seconds at most against a frozen broker, and no wait at all soon after a failure."""
         if time.monotonic() < self._quiet_until:
             return log.warning("doorbell_not_rung", task=doorbell.task, reason="the broker is away", **doorbell.ids)
+        if self._away:
+            self._quiet(away=True)  # this one tries whether it is back; the others do not wait for it
         try:
             with self._producers().acquire(block=True, timeout=1) as producer:
                 self._app.send_task(
@@ -162,9 +165,15 @@ class Broker:
                     ignore_result=True,
                 )
         except Exception as error:  # the row is committed: the request must succeed, and the sweep rings again
-            self._quiet_until = time.monotonic() + QUIET_SECONDS
+            self._quiet(away=True)
             log.warning("doorbell_not_rung", task=doorbell.task, reason=type(error).__name__, **doorbell.ids)
+        else:
+            self._quiet(away=False)
         return None
+
+    def _quiet(self, *, away: bool) -> None:
+        self._away = away
+        self._quiet_until = time.monotonic() + QUIET_SECONDS if away else 0.0
 
     def _producers(self) -> ProducerPool:
         """Opened on first use, because sockets must not be shared with a forked process."""
