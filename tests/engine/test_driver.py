@@ -111,6 +111,18 @@ class TestEffects:
         assert [event.type for event in bench.events(run.id)].count("node.retrying") == 2
         assert len({attempt.key for attempt in bench.world.attempts}) == 1
 
+    def test_attempts_come_to_an_end(self, bench: Bench):
+        bench.world.on("a", World.fail(9))
+        run = bench.run([call("a", retry={"maxAttempts": 2, "initialInterval": 0.01})])
+        assert (run.status, run.error["attempts"], bench.world.calls["a"]) == ("failed", 2, 2)
+
+    def test_what_a_pure_node_in_between_computed_is_stored_too(self, bench: Bench):
+        seen = []
+        statement = "SELECT count(*) FROM node_executions WHERE status = 'success'"
+        bench.world.on("last", lambda *_: seen.append(bench.sql(statement)))
+        bench.run([call("first"), transform("x", "1"), transform("y", "2"), call("last")], "first>x", "x>y", "y>last")
+        assert seen == [3]
+
     def test_a_terminal_failure_is_not_repeated_and_costs_nothing(self, bench: Bench):
         bench.world.on("a", World.fail(1, retryable=False))
         run = bench.run([call("a", retry={"maxAttempts": 3, "initialInterval": 0.01})])

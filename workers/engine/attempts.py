@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import structlog
@@ -21,16 +21,15 @@ from models.rules.kinds import NodeCall
 from models.rules.retries import delay
 from models.rules.schedule import Step
 from models.rules.states import NodeStatus
-from models.services.journal import NodeRow
+from models.services.journal import NodeRow, Progress
 from models.services.leases import Lease
 from workers.engine.performer import Attempt, Performer
-from workers.engine.recorder import Recorder
+from workers.engine.recorder import OnFlushed, Recorder
 from workers.gateways.base import CallFailed, Cancel
 
 Json = Any
 Post = Callable[[Callable[[], None]], None]
 OnEnd = Callable[["Running", Answer | CallFailed], None]
-OnWritten = Callable[[Exception | None], None]
 log = structlog.get_logger()
 
 
@@ -92,7 +91,8 @@ class Attempts:
         """Give a step up: stop its call and record it as cancelled."""
         self.drop(running)
         self._recorder.node(running.row(NodeStatus.CANCELLED, finished_at=datetime.now(UTC)))
-        self._pool.submit(running.cancel.set)  # aborting may talk to a gateway: not in the driver's thread
+        # Stopping may talk to a gateway, and the pool may be full of calls that wait to be stopped.
+        Thread(target=running.cancel.set, name="stopping", daemon=True).start()
 
     def detach(self) -> None:
         """The process leaves: cut what can be repeated under the same key. Agent turns go on in their gateway."""
@@ -145,12 +145,12 @@ class Attempts:
         written = Event()
         failures: list[Exception] = []
 
-        def on_written(error: Exception | None) -> None:
+        def on_flushed(_: Progress, error: Exception | None) -> None:
             if error:
                 failures.append(error)
             written.set()
 
-        self._post(partial(self._store_start, running, reference, on_written))
+        self._post(partial(self._store_start, running, reference, on_flushed))
         while not written.wait(0.2):
             if self._closed:
                 raise LeaseLost
@@ -159,13 +159,13 @@ class Attempts:
         if failures:
             raise failures[0]
 
-    def _store_start(self, running: Running, reference: Json, on_written: OnWritten) -> None:
+    def _store_start(self, running: Running, reference: Json, on_flushed: OnFlushed) -> None:
         if self._running.get(running.step) is not running:
             running.cancel.set()
             return
         running.external_ref = reference
         self._recorder.node(running.row(NodeStatus.RUNNING))
-        self._recorder.flush(on_written)
+        self._recorder.flush(on_flushed)
 
     def _note_status(self, running: Running, state: str, data: Mapping[str, Json]) -> None:
         if self._running.get(running.step) is running and state != running.last_state:

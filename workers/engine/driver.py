@@ -1,8 +1,8 @@
 """Drives one execution from where its journal stands to its end, or to where it must wait.
 
 Everything that decides happens in the driver's own thread; other threads hand it callables through its inbox. What a
-node did is written before its successors may act on the outside world: results of effects are awaited, and results of
-pure nodes travel in the same ordered journal, ahead of whatever effect follows them.
+node did is stored before its successors may act on the outside world: the start of every effect is a write that is
+awaited, and the journal is ordered, so all that came before an effect is stored before the effect leaves the house.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from models.errors import LeaseLost
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services.journal import NodeRow
+from models.services.journal import NodeRow, Progress
 from models.services.leases import Lease, PastStep
 from workers.engine import endings
 from workers.engine.attempts import Attempts
@@ -41,10 +41,10 @@ class Driver:
         self._lease = lease
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._recorder = Recorder(lease, journal, lambda: int(100 * self._steps.schedule.settled_share))
-        self._steps = Steps(lease, workflow, dict(past), self._recorder, self._stop, self._after_commit)
+        self._steps = Steps(lease, workflow, dict(past), self._recorder, self._stop)
         self._attempts = Attempts(lease, self._recorder, performer, pool, self._inbox.put, self._steps.answered)
         self._steps.attempts = self._attempts
-        self._uncommitted = 0  # continuations that wait for the journal
+        self._ending = False  # the run's end is on its way into the journal
         self._reason: Reason | None = None  # why the run comes to an early end
         self._left: Left | None = None
 
@@ -58,7 +58,7 @@ class Driver:
             if self._steps.ready and self._reason is None:
                 self._steps.begin(self._steps.ready.popleft())
                 self._hear(wait=False)
-            elif len(self._attempts) or self._uncommitted:
+            elif len(self._attempts) or self._ending:
                 self._hear(wait=True)
             else:
                 self._end()
@@ -89,29 +89,16 @@ class Driver:
         except Empty:
             return
 
-    def _after_commit(self, then: Callable[[], None]) -> None:
-        """Write all news, and call `then` in the driver's thread once it is stored."""
-        self._uncommitted += 1
-
-        def arrived(error: Exception | None) -> None:
-            self._uncommitted -= 1
-            if error:
-                self._not_written(error)
-            elif self._reason is None:
-                then()
-
-        self._recorder.flush(lambda error: self._inbox.put(partial(arrived, error)))
-
-    def _written(self, error: Exception | None) -> None:
+    def _written(self, progress: Progress, error: Exception | None) -> None:
         """In the journal's thread: a write that nobody waits for has ended."""
         if error:
-            self._inbox.put(partial(self._not_written, error))
+            self._inbox.put(partial(self._not_written, progress, error))
 
-    def _not_written(self, error: Exception) -> None:
+    def _not_written(self, progress: Progress, error: Exception) -> None:
         if isinstance(error, LeaseLost):
             self._leave(Left.LOST)
         else:
-            self._recorder.forget()
+            self._recorder.refused(progress)
             self._stop(Reason.internal("A result of this run could not be stored."))
 
     def _leave(self, left: Left) -> None:
@@ -138,20 +125,23 @@ class Driver:
             self._close_loops()
         ending = endings.conclude(self._recorder, steps.schedule, self._reason)
         left = Left.PARKED if ending.status is ExecutionStatus.WAITING else Left.ENDED
-        self._uncommitted += 1
+        self._ending = True
 
-        def arrived(error: Exception | None) -> None:
-            self._uncommitted -= 1
+        def arrived(progress: Progress, error: Exception | None) -> None:
+            self._ending = False
             if error is None:
                 self._left = left
             elif isinstance(error, LeaseLost) or ending.error:
                 self._leave(Left.LOST)  # even the bare ending cannot be stored: let the lease run out
             else:
-                self._recorder.forget()
+                self._recorder.refused(progress)
                 self._reason = Reason.internal("The result of this run could not be stored.")
 
-        fee = endings.fee(self._recorder, ending)
-        self._recorder.flush(lambda error: self._inbox.put(partial(arrived, error)), ending=ending, fee=fee)
+        self._recorder.flush(
+            lambda progress, error: self._inbox.put(partial(arrived, progress, error)),
+            ending=ending,
+            fee=endings.fee(self._recorder, ending),
+        )
 
     def _close_loops(self) -> None:
         """Loops that were running when the run stopped."""

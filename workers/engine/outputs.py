@@ -27,16 +27,17 @@ def encode(output: Json) -> tuple[Json, bytes]:
     if len(encoded) > MAX_OUTPUT:
         raise OutputRefused(f"The result has {len(encoded):,} bytes of JSON; {MAX_OUTPUT:,} are allowed.")
     if b"\\u0000" in encoded:  # PostgreSQL stores no NUL
-        output = _without_nul(output)
+        output = storable(output)
         encoded = orjson.dumps(output)
     return output, encoded
 
 
-def _without_nul(value: Json) -> Json:
+def storable(value: Json) -> Json:
+    """A text or JSON of ours as the database can keep it: without NUL and without broken characters."""
     if isinstance(value, str):
-        return value.replace("\x00", "")
+        return value.replace("\x00", "").encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+        return {storable(key): storable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_nul(item) for item in value]
+        return [storable(item) for item in value]
     return value

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -10,10 +11,13 @@ from models.rules.schedule import Step
 from models.rules.states import NodeStatus
 from models.services.journal import Ending, EventRow, NodeRow, Progress
 from models.services.leases import Lease
+from workers.engine.outputs import storable
 
 Json = Any
 OnWritten = Callable[[Exception | None], None]
+OnFlushed = Callable[[Progress, Exception | None], None]
 
+MAX_MESSAGE = 2_000  # characters
 MANY_ROWS = 200
 LONG_AGO = 0.25  # seconds
 
@@ -41,7 +45,7 @@ class Recorder:
 
     def node(self, row: NodeRow) -> None:
         """Keep a step's new state; a success is counted and charged."""
-        self._nodes.append(row)
+        self._nodes.append(replace(row, error=storable(row.error)) if row.error else row)
         self.charged += row.credits
         self.executed += row.status is NodeStatus.SUCCESS
 
@@ -56,7 +60,8 @@ class Recorder:
     ) -> None:
         """Add a line to the run's history."""
         self.seq += 1
-        self._events.append(EventRow(self.seq, datetime.now(UTC), type_, message, level, step, data))
+        text = storable(message)[:MAX_MESSAGE]
+        self._events.append(EventRow(self.seq, datetime.now(UTC), type_, text, level, step, storable(data)))
 
     @property
     def has_news(self) -> bool:
@@ -68,13 +73,12 @@ class Recorder:
         """Whether so much or so old news waits that it should be written although nobody asks for it."""
         return len(self._nodes) >= MANY_ROWS or (self.has_news and time.monotonic() - self._written_at > LONG_AGO)
 
-    def flush(self, on_written: OnWritten, *, ending: Ending | None = None, fee: Decimal = Decimal(0)) -> None:
-        """Hand over everything gathered so far; `on_written` runs in the journal's thread."""
-        self.charged += fee
+    def flush(self, on_flushed: OnFlushed, *, ending: Ending | None = None, fee: Decimal = Decimal(0)) -> None:
+        """Hand over everything gathered so far; `on_flushed` runs in the journal's thread."""
         progress = Progress(
             execution_id=self._lease.execution_id,
             epoch=self._lease.epoch,
-            charged=self.charged,
+            charged=self.charged + fee,
             executed=self.executed,
             seq=self.seq,
             percent=self._percent(),
@@ -84,8 +88,9 @@ class Recorder:
         )
         self._nodes, self._events = [], []
         self._written_at = time.monotonic()
-        self._writer.write(progress, on_written)
+        self._writer.write(progress, lambda error: on_flushed(progress, error))
 
-    def forget(self) -> None:
-        """Drop what could not be stored, so that the run's end can be."""
-        self._nodes, self._events = [], []
+    def refused(self, progress: Progress) -> None:
+        """What could not be stored did not happen, and is not charged for."""
+        self.charged -= sum((row.credits for row in progress.nodes), Decimal(0))
+        self.executed -= sum(row.status is NodeStatus.SUCCESS for row in progress.nodes)

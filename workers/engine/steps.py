@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from models.errors import ForgeError
@@ -34,14 +33,13 @@ Json = Any
 
 @dataclass
 class Steps:
-    """The steps of one run. `stop` ends the run early; `after_commit` calls back once all news so far is stored."""
+    """The steps of one run. `stop` ends the run early."""
 
     lease: Lease
     workflow: Workflow
     past: dict[Step, PastStep]
     recorder: Recorder
     stop: Callable[[Reason], None]
-    after_commit: Callable[[Callable[[], None]], None]
     attempts: Attempts = field(init=False)  # set by the driver: it reports back to `answered`
     ready: deque[Step] = field(default_factory=deque)
     blocked: list[Step] = field(default_factory=list)  # ready, but past the cap on credits
@@ -90,7 +88,7 @@ class Steps:
         except ForgeError as error:
             self._fail(running.row(NodeStatus.FAILED), error)
             return
-        self._succeed(running.row(NodeStatus.SUCCESS), done, paid=True)
+        self._succeed(running.row(NodeStatus.SUCCESS), done)
 
     def follow(self, advance: Advance) -> None:
         """Put what may start in line, record what never will, and let loops take their turns."""
@@ -136,7 +134,7 @@ class Steps:
         else:
             self._apply_policy(step, past.error)
 
-    def _succeed(self, row: NodeRow, done: Done, *, paid: bool = False) -> None:
+    def _succeed(self, row: NodeRow, done: Done) -> None:
         step = row.step
         try:
             output, encoded = encode(done.output)
@@ -149,11 +147,7 @@ class Steps:
         price = self.workflow.prices[step.node_id]
         self.recorder.node(replace(row, finished_at=datetime.now(UTC), port=done.port, output=encoded, credits=price))
         self.recorder.event("node.success", f"{self._node(step).label} finished.", step=step)
-        settle = partial(self._settle, step, succeeded=True, port=done.port, output=output)
-        if paid:
-            self.after_commit(settle)
-        else:
-            settle()
+        self._settle(step, succeeded=True, port=done.port, output=output)
 
     def _fail(self, row: NodeRow, error: ForgeError) -> None:
         step, node = row.step, self._node(row.step)

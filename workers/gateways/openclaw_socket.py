@@ -136,7 +136,7 @@ class Dialler:
 
     def _open(self) -> ClientConnection:
         try:
-            ws = connect(
+            opening = connect(
                 socket_url(self._settings.url),
                 compression=None,
                 max_size=MAX_INCOMING,
@@ -145,6 +145,7 @@ class Dialler:
                 proxy=None,
                 user_agent_header=f"agentforge/{VERSION}",
             )
+            ws = opening.__enter__()  # the link closes it: it outlives any block
         except InvalidURI as error:
             raise classify.WRONG_URL.failure() from error
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
