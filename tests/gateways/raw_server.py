@@ -4,6 +4,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -99,16 +100,19 @@ def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
     return line.partition(b":")
 
 
-def drip(data: bytes, every: float = 0.1) -> Serve:
-    """Sends one byte after the other, each of them well within any time-out of a single read."""
+class Drip:
+    """Sends `first` at once and then byte after byte, each well within any time-out of a single read."""
 
-    def serve(sock: socket.socket) -> None:
-        for index in range(len(data)):
-            sock.sendall(data[index : index + 1])
-            if threading.Event().wait(every):
-                return
+    def __init__(self, drops: bytes, *, first: bytes = b"") -> None:
+        self.first, self.drops = first, drops
+        self.finished = False  # whether the client held out to the last byte
 
-    return serve
+    def __call__(self, sock: socket.socket) -> None:
+        sock.sendall(self.first)
+        for index in range(len(self.drops)):
+            time.sleep(0.05)
+            self.finished = index == len(self.drops) - 1
+            sock.sendall(self.drops[index : index + 1])
 
 
 def silence(sock: socket.socket) -> None:

@@ -10,7 +10,7 @@ import pytest
 from models.rules.effects import HttpCall
 from tests.gateways.calls import NAMES, browse, cancelled, failure, send
 from tests.gateways.certificates import certificate_for
-from tests.gateways.raw_server import answer, drip, raw_server, redirect, silence
+from tests.gateways.raw_server import Drip, answer, raw_server, redirect, silence
 from workers.gateways.base import CallFailed, Cancel
 from workers.gateways.http import HttpGateway
 from workers.gateways.wire import HttpPool
@@ -84,21 +84,22 @@ class TestTime:
     @pytest.mark.parametrize(
         "slowly",
         [
-            drip(answer(b"x" * 40)),
-            lambda sock: (sock.sendall(answer(b"x" * 60)[:-60]), drip(b"x" * 60)(sock)),
-            lambda sock: (
-                sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
-                drip(b"0" * 60)(sock),
-            ),
-            drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 4),
-            silence,
+            Drip(answer(b"x" * 40)),
+            Drip(b"x" * 60, first=answer(b"x" * 60)[:-60]),
+            Drip(b"0" * 60, first=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            Drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 4),
         ],
-        ids=["headers", "body", "chunks", "continues", "silence"],
+        ids=["headers", "body", "chunks", "continues"],
     )
     def test_the_time_limit_is_for_the_whole_call_however_steadily_bytes_come(self, slowly):
         with raw_server(slowly) as server:
             failed = failure(server, timeout=0.4)
+            assert not slowly.finished
         assert (failed.code, failed.outcome, failed.retryable) == ("timeout", "timeout", True)
+
+    def test_a_silent_server_costs_no_more_than_the_time_limit(self):
+        with raw_server(silence) as server:
+            assert failure(server, timeout=0.2).code == "timeout"
 
     def test_redirects_share_one_time_limit(self):
         def late(sock: socket.socket) -> None:
@@ -122,7 +123,7 @@ class TestTime:
         with raw_server(silence) as server:
             assert failure(server, method="POST", body=b"x", timeout=0.2, key=key).retryable is retryable
 
-    @pytest.mark.parametrize("serve", [silence, drip(answer(b"x" * 300))], ids=["silence", "drip"])
+    @pytest.mark.parametrize("serve", [silence, Drip(answer(b"x" * 600))], ids=["silence", "drip"])
     def test_cancelling_wakes_a_call_that_waits_for_an_answer(self, serve):
         with raw_server(serve) as server:
             gateway = HttpGateway((server.authority,))
