@@ -12,6 +12,14 @@ branch_labels = None
 depends_on = None
 
 
+COMPLETE = "has(item.name) && item.name != '' && has(item.value) && item.value != null"
+FOUND = {  # what an agent may leave out is read with care
+    "sentiment": "{{ nodes.analyse.output.json.sentiment }}",
+    "summary": "{{ has(nodes.analyse.output.json.summary) ? nodes.analyse.output.json.summary : '' }}",
+    "topics": "{{ has(nodes.analyse.output.json.topics) ? nodes.analyse.output.json.topics : [] }}",
+}
+
+
 def _node(place: int, kind: str, label: str, config: dict[str, Any], *, node_id: str, x: int = 200) -> dict[str, Any]:
     position = {"x": x, "y": 80 + 160 * place}
     return {"id": node_id, "type": kind, "label": label, "position": position, "config": config}
@@ -32,7 +40,7 @@ DATA_PIPELINE = {
             1,
             "process",
             "Keep the complete ones",
-            {"operation": "filter", "expression": "item.name != '' && item.value != null"},
+            {"operation": "filter", "expression": COMPLETE},
             node_id="complete",
         ),
         _node(
@@ -51,7 +59,7 @@ DATA_PIPELINE = {
 
 EMAIL_AUTOMATION = {
     "nodes": [
-        _node(0, "input", "Incoming email", {"inputType": "json", "required": True}, node_id="email"),
+        _node(0, "input", "Incoming email", {"inputType": "json", "required": True}, node_id="incoming"),
         _node(
             1,
             "ai_agent",
@@ -80,7 +88,7 @@ EMAIL_AUTOMATION = {
             node_id="send",
         ),
     ],
-    "connections": _connections(("email", "draft"), ("draft", "send")),
+    "connections": _connections(("incoming", "draft"), ("draft", "send")),
 }
 
 CONTENT_ANALYSIS = {
@@ -93,9 +101,9 @@ CONTENT_ANALYSIS = {
             {
                 "provider": "openclaw",
                 "system": "You analyse texts. You answer with one JSON object and nothing else.",
-                "prompt": "Analyse the text below. Answer with JSON in exactly this form:\n"
-                '{"sentiment": "positive" or "neutral" or "negative", "summary": "two sentences", "topics": ["..."]}\n'
-                "\nText:\n{{ nodes.text.output }}",
+                "prompt": "Analyse the text below. Answer with JSON in exactly this form: "
+                '{"sentiment": "positive" or "neutral" or "negative", "summary": "two sentences", "topics": ["..."]}'
+                "\n\nText:\n{{ nodes.text.output }}",
             },
             node_id="analyse",
         ),
@@ -112,12 +120,7 @@ CONTENT_ANALYSIS = {
             "Needs attention",
             {
                 "outputType": "json",
-                "value": {
-                    "verdict": "needs attention",
-                    "sentiment": "{{ nodes.analyse.output.json.sentiment }}",
-                    "summary": "{{ nodes.analyse.output.json.summary }}",
-                    "topics": "{{ nodes.analyse.output.json.topics }}",
-                },
+                "value": {"verdict": "needs attention", **FOUND},
             },
             node_id="attention",
             x=80,
@@ -128,12 +131,7 @@ CONTENT_ANALYSIS = {
             "All is well",
             {
                 "outputType": "json",
-                "value": {
-                    "verdict": "all is well",
-                    "sentiment": "{{ nodes.analyse.output.json.sentiment }}",
-                    "summary": "{{ nodes.analyse.output.json.summary }}",
-                    "topics": "{{ nodes.analyse.output.json.topics }}",
-                },
+                "value": {"verdict": "all is well", **FOUND},
             },
             node_id="well",
             x=320,
@@ -149,7 +147,7 @@ CONTENT_ANALYSIS = {
 
 SOCIAL_MEDIA_BOT = {
     "nodes": [
-        _node(0, "input", "Topic", {"inputType": "json", "required": True}, node_id="topic"),
+        _node(0, "input", "What to post", {"inputType": "json", "required": True}, node_id="request"),
         _node(
             1,
             "ai_agent",
@@ -169,7 +167,7 @@ SOCIAL_MEDIA_BOT = {
             node_id="publish",
         ),
     ],
-    "connections": _connections(("topic", "write"), ("write", "publish")),
+    "connections": _connections(("request", "write"), ("write", "publish")),
 }
 
 # Lists show the newest first and, of the same age, the highest id: these ids keep the order below.

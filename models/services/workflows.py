@@ -196,12 +196,12 @@ def _version(graph: Graph, number: int) -> WorkflowVersion:
     if misshapen := check_shape(graph):
         raise InvalidGraph([FieldError(found.field, found.message) for found in misshapen])
     report = lint(graph)
-    errors = [{"field": error.field, "message": error.message} for error in report.errors[:MOST_ERRORS]]
+    nodes, connections = graph.get("nodes", []), graph.get("connections", [])
     return WorkflowVersion(
         number=number,
-        graph=dict(graph),
-        node_count=len(graph["nodes"]),
-        lint_errors=errors,
+        graph={"nodes": nodes, "connections": connections},
+        node_count=len(nodes),
+        lint_errors=[{"field": error.field, "message": error.message} for error in report.errors[:MOST_ERRORS]],
         worst_case_credits=min(report.worst_case, MOST_CREDITS),
     )
 

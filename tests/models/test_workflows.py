@@ -65,6 +65,26 @@ class TestCreate:
             executions.submit(session, owner, draft.id)
         assert refusal.value.code == "invalid_graph"
 
+    @pytest.mark.parametrize(
+        ("graph", "field"),
+        [
+            ({"nodes": "none", "connections": []}, "nodes"),
+            ({"nodes": [node("x" * 65)], "connections": []}, "nodes.0.id"),
+            ({"nodes": [], "connections": [{"id": "c"}]}, "connections.0.from"),
+        ],
+    )
+    def test_refuses_what_has_not_even_the_shape_of_a_graph(
+        self, session: Session, owner: User, graph: dict[str, Any], field: str
+    ) -> None:
+        with pytest.raises(InvalidInput) as refusal:
+            workflows.create(session, owner, name="Mine", graph=graph, status=WorkflowStatus.DRAFT)
+        assert refusal.value.code == "invalid_graph"
+        assert field in [error.field for error in refusal.value.errors]
+
+    def test_takes_a_single_node_without_connections(self, session: Session, owner: User) -> None:
+        created = workflows.create(session, owner, name="Mine", graph={"nodes": [node("only", "input")]})
+        assert created.latest.graph["connections"] == []
+
     def test_runs_a_draft_without_errors(self, session: Session, owner: User) -> None:
         draft = workflows.create(session, owner, name="Mine", graph=GOOD, status=WorkflowStatus.DRAFT)
         assert executions.submit(session, owner, draft.id).nodes_total == 2
