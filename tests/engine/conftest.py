@@ -49,7 +49,7 @@ class Bench:
         self.runtimes: list[Runtime] = []
         self.runtime = self.another()
         with session_scope() as session:
-            self.user_id: UUID = factories.user(session, credits=1000).id
+            self.user_id: UUID = factories.user(session, credits=100_000).id
 
     def another(self, pace: Pace | None = None) -> Runtime:
         """A second worker process, as far as the engine can tell."""
@@ -58,19 +58,24 @@ class Bench:
         self.runtimes.append(runtime)
         return runtime
 
-    def submit(self, nodes: list[Mapping[str, Any]], *pairs: str, value: Json = None, cap: Decimal | int = 100) -> UUID:
-        """A queued execution of a new workflow."""
-        graph = {"nodes": nodes, "connections": connect_all(*pairs)}
+    def submit(
+        self,
+        nodes: list[Mapping[str, Any]],
+        *pairs: str,
+        value: Json = None,
+        cap: Decimal | int = 100,
+        document: Mapping[str, Any] | None = None,
+    ) -> UUID:
+        """A queued execution of a new workflow: of `document`, or of nodes with connections between `pairs`."""
+        graph = document or {"nodes": nodes, "connections": connect_all(*pairs)}
         with session_scope() as session:
             owner = session.get_one(User, self.user_id)
             workflow = factories.workflow(session, owner, graph=graph)
             return factories.execution(session, workflow, cap=cap, input=value).id
 
-    def run(
-        self, nodes: list[Mapping[str, Any]], *pairs: str, value: Json = None, cap: Decimal | int = 100
-    ) -> Execution:
+    def run(self, nodes: list[Mapping[str, Any]], *pairs: str, **rest: Any) -> Execution:
         """Submit and drive to the end."""
-        execution_id = self.submit(nodes, *pairs, value=value, cap=cap)
+        execution_id = self.submit(nodes, *pairs, **rest)
         self.runtime.drive(execution_id)
         return self.execution(execution_id)
 

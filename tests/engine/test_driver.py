@@ -34,7 +34,7 @@ class TestPureNodes:
         run = bench.run([transform("a", "1"), transform("b", "2")], "a>b")
         assert run.credits_charged == Decimal("1.20")
         assert bench.sql("SELECT held FROM credits WHERE user_id = :id", id=bench.user_id) == 0
-        assert bench.sql("SELECT balance FROM credits WHERE user_id = :id", id=bench.user_id) == Decimal("998.80")
+        assert bench.sql("SELECT balance FROM credits WHERE user_id = :id", id=bench.user_id) == Decimal("99998.80")
 
     def test_events_have_no_gap_and_tell_the_story(self, bench: Bench):
         run = bench.run([transform("a", "1"), transform("b", "2")], "a>b")
