@@ -1,17 +1,28 @@
 """The functions that expressions may call: those of CEL's core, and cel-go's extensions, bounded in what they make."""
 
 import functools
+import json
+import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+import cel
 from cel.stdlib import EXTENSIONS
 
 from models.rules.expression_guard import WIDEST_MADE
+from models.rules.expression_regex import states
+
+# It warns with the text of a function's refusal, which tells of users' values; the refusal itself reaches the user.
+logging.getLogger("cel").setLevel(logging.CRITICAL)
 
 Json = Any
 Function = Callable[..., Json]
 
 MAX_TEXT = 1024 * 1024  # characters of a text that a function makes
+MAX_PATTERN = 500  # characters
+MATCH_MICROSECONDS = 20_000
+_MATCHES = cel.compile("a.matches(b)")
 MAX_ITEMS = 10_000  # of a list that a function takes or makes
 
 # Functions of CEL's core that the evaluator brings along.
@@ -58,9 +69,49 @@ def _upper(text: str) -> str:
     return text.upper()
 
 
+def _string(value: Json) -> str:
+    """As CEL's `string`, which knows no booleans, null, lists or objects; those are written as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"string would make a text of more than {MAX_TEXT:,} characters")
+    return text
+
+
+class Matcher:
+    """`matches`, with a budget for one evaluation: large patterns take milliseconds to compile, each time."""
+
+    def __init__(self) -> None:
+        self._left = MATCH_MICROSECONDS
+
+    def __call__(self, text: Json, pattern: Json) -> bool:
+        """Whether `pattern` (RE2) is found in `text`."""
+        if not isinstance(text, str) or not isinstance(pattern, str):
+            raise ValueError("matches takes a text and a regular expression")
+        if len(pattern) > MAX_PATTERN:
+            raise ValueError(f"a regular expression may have {MAX_PATTERN} characters")
+        size = states(pattern)
+        self._left -= 5 + size * 6 + size * len(text) // 500
+        if self._left < 0:
+            raise ValueError("these regular expressions would take too long; make them smaller, or match fewer texts")
+        try:
+            return bool(_MATCHES.execute({"a": text, "b": pattern}))
+        except RuntimeError:
+            raise ValueError("this is no regular expression that can be used; look-around cannot") from None
+
+
 _CALLABLES: dict[str, Function] = {
     name: EXTENSIONS[library][name] for library, names in _CHOSEN.items() for name in names
-} | {"replace": _replaced, "join": _joined, "lowerAscii": _lower, "upperAscii": _upper}
+} | {"replace": _replaced, "join": _joined, "lowerAscii": _lower, "upperAscii": _upper, "string": _string}
 
 
 def _bounded(name: str, function: Function, most: int) -> Function:

@@ -16,8 +16,19 @@ Json = Any
 
 MAX_SOURCE = 4_000  # characters
 MAX_DEPTH = 32  # nested brackets
-MAX_MICROSECONDS = 50_000.0
-MAX_CHARACTERS = 64 * 1024 * 1024  # of text that an evaluation may copy
+MAX_MICROSECONDS = 30_000.0
+MAX_CHARACTERS = 16 * 1024 * 1024  # of text that an evaluation may copy
+MAX_VALUES = 20_000  # that an evaluation may be given
+MAX_DATA_DEPTH = 100
+WIDEST_LITERAL = 100  # items of a list written out that a macro is thought to walk through
+
+# Measured, in microseconds per value: handing it over and back, copying it, converting it for a function of ours, and
+# keeping it in the list that a macro makes.
+MICROSECONDS_HANDED = 1.2
+MICROSECONDS_COPIED = 0.12
+MICROSECONDS_CALLED = 2.0
+MICROSECONDS_KEPT = 0.06
+
 WIDEST_MADE = 500  # items of a list that a function such as `split` makes for a macro to walk through
 
 LIST_MACROS = frozenset({"map", "filter"})
@@ -73,6 +84,16 @@ class Token:
 
 
 @dataclass(frozen=True)
+class Size:
+    """How much there is in some values: all of them, the longest list, the largest item of a list, characters."""
+
+    values: int = 0
+    widest: int = 0
+    largest_item: int = 0
+    characters: int = 0
+
+
+@dataclass(frozen=True)
 class Outline:
     """What the cost of an expression depends on, besides its values."""
 
@@ -82,23 +103,41 @@ class Outline:
     copies: bool  # a macro of it makes a list, which takes quadratic time
     splits: bool  # a function of it makes lists that are in no value
     additions: int
+    references: int  # to variables; each copies the variable
+    written: int  # characters of the texts written out in it
+    growth: int  # how many times larger its macros may make an item, one after the other
+    inside: frozenset[int]  # the tokens that stand within a macro
     bound: frozenset[str]  # the variables of its macros
 
-    def check(self, values: Iterable[Json]) -> None:
-        """Raise `ExpressionFailed` if an evaluation over `values` might take long or grow large."""
-        if not self.macros and self.additions < 8:
-            return
-        widest, longest = measure(values)
-        widest = max(widest, self.tokens, WIDEST_MADE if self.splits else 0)
+    def cost(self, size: Size, repeated: int, *, calls: bool) -> float:
+        """Microseconds that an evaluation may take; `repeated` values are read anew for each item of a macro.
+
+        `calls` says that it calls functions of ours, which get their arguments converted.
+        """
+        each_copy = MICROSECONDS_CALLED if calls else MICROSECONDS_COPIED
+        total = size.values * (MICROSECONDS_HANDED + self.references * each_copy)
+        if not self.macros:
+            return total + 0.5 * self.tokens
+        widest = max(size.widest, min(self.tokens, WIDEST_LITERAL), WIDEST_MADE if self.splits else 0)
+        if self.macros > 1:
+            widest *= self.growth
         turns = float(min(widest, 10_000_000)) ** self.depth
-        each = 0.2 * self.tokens + (0.08 * widest if self.copies else 0.3)
-        if self.macros and max(1, self.macros) * turns * each > MAX_MICROSECONDS:
+        item = min((size.largest_item + repeated + self.tokens) * self.growth, 10**9)
+        body = 0.3 * self.tokens + each_copy * (size.values if repeated else item)
+        copied = 0.5 * turns * widest * item * MICROSECONDS_KEPT if self.copies else 0.0
+        return total + self.macros * (turns * body + copied)
+
+    def check(self, size: Size, repeated: int = 0, *, calls: bool = False) -> None:
+        """Raise `ExpressionFailed` if an evaluation over values of this size might take long or grow large."""
+        if self.cost(size, repeated, calls=calls) > MAX_MICROSECONDS:
             raise ExpressionFailed(
-                f"This would take too many steps over {widest:,} items; use a process node (filter, map, sort, reduce) "
-                "or a loop, which have no such limit."
+                f"This would take too many steps over {size.values:,} values; use a process node with operation map or "
+                "filter, or a loop, which take one item at a time."
             )
-        if turns * longest * (1 + self.additions) > MAX_CHARACTERS:
-            raise ExpressionFailed(f"This would copy a text of {longest:,} characters too often.")
+        turns = float(max(1, size.widest)) ** self.depth if self.macros else 1.0
+        copies = (1 + self.references) * (1 + self.additions) * turns * self.growth
+        if (size.characters + self.written) * copies > MAX_CHARACTERS:
+            raise ExpressionFailed(f"This would copy a text of {size.characters:,} characters too often.")
 
 
 def tokens(source: str) -> Iterator[Token]:
@@ -118,12 +157,18 @@ def outline(source: str) -> Outline:
     bound: set[str] = set()
     macros = depth = additions = 0
     copies = False
+    inside: set[int] = set()
+    starts: list[int] = []
+    growth = 1
     for index, token in enumerate(found):
+        if any(open_macros):
+            inside.add(index)
         if token.kind != "sign":
             continue
         if token.text in ("(", "[", "{"):
             name = _macro_before(found, index)
             open_macros.append(name is not None)
+            starts.append(index if name == "map" else -1)
             if name:
                 macros += 1
                 depth = max(depth, sum(open_macros))
@@ -131,11 +176,25 @@ def outline(source: str) -> Outline:
                 bound |= {t.text for t in found[index + 1 : index + 2] if t.kind == "name"}
         elif token.text in (")", "]", "}") and open_macros:
             open_macros.pop()
+            growth = min(growth * _uses(found, starts.pop(), index), 10**9)
         additions += token.text == "+"
         if len(open_macros) > MAX_DEPTH:
             raise ExpressionError(f"Brackets may be nested {MAX_DEPTH} deep.", position(source, token.at))
     splits = any(token.text in LIST_FUNCTIONS for token in found)
-    return Outline(len(found), macros, depth, copies, splits, additions, frozenset(bound))
+    references = sum(token.kind == "name" for token in found)
+    written = sum(len(token.text) for token in found if token.kind == "string")
+    return Outline(
+        *(len(found), macros, depth, copies, splits, additions, references, written, growth),
+        inside=frozenset(inside),
+        bound=frozenset(bound),
+    )
+
+
+def _uses(found: list[Token], start: int, end: int) -> int:
+    """How often the macro whose brackets these are puts its item into what it makes; 1 when it is no such macro."""
+    variable = found[start + 1].text if 0 <= start < end - 1 else ""
+    body = found[start + 2 : end] if variable else []
+    return max(1, sum(token.kind == "name" and token.text == variable for token in body))
 
 
 def position(source: str, at: int) -> tuple[int, int]:
@@ -144,21 +203,47 @@ def position(source: str, at: int) -> tuple[int, int]:
     return before.count("\n") + 1, at - before.rfind("\n")
 
 
-def measure(values: Iterable[Json]) -> tuple[int, int]:
-    """The longest list or object and the longest text anywhere in `values`."""
-    widest = longest = 0
-    pending = list(values)
+def measure(values: Iterable[Json], most: int = MAX_VALUES) -> Size:
+    """How much there is in `values`; raises `ExpressionFailed` beyond `most` values or 100 levels."""
+    count = widest = characters = 0
+    level = list(values)
+    for _ in range(MAX_DATA_DEPTH):
+        below: list[Json] = []
+        for value in level:
+            if isinstance(value, str):
+                characters += len(value)
+            elif isinstance(value, dict):
+                count, widest = count + len(value), max(widest, len(value))
+                below.extend(value.values())
+                characters += sum(map(len, value))
+            elif isinstance(value, list | tuple):
+                count, widest = count + len(value), max(widest, len(value))
+                below.extend(value)
+        count += 1
+        if count > most or len(below) > most:
+            raise ExpressionFailed(
+                f"This expression would handle more than {most:,} values at once; read a part of them, or use a "
+                "process node with operation map or filter, or a loop, which take one item at a time."
+            )
+        if not below:
+            return Size(count, widest, 0, characters)
+        level = below
+    raise ExpressionFailed(f"The data is nested more than {MAX_DATA_DEPTH} levels deep.")
+
+
+def largest_item(values: Iterable[Json]) -> int:
+    """The number of values in the largest item of any list in `values`, which are known to be few."""
+    largest, pending = 0, list(values)
     while pending:
         value = pending.pop()
-        if isinstance(value, str):
-            longest = max(longest, len(value))
-        elif isinstance(value, dict):
-            widest = max(widest, len(value))
+        if isinstance(value, dict):
             pending.extend(value.values())
         elif isinstance(value, list | tuple):
-            widest = max(widest, len(value))
-            pending.extend(value)
-    return widest, longest
+            for item in value:
+                if isinstance(item, dict | list | tuple):
+                    largest = max(largest, measure((item,)).values)
+                    pending.append(item)
+    return largest
 
 
 def _macro_before(found: list[Token], index: int) -> str | None:

@@ -8,37 +8,37 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import cel
 
-from models.rules.expression_functions import KNOWN, LAST_WORDS, functions
+from models.rules.expression_functions import KNOWN, LAST_WORDS, Matcher, functions
 from models.rules.expression_guard import (
     MACROS,
     ExpressionError,
     ExpressionFailed,
     Outline,
+    Size,
     Token,
+    largest_item,
+    measure,
     outline,
     position,
     tokens,
 )
+from models.rules.expression_paths import IDENTIFIER, NAMES, Chain, chains_in, follow, narrowed, with_plain_ids
 
-__all__ = ["NAMES", "Expression", "ExpressionError", "ExpressionFailed", "compile_expression"]
+__all__ = ["NAMES", "Budget", "Expression", "ExpressionError", "ExpressionFailed", "compile_expression"]
 
 Json = Any
-Chain = tuple[str, ...]
 
-NAMES = ("input", "data", "nodes", "item", "index", "execution", "accumulator")
+SHADOWLESS = frozenset({"input", "data", "nodes", "execution", "accumulator"})
+BOUNDED_MATCHES = "_match_"
 TYPES = frozenset({"int", "uint", "double", "string", "bool", "bytes", "list", "map", "null_type", "type", "math"})
-LARGEST_INT = 2**63 - 1
-_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
-_NODES = re.compile(r"(?<![\w.])nodes\s*\.\s*")
-_WORD_GOES_ON = re.compile(r"\w\w")
-LONGEST_ID = 64
 _PARSER_SAYS = re.compile(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*?)(?: expecting \{.*)?$", re.MULTILINE)
 
 
@@ -53,22 +53,35 @@ class Expression:
     _chains: tuple[Chain, ...] = field(repr=False, compare=False)
     _outline: Outline = field(repr=False, compare=False)
     _functions: dict[str, Callable[..., Any]] = field(repr=False, compare=False)
+    _path: Chain = field(repr=False, compare=False)  # of an expression that is nothing else, so that it costs nothing
+    _within: tuple[Chain, ...] = field(repr=False, compare=False)  # read within macros: once for each item
+    _matches: bool = field(repr=False, compare=False)
     place: str = ""  # where it is written, such as `config.url of node 3`, for errors
 
-    def evaluate(self, scope: Mapping[str, Json]) -> Json:
+    def evaluate(self, scope: Mapping[str, Json], budget: "Budget | None" = None) -> Json:
         """The value over the variables of `scope`, as JSON; raises `ExpressionFailed` with a sentence.
 
-        `scope["nodes"]` maps ids to `{"output": ...}`; only what the expression names is touched.
+        `scope["nodes"]` maps ids to `{"output": ...}`; only what the expression names is touched. `budget` bounds what
+        many evaluations may handle together.
         """
         try:
-            return self._evaluate(scope)
+            return self._evaluate(scope, budget)
         except ExpressionFailed as failure:
             raise failure.located(self.place) from failure.__cause__
 
-    def _evaluate(self, scope: Mapping[str, Json]) -> Json:
-        seen = _narrowed(scope, self._chains)
-        self._outline.check(seen.values())
-        context = cel.Context(variables=seen, functions=self._functions) if self._functions else seen
+    def _evaluate(self, scope: Mapping[str, Json], budget: "Budget | None") -> Json:
+        if self._path:
+            return follow(scope, self._path)
+        seen = narrowed(scope, self._chains)
+        size = measure(seen.values())
+        if self._outline.macros:
+            size = replace(size, largest_item=largest_item(seen.values()))
+        self._outline.check(size, self._repeated(scope), calls=bool(self._functions))
+        if budget:
+            budget.spend(size)
+        extra: dict[str, Any] = {BOUNDED_MATCHES: Matcher()} if self._matches else {}
+        functions = {**self._functions, **extra}
+        context = cel.Context(variables=seen, functions=functions) if functions else seen
         try:
             return _as_json(self._program.execute(context))
         except ExpressionFailed:
@@ -76,12 +89,29 @@ class Expression:
         except RecursionError:
             raise ExpressionFailed("The data is nested too deeply for this expression.") from None
         except Exception as error:
-            raise ExpressionFailed(_sentence(error)) from error
+            raise ExpressionFailed(_explained(error, scope, self._chains)) from error
         except BaseException as error:
             # The evaluator's own panics are no `Exception`; everything else of that kind is not ours to stop.
             if type(error).__name__ != "PanicException":
                 raise
             raise ExpressionFailed("The expression cannot be evaluated.") from error
+
+    def _repeated(self, scope: Mapping[str, Json]) -> int:
+        """How many values are read anew for each item of a macro."""
+        return measure(narrowed(scope, self._within).values()).values if self._within else 0
+
+
+class Budget:
+    """What many evaluations may handle together, such as those of one process node; a value is one of JSON."""
+
+    def __init__(self, values: int = 2_000_000) -> None:
+        self._left = values
+
+    def spend(self, size: Size) -> None:
+        """Raises `ExpressionFailed` when there is nothing left."""
+        self._left -= 1 + size.values + size.characters // 100
+        if self._left < 0:
+            raise ExpressionFailed("The items together would take too many steps; read less beside the item itself.")
 
 
 @lru_cache(maxsize=4096)
@@ -90,12 +120,17 @@ def compile_expression(source: str, node_ids: frozenset[str] = frozenset()) -> E
 
     Raises `ExpressionError`, whose `position` is the line and column.
     """
-    rewritten = _with_plain_ids(source, node_ids)
+    rewritten = _with_bounded_matches(with_plain_ids(source, node_ids))
     seen = outline(rewritten)
     program = _compiled(source, rewritten)
     found = list(tokens(rewritten))
     _check_words(source, found, seen, program)
-    chains = tuple(sorted(set(_chains(found, seen.bound)), key=lambda chain: (len(chain), chain)))
+    taken = sorted(seen.bound & SHADOWLESS)
+    if taken:
+        raise ExpressionError(f"`{taken[0]}` is the name of a variable; choose another for the items of a macro.")
+    placed = chains_in(found, seen.bound)
+    chains = tuple(sorted({chain for _, chain, _ in placed}, key=lambda chain: (len(chain), chain)))
+    called = frozenset(program.functions())
     roots = frozenset(chain[0] for chain in chains)
     into_nodes = [chain for chain in chains if chain[0] == "nodes"]
     return Expression(
@@ -105,8 +140,20 @@ def compile_expression(source: str, node_ids: frozenset[str] = frozenset()) -> E
         _program=program,
         _chains=chains,
         _outline=seen,
-        _functions=functions(frozenset(program.functions()), with_macros=seen.macros > 0),
+        _functions=functions(called, with_macros=seen.macros > 0),
+        _path=placed[0][1] if len(placed) == 1 and placed[0][2] - placed[0][0] == len(found) else (),
+        _within=tuple(sorted({chain for at, chain, _ in placed if at in seen.inside}, key=lambda c: (len(c), c))),
+        _matches=BOUNDED_MATCHES in called,
     )
+
+
+def _with_bounded_matches(source: str) -> str:
+    """Call our `matches`, which is bounded, by a name that the evaluator does not have; as long, so places stay."""
+    found = list(tokens(source))
+    for token, following in pairwise(found):
+        if (token.kind, token.text, following.text) == ("name", "matches", "("):
+            source = source[: token.at] + BOUNDED_MATCHES + source[token.at + len(token.text) :]
+    return source
 
 
 def _compiled(source: str, rewritten: str) -> cel.Program:
@@ -116,6 +163,8 @@ def _compiled(source: str, rewritten: str) -> cel.Program:
         return cel.compile(rewritten)
     except ValueError as error:
         said = _PARSER_SAYS.search(str(error))
+        if "Recursion limit" in str(error):
+            raise ExpressionError("The expression is nested too deeply.") from error
         if said is None:
             raise ExpressionError("This is not a valid expression.") from error
         line, column, what = int(said[1]), int(said[2]), said[3]
@@ -131,7 +180,7 @@ def _compiled(source: str, rewritten: str) -> cel.Program:
 def _check_words(source: str, found: list[Token], seen: Outline, program: cel.Program) -> None:
     """Refuse variables and functions that do not exist, which the grammar cannot know."""
     words = set(program.variables()) - set(NAMES) - TYPES - seen.bound
-    calls = {name for name in program.functions() if _IDENTIFIER.match(name) and not name.startswith("_")}
+    calls = {name for name in program.functions() if IDENTIFIER.match(name) and not name.startswith("_")}
     for kind, unknown, known in (
         ("variable", words, [*NAMES, *seen.bound]),
         ("function", calls - LAST_WORDS - MACROS, sorted(KNOWN | MACROS)),
@@ -141,95 +190,6 @@ def _check_words(source: str, found: list[Token], seen: Outline, program: cel.Pr
             near = difflib.get_close_matches(name, known, 1)
             also = f"; did you mean `{near[0]}`?" if near else "."
             raise ExpressionError(f"There is no {kind} `{name}`{also}", position(source, min(at, len(source))))
-
-
-def _with_plain_ids(source: str, node_ids: frozenset[str]) -> str:
-    """`nodes.a-1.output` as `nodes["a-1"].output`, for known ids that are no identifiers; the longest id wins."""
-    if "nodes" not in source:
-        return source
-    strings = [(t.at, t.at + len(t.text)) for t in tokens(source) if t.kind == "string"]
-    pieces, done = [], 0
-    for match in _NODES.finditer(source):
-        at = match.end()
-        if match.start() < done or any(start <= match.start() < end for start, end in strings):
-            continue
-        known = _longest_id(source, at, node_ids)
-        if known and not _IDENTIFIER.fullmatch(known):
-            pieces += [source[done : match.start()], f"nodes[{_quoted(known)}]"]
-            done = at + len(known)
-    return "".join([*pieces, source[done:]])
-
-
-def _longest_id(source: str, at: int, node_ids: frozenset[str]) -> str | None:
-    """The longest known id written at `at`; a few look-ups, however many ids there are."""
-    for length in range(min(LONGEST_ID, len(source) - at), 0, -1):
-        candidate = source[at : at + length]
-        if candidate in node_ids and not _WORD_GOES_ON.match(source, at + length - 1):
-            return candidate
-    return None
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _chains(found: list[Token], bound: frozenset[str]) -> list[Chain]:
-    """What is read of each variable: `nodes.a.output.text` is `("nodes", "a", "output", "text")`."""
-    chains = []
-    for index, token in enumerate(found):
-        after_dot = index > 0 and found[index - 1].text == "."
-        if token.kind != "name" or token.text not in NAMES or after_dot or token.text in bound:
-            continue
-        chains.append(_chain(found, index))
-    return chains
-
-
-def _chain(found: list[Token], index: int) -> Chain:
-    chain = [found[index].text]
-    index += 1
-    while index + 1 < len(found):
-        sign, following = found[index].text, found[index + 1]
-        if sign == "." and following.kind == "name":
-            if found[index + 2 : index + 3] and found[index + 2].text == "(":
-                break  # a method of what stands before it
-            chain.append(following.text)
-            index += 2
-        elif sign == "[" and following.kind == "string" and following.text[0] in "\"'" and "\\" not in following.text:
-            chain.append(following.text.strip(following.text[0]))
-            index += 3
-        else:
-            break
-    return tuple(chain)
-
-
-def _narrowed(scope: Mapping[str, Json], chains: tuple[Chain, ...]) -> dict[str, Json]:
-    """The variables with nothing in them but what the chains name, so that handing over costs no more than that."""
-    seen: dict[str, Json] = {}
-    whole: set[Chain] = set()
-    for chain in chains:  # shorter ones first
-        if chain[0] not in scope or any(chain[: len(prefix)] == prefix for prefix in whole):
-            continue
-        source: Json = scope
-        target: dict[str, Json] = seen
-        for depth, name in enumerate(chain, start=1):
-            if not isinstance(source, Mapping) or name not in source:
-                break
-            source = source[name]
-            if depth == len(chain) or not isinstance(source, Mapping):
-                target[name] = _plain(source)
-                whole.add(chain[:depth])
-                break
-            target = target.setdefault(name, {})
-    return seen
-
-
-def _plain(value: Json) -> Json:
-    """Views become objects; whole numbers past 64 bits, which the evaluator cannot hold, become broken ones."""
-    if isinstance(value, Mapping) and not isinstance(value, dict):
-        return dict(value)
-    if isinstance(value, int) and abs(value) > LARGEST_INT:
-        return float(value)
-    return value
 
 
 def _as_json(value: Json) -> Json:
@@ -242,7 +202,8 @@ def _as_json(value: Json) -> Json:
     if isinstance(value, list | tuple):
         return [_as_json(item) for item in value]
     if isinstance(value, dict):
-        return {key if isinstance(key, str) else _text(key): _as_json(item) for key, item in value.items()}
+        # The evaluator hands objects back in a random order; a resumed run shall make what the first one made.
+        return {key if isinstance(key, str) else _text(key): _as_json(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, timedelta):
@@ -256,6 +217,18 @@ def _text(key: Json) -> str:
     return str(key).lower() if isinstance(key, bool) else str(key)
 
 
+def _explained(error: Exception, scope: Mapping[str, Json], chains: tuple[Chain, ...]) -> str:
+    """The reason, with the path that could not be followed where that was it."""
+    said = str(error)
+    if isinstance(error, KeyError) or "Undefined variable" in said or "No such overload" in said:
+        for chain in chains:
+            try:
+                follow(scope, chain)
+            except ExpressionFailed as failure:
+                return failure.detail
+    return _sentence(error)
+
+
 def _sentence(error: Exception) -> str:
     """What the evaluator complains about, for people who write workflows."""
     said = str(error)
@@ -266,6 +239,19 @@ def _sentence(error: Exception) -> str:
             "The operands are of different kinds. CEL does not convert by itself: use double(x) where whole "
             "and broken numbers meet, and string(x) to add a number to a text."
         )
+    if isinstance(error, ZeroDivisionError):
+        return "A number cannot be divided by zero."
     if isinstance(error, OverflowError):
         return "A whole number became too large."
-    return said.splitlines()[0][:300] if said else type(error).__name__
+    if "Python function call failed: " in said:
+        reason = (
+            said.partition("Python function call failed: ")[2]
+            .partition(": ")[2]
+            .removesuffix(" Check function arguments and their types.")
+        )
+        return reason.rstrip(".")[:300].capitalize() + "."
+    return (
+        said.splitlines()[0].removesuffix(" Check function arguments and their types.")[:300]
+        if said
+        else type(error).__name__
+    )

@@ -141,7 +141,8 @@ def _check_parent(draft: Draft, node: Node) -> Iterator[Finding]:
     if kind is None or not kind.container:
         yield error("not_a_container", where, f"`{node.parent_id}` is no loop.", node_id=node.id)
         return
-    depth, parent = 0, node.parent_id
+    depth = 0
+    parent: str | None = node.parent_id
     while parent is not None and parent in nodes and depth <= MAX_NESTING:
         depth, parent = depth + 1, nodes[parent].parent_id
         if parent == node.id:

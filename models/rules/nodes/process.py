@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from models.rules.effects import Done
-from models.rules.expressions import Expression, ExpressionFailed
+from models.rules.expressions import Budget, Expression, ExpressionFailed
 from models.rules.fields import kind_of
 from models.rules.kinds import Config, Field, NodeCall, NodeKind
 
@@ -42,11 +42,11 @@ def _items(call: NodeCall, operation: str) -> list[Json]:
 
 def _each(call: NodeCall, items: list[Json], expression: Expression) -> Iterator[tuple[Json, Json]]:
     """Every item with the value of the expression for it."""
-    scope = dict(call.scope)
+    scope, budget = dict(call.scope), Budget()
     for index, item in enumerate(items):
         scope["item"], scope["index"] = item, index
         try:
-            yield item, expression.evaluate(scope)
+            yield item, expression.evaluate(scope, budget)
         except ExpressionFailed as failure:
             raise _at_item(failure, index, expression) from None
 
@@ -71,12 +71,12 @@ def _map(call: NodeCall, items: list[Json], expression: Expression | None) -> li
 
 
 def _reduce(call: NodeCall, items: list[Json], expression: Expression | None) -> Json:
-    step, scope = _needed(expression, "reduce"), dict(call.scope)
+    step, scope, budget = _needed(expression, "reduce"), dict(call.scope), Budget()
     scope["accumulator"] = call.config.get("initial")
     for index, item in enumerate(items):
         scope["item"], scope["index"] = item, index
         try:
-            scope["accumulator"] = step.evaluate(scope)
+            scope["accumulator"] = step.evaluate(scope, budget)
         except ExpressionFailed as failure:
             raise _at_item(failure, index, step) from None
     return scope["accumulator"]
