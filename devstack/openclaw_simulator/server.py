@@ -90,6 +90,10 @@ class Simulator:
         """How often somebody came with a wrong token."""
         return self._do(lambda gateway: gateway.wrong_tokens)
 
+    def tasks(self, session_key: str) -> list[str]:
+        """The states of a session's tasks in the ledger, newest first."""
+        return self._do(lambda gateway: [row["status"] for row in gateway.ledger.of_session(session_key)])
+
     def active(self) -> int:
         """Runs that have not ended."""
         return self._do(lambda gateway: sum(not run.done.is_set() for run in gateway.runs.values()))

@@ -15,6 +15,7 @@ from workers.gateways.openclaw_types import OnStatus, RunRef, State, Status
 from workers.gateways.openclaw_watch import SLOT, STOP, Answer, Item, Lost, Opened, Refused, Slots, Watch
 
 Payload = Mapping[str, Any]
+FINAL = (classify.LOCKED_OUT.code, classify.CLOSED.code)  # waiting here does not help, another time may
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Caller:
                 return verdict.link
             failure = verdict.error
             after = min(failure.retry_after or 0.0, 0.5)
-            if not failure.retryable or failure.code == classify.LOCKED_OUT.code or patience.remaining <= after:
+            if not failure.retryable or failure.code in FINAL or patience.remaining <= after:
                 raise failure
             if not told and not self.stopping:
                 self.on_status(Status(State.QUEUED, {"for": "connection", "code": failure.code}))

@@ -49,6 +49,7 @@ UNREADABLE = Cause(
     "openclaw_unreadable", "OpenClaw's answer makes no sense, so the turn's fate is unknown.", 5.0, "unknown"
 )
 UNREACHABLE = Cause("openclaw_unreachable", "OpenClaw cannot be reached; nothing was sent.", 5.0)
+CLOSED = Cause("openclaw_closed", "This worker is shutting down; nothing was sent.", 1.0)
 UNAVAILABLE = Cause("openclaw_unavailable", "OpenClaw takes no new turns at the moment.", 5.0)
 TURN_FAILED = Cause("openclaw_failed", "OpenClaw could not finish the turn.", 15.0)
 COOLDOWN = Cause(

@@ -57,7 +57,7 @@ class Line:
 
     def _verdict(self) -> Opened | Refused | None:
         if self._closed:
-            return Refused(classify.LOST.failure())
+            return Refused(classify.CLOSED.failure())
         if self._link is not None and self._link.alive:
             return Opened(self._link)
         if self._refusal is not None and time.monotonic() < self._refusal[0]:

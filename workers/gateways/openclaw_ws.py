@@ -177,6 +177,8 @@ def is_ready(url: str) -> tuple[bool, str]:
     """Ask `/readyz`, which needs no token; the sentence says why not."""
     parts = urlsplit(url)
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    if scheme not in ("http", "https") or not parts.netloc:
+        return False, classify.WRONG_URL.sentence
     try:
         with urllib3.PoolManager(timeout=urllib3.Timeout(3.0), retries=False) as pool:
             answer = pool.request("GET", f"{scheme}://{parts.netloc}/readyz")
