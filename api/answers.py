@@ -19,7 +19,7 @@ def accepted(execution: Execution) -> ResponseReturnValue:
         "executionId": execution.id,
         "status": execution.status,
         "statusUrl": status_url,
-        "eventsUrl": f"{status_url}/events",
+        "eventsUrl": url_for("executions.events", execution_id=execution.id),
         "cancelUrl": url_for("executions.cancel", execution_id=execution.id),
     }
     return body, 202, {"Location": status_url, "Retry-After": POLL_SECONDS}

@@ -12,6 +12,7 @@ from api.paging import page, page_query
 from api.schemas.accounts import NothingIn
 from api.schemas.executions import ExecutionDetailOut, ExecutionOut, ExecutionsQuery, LogOut, LogsQuery, NodeOut
 from api.session import db
+from api.streams import last_event_id, stream
 from models.services import executions
 from tasks.queue import TaskName, enqueue
 
@@ -49,6 +50,14 @@ def logs(execution_id: UUID) -> ResponseReturnValue:
     args = query(LogsQuery)
     rows = executions.logs(db(), current_user(), execution_id, **args)
     return {"logs": show(LogOut, rows, many=True), "count": len(rows), **args}
+
+
+@bp.get("/<uuid:execution_id>/events")
+@signed_in
+def events(execution_id: UUID) -> ResponseReturnValue:
+    """What happens in a run, as it happens: server-sent events that go on after `Last-Event-ID`."""
+    after = last_event_id()
+    return stream(current_user(), executions.get(db(), current_user(), execution_id), after)
 
 
 @bp.post("/<uuid:execution_id>/cancel")

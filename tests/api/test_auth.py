@@ -184,3 +184,17 @@ class TestForgery:
         token = forged(settings, sub=str(user.id))
         stranger.set_cookie("access_token_cookie", token)
         assert stranger.get(f"/auth/me?jwt={token}&token={token}").status_code == 401
+
+
+class TestLogs:
+    def test_tell_who_asked_for_what_and_never_a_secret(self, stranger, events):
+        answer = register(stranger, password="a very secret phrase")
+        token = answer.json["token"]
+        stranger.post("/auth/login", json={"email": ADA["email"], "password": "a very secret guess"})
+        stranger.get("/auth/me?token=in-the-address", headers=bearer(token))
+        stranger.post("/auth/register", data=b'{"password": "a very secret mistake', content_type="application/json")
+        told = [event for event in events if event["event"] == "request"]
+        assert [event["status"] for event in told] == [201, 401, 200, 400]
+        assert told[2]["user_id"] == answer.json["user"]["id"]
+        for secret in ("very secret", token, "in-the-address"):
+            assert secret not in str(events)

@@ -1,5 +1,7 @@
 """A POST with an Idempotency-Key acts once, however often it is sent."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -71,3 +73,22 @@ class TestAtTheSameTime:
             assert (answer.status_code, answer.json["code"]) == (409, "idempotency_in_progress")
             elsewhere.rollback()
         assert post(client, workflow()).status_code == 201
+
+    def test_many_at_once_act_once(self, app, committed_database, redis_url, sent):
+        client = app.test_client()
+        account = {"email": "ada@example.com", "password": "correct horse", "name": "Ada"}
+        token = client.post("/auth/register", json=account).json["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        workflow_id = client.post("/workflows", json=workflow(), headers=headers).json["workflow"]["id"]
+
+        def execute(_: int) -> int:
+            path, key = f"/workflows/{workflow_id}/execute", {"Idempotency-Key": "k-1", **headers}
+            return app.test_client().post(path, json={"input": 1}, headers=key).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(execute, range(16)))
+        assert set(statuses) <= {202, 409}
+        assert 202 in statuses
+        assert client.get("/executions", headers=headers).json["count"] == 1
+        assert client.get("/credits/balance", headers=headers).json["held"] == 1.2
+        assert len(sent) == 1
