@@ -1,4 +1,4 @@
-"""Moves credits: granted once per key, held at submit, settled once at the end. Locks: wallet, hold, transaction.
+"""Moves credits: granted once per key, held at submit, settled once at the end. Settling locks wallets before holds.
 
 A wallet is touched twice per run: one row takes about 850 updates a second, whatever the machine.
 """
@@ -10,14 +10,31 @@ from decimal import Decimal
 from uuid import UUID
 
 import orjson
-from sqlalchemy import exists, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models.credit import Credit, CreditHold, CreditTransaction, CreditType
+from models.credit import Credit, CreditTransaction, CreditType
 from models.errors import Conflict, InsufficientCredits, NotFound
 from models.rules.pricing import CENT
 from models.services.paging import Position
+
+# One statement, because every submission pays for it. The hold's key decides whose turn it is: of two at once, the
+# second waits for the first and then places nothing.
+_HOLD = text("""
+    WITH placed AS (
+        INSERT INTO credit_holds (execution_id, user_id, amount) VALUES (:execution, :user, :amount)
+        ON CONFLICT (execution_id) DO NOTHING
+     RETURNING user_id, amount
+    ), moved AS (
+        UPDATE credits c SET held = c.held + placed.amount, updated_at = now()
+          FROM placed
+         WHERE c.user_id = placed.user_id AND c.balance - c.held >= placed.amount
+     RETURNING c.user_id
+    )
+    SELECT EXISTS (SELECT FROM placed) AS placed, EXISTS (SELECT FROM moved) AS moved
+""")
+_UNHOLD = text("DELETE FROM credit_holds WHERE execution_id = :execution")
 
 _LOCK_WALLETS = text("""
     SELECT user_id FROM credits
@@ -141,28 +158,13 @@ def grant(session: Session, user_id: UUID, amount: Decimal, *, key: str, reason:
 def hold(session: Session, user_id: UUID, amount: Decimal, execution_id: UUID) -> None:
     """Set credits aside for a run; raises `InsufficientCredits`.
 
-    A repeat changes nothing, and is not measured against a balance that the first one already lowered.
+    A repeat finds the first one's hold, changes nothing, and is not measured against the balance that is left.
     """
-    moved = session.execute(
-        update(Credit)
-        .where(Credit.user_id == user_id, Credit.balance - Credit.held >= amount)
-        .values(held=Credit.held + amount)
-        .returning(Credit.user_id)
-        .execution_options(synchronize_session=False)
-    ).first()
-    if moved is None:
-        if session.scalar(select(exists().where(CreditHold.execution_id == execution_id))):
-            return
+    asked = {"execution": execution_id, "user": user_id, "amount": amount}
+    placed, moved = session.execute(_HOLD, asked).one()
+    if placed and not moved:
+        session.execute(_UNHOLD, asked)  # for a caller who goes on with the transaction
         raise InsufficientCredits(amount, _available(session, user_id))
-    placed = session.execute(
-        insert(CreditHold)
-        .values(execution_id=execution_id, user_id=user_id, amount=amount)
-        .on_conflict_do_nothing(index_elements=[CreditHold.execution_id])
-        .returning(CreditHold.execution_id)
-    ).first()
-    if placed is None:  # held before: give back what was set aside a moment ago
-        undo = update(Credit).where(Credit.user_id == user_id).values(held=Credit.held - amount)
-        session.execute(undo, execution_options={"synchronize_session": False})
 
 
 def settle(session: Session, execution_id: UUID, amount: Decimal) -> bool:
