@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import urllib.parse
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -87,6 +88,13 @@ def _string(value: Json) -> str:
     return text
 
 
+def _url_encoded(text: Json) -> str:
+    """A text as it may stand in an address; for numbers, write urlEncode(string(x))."""
+    if not isinstance(text, str) or len(text) * 12 > MAX_TEXT:
+        raise ValueError("urlEncode takes a text, and not a very long one")
+    return urllib.parse.quote(text.encode("utf-8", "replace"), safe="")
+
+
 class Matcher:
     """`matches`, with a budget for one evaluation: large patterns take milliseconds to compile, each time."""
 
@@ -111,7 +119,14 @@ class Matcher:
 
 _CALLABLES: dict[str, Function] = {
     name: EXTENSIONS[library][name] for library, names in _CHOSEN.items() for name in names
-} | {"replace": _replaced, "join": _joined, "lowerAscii": _lower, "upperAscii": _upper, "string": _string}
+} | {
+    "replace": _replaced,
+    "join": _joined,
+    "lowerAscii": _lower,
+    "upperAscii": _upper,
+    "string": _string,
+    "urlEncode": _url_encoded,
+}
 
 
 def _bounded(name: str, function: Function, most: int) -> Function:

@@ -39,6 +39,7 @@ def value_of(source, scope=SCOPE):
         ("input.huge + 1.0", float(2**70)),
         ("string(true) + string([1]) + string(2.0)", "true[1]2"),
         ("'abc'.matches('^a.c$')", True),
+        ("urlEncode('a b/ü&') + 'x y'.urlEncode()", "a%20b%2F%C3%BC%26x%20y"),
         ("{1: 'x'}", {"1": "x"}),
         ("has(input.a) && !has(input.zz)", True),
         ("double(input.a) * 1.5", 1.5),

@@ -27,7 +27,7 @@ def begin(call: NodeCall) -> HttpCall:
     if not url.lower().startswith(("http://", "https://")):
         raise ExpressionFailed(f"`url` must begin with http:// or https://, not with `{url[:40]}`.")
     if len(url) > MAX_URL or any(character.isspace() or ord(character) < 32 for character in url):
-        raise ExpressionFailed("`url` is too long, or holds spaces; write urlEncode in the template where it needs it.")
+        raise ExpressionFailed("`url` is too long, or holds spaces; write {{ urlEncode(x) }} for what is put into it.")
     headers = _headers(config.get("headers", {}))
     body, content_type = _body(config.get("body"))
     if body is not None and content_type and not any(name.lower() == "content-type" for name in headers):
