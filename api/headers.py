@@ -12,7 +12,10 @@ from settings import Settings
 log = structlog.get_logger(__name__)
 
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-EXPOSED = "ETag, Location, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-ID"
+EXPOSED = (
+    "ETag, Idempotent-Replayed, Location, Retry-After, X-Request-ID, "
+    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+)
 ALLOWED = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-Request-ID"
 METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 

@@ -2,12 +2,13 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import create_app
 from api.session import db
+from models.db import SessionFactory
 from models.errors import Conflict, Forbidden, NotAuthenticated, NotFound, PaymentRequired, TransientError
 from models.user import User
 
@@ -133,3 +134,19 @@ def write() -> None:
 
 def emails(session) -> list[str]:
     return list(session.scalars(text("SELECT email FROM users")))
+
+
+class TestWithoutDatabase:
+    @pytest.fixture
+    def away(self, client, monkeypatch):
+        """The user's client while nothing listens where the database was."""
+        engine = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/none")
+        monkeypatch.setitem(SessionFactory.kw, "bind", engine)
+        return client
+
+    @pytest.mark.parametrize(("method", "path"), [("GET", "/auth/me"), ("POST", "/workflows"), ("GET", "/executions")])
+    def test_requests_are_asked_to_come_back(self, away, method, path):
+        answer = away.open(path, method=method, json={})
+        assert (answer.status_code, answer.json["code"]) == (503, "temporarily_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert b"127.0.0.1" not in answer.data
