@@ -18,6 +18,8 @@ from devstack.supervisor import Supervisor
 BEHAVIOURS = {
     "steady": "import time; say('up'); time.sleep(600)",
     "parent": "import subprocess; c = subprocess.Popen(['sleep', '600']); note('child', c.pid); say('up'); c.wait()",
+    "escaping": "import subprocess; c = subprocess.Popen(['sleep', '600'], start_new_session=True); "
+    "note('child', c.pid); say('up'); c.wait()",
     "stubborn": "import signal, time; signal.signal(15, signal.SIG_IGN); say('up'); time.sleep(600)",
     "broken": "say('I cannot'); raise SystemExit(3)",
     "slow": "import time; time.sleep(0.4); say('up'); time.sleep(600)",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.devstack.watching import eventually, is_alive
+from tests.devstack.watching import descendants, eventually, is_alive
 
 ROOT = Path(__file__).parent.parent.parent
 Start = Callable[..., subprocess.Popen[str]]
@@ -30,8 +30,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield start_stack
     for process in started:
-        process.kill()
-        process.wait()
+        process.terminate()
+        process.wait(30)
         if process.stdout:
             process.stdout.close()
 
@@ -39,6 +39,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def pid_of(directory: Path, name: str) -> int:
     eventually(lambda: (directory / f"{name}.pid").exists() and (directory / f"{name}.pid").read_text())
     return int((directory / f"{name}.pid").read_text())
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def events(directory: Path) -> list[str]:
@@ -108,9 +112,13 @@ def test_a_log_that_is_no_terminal_has_no_control_characters(start: Start) -> No
     assert "colourful | red  text" in output
 
 
-def test_the_supervisor_reaps_what_its_programs_left(start: Start, tmp_path: Path) -> None:
-    stack = start("steady", "parent")
-    os.kill(pid_of(tmp_path, "parent"), signal.SIGKILL)
-    child = pid_of(tmp_path, "child")
+def test_the_supervisor_takes_on_and_reaps_what_a_killed_program_left(start: Start, tmp_path: Path) -> None:
+    stack = start("escaping")
+    first, child = pid_of(tmp_path, "escaping"), pid_of(tmp_path, "child")
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: child in descendants(stack.pid) and parent_of(child) == stack.pid)
+    os.kill(child, signal.SIGKILL)
     eventually(lambda: not Path(f"/proc/{child}").exists())
     assert stack.poll() is None
+    eventually(lambda: pid_of(tmp_path, "child") != child)
+    os.kill(pid_of(tmp_path, "child"), signal.SIGKILL)  # no supervisor stops what has left its program's group
