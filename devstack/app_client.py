@@ -43,7 +43,8 @@ class App:
             with urlopen(request, timeout=30) as answer:
                 return json.loads(answer.read() or b"null")
         except HTTPError as error:
-            raise Refused(error.code, _problem(error.read())) from None
+            with error:
+                raise Refused(error.code, _problem(error.read())) from None
 
     def register(self, email: str, password: str, name: str) -> Json:
         """Make an account, and keep its token."""

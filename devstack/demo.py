@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from rich.console import Console
+from rich.markup import escape
 
 from devstack import control
 from devstack.app_client import App, Refused
@@ -39,7 +40,7 @@ def main() -> int:
             stack = control.ensure_up(control.stack_directory(), os.environ)
         return 0 if _play(console, stack.addresses, arguments.workflow, arguments.input) else 1
     except (DevstackError, Refused, OSError, ValueError) as error:
-        console.print(f"[bold red]The demo stopped:[/] {error}", highlight=False)
+        console.print(f"[bold red]The demo stopped:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
 
 
@@ -69,6 +70,7 @@ def _play(console: Console, addresses: dict[str, str], workflow_file: str, given
         f"Flower  {addresses['flower']}  (user {addresses['flower_user']}, password {addresses['flower_password']})\n"
         "Everything keeps running; `make down` stops it.",
         highlight=False,
+        soft_wrap=True,
     )
     return bool(run["status"] == "success")
 
