@@ -50,7 +50,8 @@ def _play(console: Console, addresses: dict[str, str], workflow_file: str, given
     console.print(f"Registered [bold]{user['email']}[/], tier {user['subscriptionTier']}.", highlight=False)
     if workflow_file:
         document = _document(Path(workflow_file), addresses)
-        _prepare_account(console, addresses, UUID(user["id"]), app.call("POST", "/workflows/validate", _graph(document)))
+        verdict = app.call("POST", "/workflows/validate", _graph(document))
+        _prepare_account(console, addresses, UUID(user["id"]), verdict)
         workflow = app.save(document.get("name", Path(workflow_file).stem), _graph(document))
         value = _value(given) if given else document.get("exampleInput")
     else:

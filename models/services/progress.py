@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.base import Json
 from models.execution import Execution
-from models.rules.states import NodeStatus
+from models.rules.states import ExecutionStatus, NodeStatus
 
 _OUTLINE = text("""
     SELECT node->>'id' AS id, coalesce(nullif(node->>'label', ''), node->>'id') AS label, node->>'type' AS type,
@@ -43,6 +43,12 @@ _ITERATIONS = text("""
 _LOUDEST_FIRST = tuple(
     NodeStatus(word) for word in ("running", "waiting", "failed", "cancelled", "pending", "success", "skipped")
 )
+# What a node is that the run never came to: the children of a loop without items, or what stood behind a failure.
+_UNREACHED = {
+    ExecutionStatus.SUCCESS: NodeStatus.SKIPPED,
+    ExecutionStatus.FAILED: NodeStatus.CANCELLED,
+    ExecutionStatus.CANCELLED: NodeStatus.CANCELLED,
+}
 _MOST_KEPT = 256
 _LARGEST_KEPT = 500
 _kept: dict[UUID, tuple["Outline", ...]] = {}
@@ -87,13 +93,14 @@ class NodeState:
 
 
 def node_states(session: Session, execution: Execution) -> list[NodeState]:
-    """Every node of the run's graph, in graph order; one that nothing was recorded of is pending."""
+    """Every node of the run's graph, in graph order; one that nothing was recorded of is pending, or never will run."""
     nodes = outline(session, execution.version_id)
     recorded = _by_node(session.execute(_TOP_LEVEL, {"execution": execution.id}))
     repeated: Mapping[str, Row[Any]] = {}
     if any(node.parent_id for node in nodes):
         repeated = _by_node(session.execute(_ITERATIONS, {"execution": execution.id}))
-    return [_state(node, recorded.get(node.id), repeated.get(node.id)) for node in nodes]
+    unreached = _UNREACHED.get(execution.status, NodeStatus.PENDING)
+    return [_state(node, recorded.get(node.id), repeated.get(node.id), unreached) for node in nodes]
 
 
 def outline(session: Session, version_id: UUID) -> tuple[Outline, ...]:
@@ -112,10 +119,10 @@ def _by_node(rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:
     return {row.node_id: row for row in rows}
 
 
-def _state(node: Outline, recorded: Row[Any] | None, repeated: Row[Any] | None) -> NodeState:
+def _state(node: Outline, recorded: Row[Any] | None, repeated: Row[Any] | None, unreached: NodeStatus) -> NodeState:
     row = recorded or repeated
     if row is None:
-        return NodeState(*node)
+        return NodeState(*node, status=unreached)
     shared = {
         "attempts": int(row.attempts),
         "error": row.error,
