@@ -16,9 +16,9 @@ Json = Any
 
 MAX_SOURCE = 4_000  # characters
 MAX_DEPTH = 32  # nested brackets
-MAX_MICROSECONDS = 30_000.0
+MAX_MICROSECONDS = 20_000.0
 MAX_CHARACTERS = 16 * 1024 * 1024  # of text that an evaluation may copy
-MAX_VALUES = 20_000  # that an evaluation may be given
+MAX_VALUES = 10_000  # that an evaluation may be given
 MAX_DATA_DEPTH = 100
 WIDEST_LITERAL = 100  # items of a list written out that a macro is thought to walk through
 
@@ -115,14 +115,15 @@ class Outline:
         `calls` says that it calls functions of ours, which get their arguments converted.
         """
         each_copy = MICROSECONDS_CALLED if calls else MICROSECONDS_COPIED
-        total = size.values * (MICROSECONDS_HANDED + self.references * each_copy)
+        # Each reference may stand in the result, which is handed back.
+        total = size.values * (MICROSECONDS_HANDED * (1 + self.references / 2) + self.references * each_copy)
         if not self.macros:
             return total + 0.5 * self.tokens
         widest = max(size.widest, min(self.tokens, WIDEST_LITERAL), WIDEST_MADE if self.splits else 0)
         if self.macros > 1:
             widest *= self.growth
         turns = float(min(widest, 10_000_000)) ** self.depth
-        item = min((size.largest_item + repeated + self.tokens) * self.growth, 10**9)
+        item = min((size.largest_item + 3 * repeated + self.tokens) * self.growth, 10**9)
         body = 0.3 * self.tokens + each_copy * (size.values if repeated else item)
         copied = 0.5 * turns * widest * item * MICROSECONDS_KEPT if self.copies else 0.0
         return total + self.macros * (turns * body + copied)

@@ -75,6 +75,7 @@ class Expression:
         seen = narrowed(scope, self._chains)
         size = measure(seen.values())
         if self._outline.macros:
+            self._outline.check(size)  # so that looking at every item is not what takes long
             size = replace(size, largest_item=largest_item(seen.values()))
         self._outline.check(size, self._repeated(scope), calls=bool(self._functions))
         if budget:
