@@ -66,6 +66,14 @@ class TestHold:
             factories.execution(session, workflow, cap="3.01")
         assert (refusal.value.needed, refusal.value.available) == (Decimal("3.01"), 3)
 
+    def test_that_was_refused_leaves_nothing_to_a_caller_who_goes_on(self, session: Session) -> None:
+        user = factories.user(session, credits=10)
+        run = factories.execution(session, factories.workflow(session, user), cap=11, held=False)
+        with pytest.raises(InsufficientCredits):
+            credits.hold(session, user.id, Decimal(11), run.id)
+        assert not credits.settle(session, run.id, Decimal(0))
+        assert credits.balance(session, user.id).held == 0
+
     def test_takes_the_last_cent(self, session: Session) -> None:
         user = factories.user(session, credits=10)
         factories.execution(session, factories.workflow(session, user), cap=10)
