@@ -44,6 +44,7 @@ def greet(socket: "Socket", params: Payload) -> Payload:
     if gateway.options.remote and device is None:
         wanted = ()
     socket.scopes = wanted if gateway.options.grants_scopes else ()
+    socket.device = str(device["id"]) if device else ""
     socket.caps = tuple(params.get("caps") or ())
     auth: Payload = {"method": "token", "role": "operator", "scopes": list(socket.scopes)}
     if device_token:

@@ -67,6 +67,7 @@ async def agent(socket: "Socket", request_id: str, params: Payload) -> Payload |
         float(params.get("timeout") or 172_800),
         ledgered=ledgered,
     )
+    run.owners = tuple(owner for owner in (socket.nonce, socket.device) if owner)
     _refusals(socket, run)
     await asyncio.sleep(run.directives.number("slow-accept", 0.0))
     gateway.remember(key, run)
@@ -147,6 +148,9 @@ async def abort(socket: "Socket", request_id: str, params: Payload) -> Payload:
     """Stop what runs in a session. What the gateway is only about to start, it starts all the same."""
     await asyncio.sleep(ABORT_SECONDS)
     active = socket.gateway.active_in(str(params.get("key")), params.get("runId"))
+    asker = {socket.nonce, socket.device}
+    if "operator.admin" not in socket.scopes and any(run.owners and not asker & set(run.owners) for run in active):
+        raise Refusal("INVALID_REQUEST", "unauthorized")
     for run in active:
         await runs.stop(run)
     if not active:

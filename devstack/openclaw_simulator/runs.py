@@ -41,6 +41,7 @@ class Run:
     abort_asked: bool = False
     text: str = ""
     http_error: tuple[int, str, str] | None = None
+    owners: tuple[str, ...] = ()  # the connection, and the device, that may abort it; nobody owns a ghost
 
 
 class Failed(Exception):
@@ -162,10 +163,17 @@ class Runner:
             return
         if run.ledgered:
             content = [{"type": "text", "text": run.text}]
-            row = {"role": "assistant", "content": content, "usage": usage, **MODEL, "__openclaw": {"runId": run.id}}
+            row = {
+                "role": "assistant",
+                "content": content,
+                "usage": {**usage, "totalTokens": usage["total"]},
+                **MODEL,
+                "__openclaw": {"runId": run.id},
+            }
             self.gateway.ledger.say(run.session_key, row)
         self.event("agent", stream="usage", data=usage)
         self.lifecycle("finishing")
+        self.task("running")  # a real gateway repeats itself until the very end
         await asyncio.sleep(0)
         meta: Payload = {"durationMs": run.ended_at - (run.started_at or 0), "aborted": False}
         meta["agentMeta"] = {**MODEL, "usage": usage}
@@ -175,20 +183,20 @@ class Runner:
             meta["error"] = {"kind": wishes.text("error-payload", "context_overflow"), "message": "it does not fit"}
         result = {"payloads": [payload], "meta": meta}
         self.lifecycle("end", status="completed", executionSettled=True)
+        self.over("final")
         reply = {"disposition": "visible", "text": run.text[:WAIT_TEXT]}
         self.finish(
             (True, {"status": "ok", "summary": "completed", "result": result}),
             {"status": "ok", "stopReason": "stop", "terminalReply": reply, "terminalReceipt": {"runId": run.id}},
             "completed",
         )
-        self.over("final")
 
     def end_timeout(self) -> None:
         self.lifecycle("end", status="timed_out", executionSettled=True)
-        final = {"status": "timeout", "summary": "timed out", "timeoutPhase": "provider", "providerStarted": True}
+        final = {"status": "timeout", "summary": "aborted", "timeoutPhase": "provider", "providerStarted": True}
         self.run.ended_at = now_ms()
-        self.finish((True, final), {"status": "timeout", "error": "agent run timed out"}, "timed_out")
         self.over("error", errorMessage="agent run timed out")
+        self.finish((True, final), {"status": "timeout", "error": "agent run timed out"}, "timed_out")
 
     def end_aborted(self) -> None:
         run = self.run
@@ -200,8 +208,8 @@ class Runner:
             return
         self.lifecycle("end", status="cancelled", executionSettled=True)
         final = {"status": "timeout", "summary": "aborted", "stopReason": "rpc", "timeoutPhase": "provider"}
-        self.finish((True, final), {"status": "error", "stopReason": "rpc"}, "cancelled")
         self.over("aborted")
+        self.finish((True, final), {"status": "error", "stopReason": "rpc"}, "cancelled")
 
     def fail_as(self, name: str) -> None:
         status, kind, reason, runtime, _ = FAILURES[name]
@@ -244,8 +252,8 @@ class Runner:
         run.response = (ok, {"runId": run.id, "sessionKey": run.session_key, **body} if ok else body)
         run.waited = {"runId": run.id, "startedAt": run.started_at, "endedAt": run.ended_at, **waited}
         run.replayable_at = asyncio.get_running_loop().time() + REPLAY_LAG
-        self.gateway.respond(run)
         self.task(status, summary=str(body.get("message") or body.get("summary") or ""))
+        self.gateway.respond(run)
         run.done.set()
 
     # -- events ------------------------------------------------------------------------------------------------------

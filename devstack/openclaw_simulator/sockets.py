@@ -28,6 +28,7 @@ class Socket:
         self.challenged_at = now_ms()
         self.scopes: tuple[str, ...] = ()
         self.caps: tuple[str, ...] = ()
+        self.device = ""
         self.welcome = False
         self._seq = 0
         self._tasks: set[asyncio.Task[None]] = set()

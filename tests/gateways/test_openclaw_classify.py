@@ -126,6 +126,12 @@ ABORTED = {"status": "timeout", "summary": "aborted", "stopReason": "rpc"}
         (ABORTED, False, ("openclaw_aborted", False, "cancelled")),
         ({**ABORTED, "timeoutPhase": "queue"}, True, ("cancelled", False, "cancelled")),
         ({"status": "timeout", "timeoutPhase": "provider"}, False, ("openclaw_timeout", True, "timeout")),
+        (
+            {"status": "timeout", "summary": "aborted", "timeoutPhase": "provider"},
+            True,
+            ("openclaw_timeout", True, "timeout"),
+        ),
+        ({"status": "timeout", "summary": "aborted"}, False, ("openclaw_aborted", False, "cancelled")),
         ({"status": "timeout", "endedAt": 1}, False, ("openclaw_timeout", True, "timeout")),
         ({"status": "timeout"}, False, ("openclaw_unreadable", True, "unknown")),
         ({"status": "error", "summary": "failed"}, False, ("openclaw_failed", True, "failed")),

@@ -228,10 +228,10 @@ class TestRestart:
     def test_the_ghost_that_the_gateway_starts_afterwards_is_stopped(
         self, simulator: Simulator, driver: SocketOpenClaw
     ) -> None:
-        call = Call(driver, "[[sim:crash]] [[sim:delay=0.2]] Work.").run()
+        call = Call(driver, "[[sim:crash]] [[sim:delay=0.2]] Haunt.").run()
         assert call.code == "openclaw_restarted"
         eventually(lambda: simulator.tasks(call.ref.session_key) == ["cancelled", "cancelled"])
-        assert not any(made["ghost"] and made["sessionKey"] == call.ref.session_key for made in simulator.calls)
+        assert simulator.active() == 0
 
     def test_the_next_attempt_works_at_once(self, simulator: Simulator, driver: SocketOpenClaw) -> None:
         prompt = "[[sim:crash]] [[sim:delay=0.2]] [[sim:reply=again]]"
@@ -375,6 +375,17 @@ class TestStopping:
         call.cancel.set()
         assert call.finish().code == "cancelled"
         eventually(lambda: simulator.active() == 0)
+
+    def test_a_device_may_stop_what_another_connection_of_it_began(self, tmp_path: Path) -> None:
+        path, device = new_device(tmp_path)
+        with running_simulator(remote=True) as simulator:
+            simulator.approve(device.id)
+            driver, other = (socket_driver(simulator, device_key=path) for _ in range(2))
+            call = Call(driver, "[[sim:hang]]").begin().until_running()
+            assert other.cancel(call.ref) is Cancelled.STOPPED
+            assert call.finish().code == "openclaw_aborted"
+            driver.close()
+            other.close()
 
     def test_cancel_of_a_gateway_that_is_gone_is_unconfirmed(self) -> None:
         with running_simulator(downtime=30) as simulator:

@@ -180,17 +180,23 @@ def final_answer(payload: Frame, detail: Frame | None, *, asked: bool = False) -
     result = _mapping(payload.get("result"))
     meta = _mapping(result.get("meta"))
     stop = payload.get("stopReason") or meta.get("stopReason")
-    aborted = stop == "rpc" or payload.get("summary") == "aborted"
-    if status == "timeout" and aborted:
-        raise (CANCELLED if asked else ABORTED).failure()
     if status == "timeout":
-        raise (TIMEOUT if _ended(payload) or _ended(meta) else UNREADABLE).failure()
+        raise _timeout(payload, stop, asked=asked).failure()
     if status == "error":
         message = _text(payload.get("error") or payload.get("summary"))
         raise turn_failure({"message": message}, detail, asked=asked)
     if status != "ok":
         raise UNREADABLE.failure()
     return _spoken(result, meta)
+
+
+def _timeout(payload: Frame, stop: object, *, asked: bool) -> Cause:
+    """Aborts and deadlines are both called a timeout, and a deadline may be summed up as "aborted" too."""
+    if stop == "rpc":
+        return CANCELLED if asked else ABORTED
+    if _ended(payload):
+        return TIMEOUT
+    return (CANCELLED if asked else ABORTED) if payload.get("summary") == "aborted" else UNREADABLE
 
 
 def _spoken(result: Frame, meta: Frame) -> TextAnswer:
@@ -209,9 +215,8 @@ def _spoken(result: Frame, meta: Frame) -> TextAnswer:
 
 def usage_of(counts: Frame) -> dict[str, int]:
     """Token counts as `{input, output, total}`; whatever is not a number is left out."""
-    return {
-        name: int(counts[name]) for name in ("input", "output", "total") if isinstance(counts.get(name), int | float)
-    }
+    named = {**counts, "total": counts.get("total", counts.get("totalTokens"))}
+    return {name: int(named[name]) for name in ("input", "output", "total") if isinstance(named.get(name), int | float)}
 
 
 def _model(agent: Frame) -> str | None:

@@ -11,7 +11,6 @@ from workers.gateways.openclaw_types import State, Status
 Payload = Mapping[str, Any]
 
 PHASES = {"start": State.RUNNING, "retrying": State.RETRYING, "finishing": State.FINISHING}
-TASKS = {"queued": State.QUEUED, "running": State.RUNNING}
 RETRY_FIELDS = ("retryAttempt", "maxRetries", "delayMs", "reason")
 
 
@@ -31,8 +30,8 @@ def session_of(event: str, payload: Payload) -> str | None:
 def status_of(event: str, payload: Payload) -> Status | None:
     """The news for whoever waits for the run; None when there is none."""
     if event == "task":
-        state = TASKS.get(str(_task(payload).get("status")))
-        return Status(state) if state else None
+        # A task is called running from its acceptance on, and again after its end: only the lifecycle tells the start.
+        return Status(State.QUEUED) if _task(payload).get("status") == "queued" else None
     if event != "agent":
         return None
     data = payload.get("data")

@@ -101,6 +101,12 @@ class Line:
             if self._runs.get(run_id) is watch:
                 del self._runs[run_id]
 
+    def administrate(self, watch: Watch) -> Link:
+        """A short-lived connection with an administrator's rights, whose loss `watch` hears; raises `CallFailed`."""
+        link = self._dialler.dial_as_admin()
+        start_reader(link, lambda *_: None, lambda lost: watch.inbox.put(Lost(lost)))
+        return link
+
     def banish(self, session_key: str) -> None:
         """Stop whatever the gateway starts by itself in this session from now on.
 

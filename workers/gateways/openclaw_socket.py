@@ -22,6 +22,7 @@ from workers.gateways.openclaw_device import Caller, Device
 
 PROTOCOL = 4
 SCOPES = ("operator.read", "operator.write")
+ADMIN_SCOPES = (*SCOPES, "operator.admin")
 CALLER = Caller("gateway-client", "backend", "operator", SCOPES, platform.system().lower())
 VERSION = "0.1.0"
 OPEN_SECONDS = 5.0
@@ -121,14 +122,23 @@ class Dialler:
             token, self._device_token = self._device_token, None
             return self._dial(token)
 
-    def _dial(self, token: str) -> Link:
+    def dial_as_admin(self) -> Link:
+        """A second connection with more rights, for a moment; raises `CallFailed`.
+
+        Without a device a run belongs to the connection that began it: from another, only an administrator may abort it.
+        """
+        if self._settings.device_key:
+            raise classify.FORBIDDEN.failure()
+        return self._dial(self._settings.token, ADMIN_SCOPES)
+
+    def _dial(self, token: str, scopes: tuple[str, ...] = SCOPES) -> Link:
         ws = self._open()
         try:
-            link = Link(ws, self._hello(ws, token), self._clean)
+            link = Link(ws, self._hello(ws, token, scopes), self._clean)
         except BaseException:
             ws.close()
             raise
-        if not set(SCOPES) <= set(link.scopes):
+        if not set(scopes) <= set(link.scopes):
             link.close()
             raise classify.NO_SCOPES.failure()
         self._device_token = link.device_token or self._device_token
@@ -153,10 +163,10 @@ class Dialler:
         _drop_dead_peers(ws.socket)
         return ws
 
-    def _hello(self, ws: ClientConnection, token: str) -> Frame:
+    def _hello(self, ws: ClientConnection, token: str, scopes: tuple[str, ...]) -> Frame:
         try:
             challenge = self._receive(ws, lambda frame: frame.get("event") == "connect.challenge")
-            ws.send(encode(self._introduction(challenge["payload"], token)), text=True)
+            ws.send(encode(self._introduction(challenge["payload"], token, scopes)), text=True)
             answer = self._receive(ws, lambda frame: frame.get("type") == "res" and frame.get("id") == "1")
         except (ConnectionClosed, TimeoutError, OSError) as error:
             raise classify.UNREACHABLE.failure(quote=type(error).__name__) from error
@@ -176,13 +186,13 @@ class Dialler:
                 return frame
         raise ValueError("no hello among the first frames")
 
-    def _introduction(self, challenge: Frame, token: str) -> Frame:
+    def _introduction(self, challenge: Frame, token: str, scopes: tuple[str, ...]) -> Frame:
         params: dict[str, Any] = {
             "minProtocol": PROTOCOL,
             "maxProtocol": PROTOCOL,
             "client": {"id": CALLER.client_id, "version": VERSION, "platform": CALLER.platform, "mode": CALLER.mode},
             "role": CALLER.role,
-            "scopes": list(SCOPES),
+            "scopes": list(scopes),
             "caps": ["tool-events"],
             "auth": {"token": token},
             "userAgent": f"agentforge/{VERSION}",

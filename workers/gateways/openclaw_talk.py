@@ -212,7 +212,10 @@ class Talk(Caller):
     def _abort(self, link: Link, until: Deadline) -> bool:
         known = self.accepted
         params = {"key": self.ref.session_key, "runId": self.ref.key}
-        stopped = self.ask(link, "sessions.abort", params, until.remaining)
+        try:
+            stopped = self.ask(link, "sessions.abort", params, until.remaining)
+        except CallFailed:
+            stopped = self._abort_as_admin(params, until)
         self.stopped_one = bool(stopped.get("abortedRunId")) or stopped.get("status") == "aborted"
         if self.stopped_one or self.final:
             return True
@@ -226,6 +229,14 @@ class Talk(Caller):
                 if self.final is None:
                     return False
         return known or self.final is not None
+
+    def _abort_as_admin(self, params: Payload, until: Deadline) -> Payload:
+        """Another connection than ours began the run: before a lost socket, or in another worker."""
+        link = self.line.administrate(self.watch)
+        try:
+            return self.ask(link, "sessions.abort", params, until.remaining)
+        finally:
+            link.close()
 
     def _last_word(self, final: Answer, cause: Cause) -> TextAnswer:
         if not final.frame.get("ok"):
