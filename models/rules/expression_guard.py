@@ -154,41 +154,53 @@ def outline(source: str) -> Outline:
     if len(source) > MAX_SOURCE:
         raise ExpressionError(f"An expression may have {MAX_SOURCE:,} characters; this one has {len(source):,}.")
     found = list(tokens(source))
-    open_macros: list[bool] = []  # by open bracket: whether it holds a macro's arguments
-    bound: set[str] = set()
-    macros = depth = additions = 0
-    copies = False
-    inside: set[int] = set()
-    starts: list[int] = []
-    growth = 1
+    walk = _Walk(found)
     for index, token in enumerate(found):
-        if any(open_macros):
-            inside.add(index)
-        if token.kind != "sign":
-            continue
-        if token.text in ("(", "[", "{"):
-            name = _macro_before(found, index)
-            open_macros.append(name is not None)
-            starts.append(index if name == "map" else -1)
-            if name:
-                macros += 1
-                depth = max(depth, sum(open_macros))
-                copies = copies or name in LIST_MACROS
-                bound |= {t.text for t in found[index + 1 : index + 2] if t.kind == "name"}
-        elif token.text in (")", "]", "}") and open_macros:
-            open_macros.pop()
-            growth = min(growth * _uses(found, starts.pop(), index), 10**9)
-        additions += token.text == "+"
-        if len(open_macros) > MAX_DEPTH:
+        walk.see(index, token)
+        if len(walk.open) > MAX_DEPTH:
             raise ExpressionError(f"Brackets may be nested {MAX_DEPTH} deep.", position(source, token.at))
-    splits = any(token.text in LIST_FUNCTIONS for token in found)
-    references = sum(token.kind == "name" for token in found)
-    written = sum(len(token.text) for token in found if token.kind == "string")
+    names = list(walk.macros.values())
     return Outline(
-        *(len(found), macros, depth, copies, splits, additions, references, written, growth),
-        inside=frozenset(inside),
-        bound=frozenset(bound),
+        tokens=len(found),
+        macros=len(names),
+        depth=walk.depth,
+        copies=not LIST_MACROS.isdisjoint(names),
+        splits=any(token.text in LIST_FUNCTIONS for token in found),
+        additions=sum(token.kind == "sign" and token.text == "+" for token in found),
+        references=sum(token.kind == "name" for token in found),
+        written=sum(len(token.text) for token in found if token.kind == "string"),
+        growth=walk.growth,
+        inside=frozenset(walk.inside),
+        bound=frozenset(found[start + 1].text for start in walk.macros if found[start + 1 : start + 2]),
     )
+
+
+class _Walk:
+    """Follows the brackets of an expression, and which of them hold a macro's arguments."""
+
+    def __init__(self, found: list[Token]) -> None:
+        self._found = found
+        self.open: list[int] = []
+        self.macros: dict[int, str] = {}  # by opening bracket
+        self.inside: set[int] = set()
+        self.depth, self.growth = 0, 1
+
+    def see(self, index: int, token: Token) -> None:
+        """Take the token at `index`."""
+        macros = sum(start in self.macros for start in self.open)
+        if macros:
+            self.inside.add(index)
+        if token.kind != "sign":
+            return
+        if token.text in ("(", "[", "{"):
+            self.open.append(index)
+            if name := _macro_before(self._found, index):
+                self.macros[index] = name
+                self.depth = max(self.depth, macros + 1)
+        elif token.text in (")", "]", "}") and self.open:
+            start = self.open.pop()
+            if self.macros.get(start) == "map":
+                self.growth = min(self.growth * _uses(self._found, start, index), 10**9)
 
 
 def _uses(found: list[Token], start: int, end: int) -> int:
