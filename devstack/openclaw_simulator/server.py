@@ -24,6 +24,8 @@ async def keep_serving(gateway: Gateway, host: str, port: int, listening: Callab
             connections.add(task)  # noqa: B023
             try:
                 await serve(gateway, reader, writer)
+            except asyncio.CancelledError:
+                writer.transport.abort()  # the process is killed: no goodbye
             finally:
                 connections.discard(task)  # noqa: B023
 
@@ -39,6 +41,7 @@ async def keep_serving(gateway: Gateway, host: str, port: int, listening: Callab
             for task in list(connections):
                 task.cancel()
             await asyncio.gather(*connections, return_exceptions=True)
+            await asyncio.sleep(0.01)  # transports close in the loop's next rounds
         await asyncio.sleep(gateway.options.downtime)
         gateway.boot()
 

@@ -74,7 +74,8 @@ class Line:
             failure = (
                 error if isinstance(error, CallFailed) else classify.UNREACHABLE.failure(quote=type(error).__name__)
             )
-            log.warning("openclaw_refuses", extra={"code": failure.code})
+            if self._refusal is None or self._refusal[1].code != failure.code:
+                log.warning("openclaw_refuses", extra={"code": failure.code})
             verdict = Refused(failure)
         self._settle(verdict)
 

@@ -125,7 +125,8 @@ class Dialler:
     def dial_as_admin(self) -> Link:
         """A second connection with more rights, for a moment; raises `CallFailed`.
 
-        Without a device a run belongs to the connection that began it: from another, only an administrator may abort it.
+        Without a device a run belongs to the connection that began it, and from another only an administrator may
+        abort it.
         """
         if self._settings.device_key:
             raise classify.FORBIDDEN.failure()

@@ -1,0 +1,354 @@
+"""The simulator keeps the gateway's habits, bad ones included: otherwise the driver's tests would lie."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from devstack.openclaw_simulator import Simulator, brain, running_simulator
+
+HELLO = {
+    "minProtocol": 4,
+    "maxProtocol": 4,
+    "client": {"id": "gateway-client", "version": "0.1.0", "platform": "linux", "mode": "backend"},
+    "role": "operator",
+    "scopes": ["operator.read", "operator.write"],
+    "caps": ["tool-events"],
+    "auth": {"token": "development-token"},
+}
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with running_simulator(delay=0.02, ghost_delay=0.3, downtime=0.05) as simulator:
+        yield simulator
+
+
+class Client:
+    """Raw frames."""
+
+    def __init__(self, ws: ClientConnection) -> None:
+        self.ws = ws
+        self.events: list[dict[str, Any]] = []
+
+    def send(self, request_id: str, method: str, **params: Any) -> None:
+        self.ws.send(json.dumps({"type": "req", "id": request_id, "method": method, "params": params}))
+
+    def receive(self, request_id: str, timeout: float = 5.0) -> dict[str, Any]:
+        while True:
+            frame = json.loads(self.ws.recv(timeout=timeout))
+            if frame["type"] == "res" and frame["id"] == request_id:
+                return frame
+            self.events.append(frame)
+
+    def call(self, request_id: str, method: str, **params: Any) -> dict[str, Any]:
+        self.send(request_id, method, **params)
+        return self.receive(request_id)
+
+    def agent(self, request_id: str, key: str, message: str, **more: Any) -> dict[str, Any]:
+        session = more.pop("session", f"agent:flow:test:{key}")
+        params = {"agentId": "flow", "sessionKey": session, "deliver": False, "timeout": 5, **more}
+        return self.call(request_id, "agent", message=message, idempotencyKey=key, **params)
+
+
+@pytest.fixture
+def client(simulator: Simulator) -> Iterator[Client]:
+    with connect(simulator.url, compression=None) as ws:
+        client = Client(ws)
+        assert client.call("1", "connect", **HELLO)["ok"]
+        yield client
+
+
+def greet(simulator: Simulator, **changes: Any) -> dict[str, Any]:
+    with connect(simulator.url, compression=None) as ws:
+        assert json.loads(ws.recv())["event"] == "connect.challenge"
+        return Client(ws).call("1", "connect", **{**HELLO, **changes})
+
+
+def detail(frame: dict[str, Any]) -> str | None:
+    return frame["error"].get("details", {}).get("code")
+
+
+def test_the_hello_names_the_process_and_the_rights(simulator: Simulator) -> None:
+    hello = greet(simulator)["payload"]
+    assert (hello["type"], hello["protocol"], hello["server"]["bootId"]) == ("hello-ok", 4, simulator.boot_id)
+    assert hello["auth"]["scopes"] == HELLO["scopes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "details"),
+    [
+        ({"auth": {"token": "wrong"}}, "INVALID_REQUEST", "AUTH_TOKEN_MISMATCH"),
+        ({"auth": {}}, "NOT_PAIRED", "DEVICE_IDENTITY_REQUIRED"),
+        ({"minProtocol": 3, "maxProtocol": 3}, "INVALID_REQUEST", "PROTOCOL_MISMATCH"),
+        ({"client": {**HELLO["client"], "id": "agentforge"}}, "INVALID_REQUEST", None),  # type: ignore[dict-item]
+    ],
+)
+def test_a_bad_hello_is_refused(simulator: Simulator, changes: dict[str, Any], code: str, details: str | None) -> None:
+    frame = greet(simulator, **changes)
+    assert (frame["error"]["code"], detail(frame)) == (code, details)
+
+
+def test_without_rights_every_call_is_refused() -> None:
+    with running_simulator(remote=True) as simulator, connect(simulator.url, compression=None) as ws:
+        client = Client(ws)
+        assert client.call("1", "connect", **HELLO)["payload"]["auth"]["scopes"] == []
+        frame = client.agent("2", "k-no-scope", "hi")
+        assert (frame["error"]["code"], detail(frame)) == ("FORBIDDEN", "MISSING_SCOPE")
+
+
+def test_a_first_frame_that_is_no_hello_ends_the_connection(simulator: Simulator) -> None:
+    with connect(simulator.url, compression=None) as ws:
+        client = Client(ws)
+        assert not client.call("1", "agent", message="hi")["ok"]
+        with pytest.raises(ConnectionClosed):
+            ws.recv(timeout=2)
+
+
+def test_two_responses_one_request_and_the_run_is_the_key(client: Client) -> None:
+    first = client.agent("2", "k-dual", "[[sim:reply=hi]]")["payload"]
+    second = client.receive("2")["payload"]
+    assert (first["runId"], first["status"]) == ("k-dual", "accepted")
+    assert (second["status"], second["result"]["payloads"][0]["text"]) == ("ok", "hi")
+
+
+def test_a_replay_in_flight_gets_one_response_only(client: Client) -> None:
+    client.agent("2", "k-replay", "[[sim:delay=0.3]] [[sim:reply=hi]]")
+    assert client.agent("3", "k-replay", "anything else")["payload"]["status"] == "in_flight"
+    assert client.receive("2")["payload"]["status"] == "ok"
+    with pytest.raises(TimeoutError):
+        client.receive("3", timeout=0.2)
+    assert client.agent("4", "k-replay", "")["ok"] is False  # still validated
+    assert client.agent("5", "k-replay", "x")["payload"]["result"]["payloads"][0]["text"] == "hi"
+
+
+def test_just_after_the_end_a_replay_still_says_in_flight(client: Client) -> None:
+    client.agent("2", "k-lag", "[[sim:reply=hi]]")
+    client.receive("2")
+    assert client.agent("3", "k-lag", "x")["payload"]["status"] == "in_flight"
+
+
+def test_a_wait_cannot_tell_not_yet_from_never(client: Client) -> None:
+    client.agent("2", "k-wait", "[[sim:hang]]")
+    not_yet = client.call("3", "agent.wait", runId="k-wait", timeoutMs=30)["payload"]
+    never = client.call("4", "agent.wait", runId="k-none", timeoutMs=30)["payload"]
+    assert (not_yet, never) == ({"runId": "k-wait", "status": "timeout"}, {"runId": "k-none", "status": "timeout"})
+    client.call("5", "sessions.abort", key="agent:flow:test:k-wait", runId="k-wait")
+
+
+def test_a_wait_cuts_long_answers(client: Client) -> None:
+    client.agent("2", "k-cut", "[[sim:big=10000]]")
+    waited = client.call("3", "agent.wait", runId="k-cut", timeoutMs=3000)["payload"]
+    assert len(waited["terminalReply"]["text"]) == 4096
+
+
+def test_an_abort_is_told_in_shapes_that_disagree(client: Client) -> None:
+    client.agent("2", "k-abort", "[[sim:hang]]")
+    session = "agent:flow:test:k-abort"
+    client.call("3", "agent.wait", runId="k-abort", timeoutMs=50)
+    client.send("4", "sessions.abort", key=session, runId="k-abort")
+    final = client.receive("2")
+    assert (final["ok"], final["payload"]["status"], final["payload"]["stopReason"]) == (True, "timeout", "rpc")
+    assert client.receive("4")["payload"]["abortedRunId"] == "k-abort"
+    assert client.call("5", "agent.wait", runId="k-abort", timeoutMs=50)["payload"]["status"] == "error"
+    again = client.call("6", "sessions.abort", key=session, runId="k-abort")["payload"]
+    assert again == {"ok": True, "abortedRunId": None, "status": "no-active-run"}
+    states = [frame["payload"].get("state") for frame in client.events if frame.get("event") == "chat"]
+    assert "aborted" in states
+
+
+def test_only_the_connection_that_began_a_run_may_abort_it(simulator: Simulator, client: Client) -> None:
+    client.agent("2", "k-owner", "[[sim:hang]]")
+    with connect(simulator.url, compression=None) as ws:
+        other = Client(ws)
+        other.call("1", "connect", **HELLO)
+        refused = other.call("2", "sessions.abort", key="agent:flow:test:k-owner", runId="k-owner")
+        assert refused["error"]["message"] == "unauthorized"
+    assert client.call("3", "sessions.abort", key="agent:flow:test:k-owner", runId="k-owner")["ok"]
+
+
+def test_the_cause_of_a_failure_is_only_in_the_event(client: Client) -> None:
+    client.agent("2", "k-cause", "[[sim:404]]")
+    final = client.receive("2")
+    assert (final["ok"], final["error"]["code"]) == (False, "UNAVAILABLE")
+    assert "details" not in final["error"]
+    errors = [frame["payload"]["errorDetail"] for frame in client.events if frame["payload"].get("state") == "error"]
+    assert [error["providerRuntimeFailureKind"] for error in errors] == ["model_not_found"]
+
+
+def test_every_connection_hears_every_run(simulator: Simulator, client: Client) -> None:
+    with connect(simulator.url, compression=None) as ws:
+        other = Client(ws)
+        other.call("1", "connect", **HELLO)
+        other.agent("2", "k-foreign", "[[sim:reply=hi]]")
+        other.receive("2")
+    client.call("9", "health")
+    assert any(frame["payload"].get("runId") == "k-foreign" for frame in client.events)
+
+
+def test_turns_of_one_session_run_one_after_another(client: Client) -> None:
+    for number in (2, 3):
+        client.agent(str(number), f"k-serial-{number}", "[[sim:delay=0.1]]", session="agent:flow:test:serial")
+    client.receive("3")
+    starts = [
+        frame["payload"]["runId"]
+        for frame in client.events
+        if frame["payload"].get("data", {}).get("phase") in ("start", "end")
+    ]
+    assert starts == ["k-serial-2", "k-serial-2", "k-serial-3", "k-serial-3"]
+
+
+def test_no_more_than_the_cap_run_at_a_time() -> None:
+    with running_simulator(cap=2, delay=0.1) as simulator, connect(simulator.url, compression=None) as ws:
+        client = Client(ws)
+        client.call("1", "connect", **HELLO)
+        for number in range(2, 7):
+            client.agent(str(number), f"k-cap-{number}", "hi")
+        client.receive("6")
+        running, most = 0, 0
+        for frame in client.events:
+            phase = frame["payload"].get("data", {}).get("phase")
+            running += (phase == "start") - (phase == "end")
+            most = max(most, running)
+        assert most == 2
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"agentId": "nobody"}, "unknown agent"),
+        ({"model": "gpt"}, "not authorized"),
+        ({"promptMode": "none"}, "modelRun"),
+        ({"surprise": 1}, "unexpected property"),
+        ({"session": "loose-key"}, "session key"),
+        ({"session": f"agent:flow:{'x' * 600}"}, "too long"),
+    ],
+)
+def test_what_the_gateway_does_not_understand_is_refused(client: Client, params: dict[str, Any], words: str) -> None:
+    frame = client.agent("2", "k-bad", "hi", **params)
+    assert frame["error"]["code"] == "INVALID_REQUEST"
+    assert words in frame["error"]["message"]
+
+
+def test_a_crash_forgets_keys_keeps_the_ledger_and_haunts() -> None:
+    with running_simulator(delay=0.02, ghost_delay=0.2, downtime=0.05) as simulator:
+        before = simulator.boot_id
+        with connect(simulator.url, compression=None) as ws:
+            client = Client(ws)
+            client.call("1", "connect", **HELLO)
+            client.agent("2", "k-done", "[[sim:reply=kept]]")
+            client.receive("2")
+            client.agent("3", "k-broken", "[[sim:hang]]")
+            client.call("4", "agent.wait", runId="k-broken", timeoutMs=50)
+            simulator.restart()
+        assert simulator.boot_id != before
+        with connect(simulator.url, compression=None) as ws:
+            client = Client(ws)
+            client.call("1", "connect", **HELLO)
+            rows = client.call("2", "tasks.list", sessionKey="agent:flow:test:k-broken")["payload"]["tasks"]
+            assert (rows[0]["status"], rows[0]["terminalSummary"]) == (
+                "cancelled",
+                "Task execution process exited before restart.",
+            )
+            history = client.call("3", "chat.history", sessionKey="agent:flow:test:k-done")["payload"]["messages"]
+            assert [row["role"] for row in history] == ["user", "assistant"]
+            assert history[1]["__openclaw"]["runId"] == "k-done"
+            assert client.agent("4", "k-done", "[[sim:reply=twice]]")["payload"]["status"] == "accepted"
+            assert "outside the current turn" in client.receive("4")["error"]["message"]
+            assert client.agent("5", "k-broken", "[[sim:hang]]")["payload"]["status"] == "accepted"
+            assert "changed while starting work" in client.receive("5")["error"]["message"]
+            while not any(call["ghost"] for call in simulator.calls):
+                client.call("6", "health")
+        assert [call["ghost"] for call in simulator.calls] == [False, False, True]
+
+
+def test_draining_refuses_the_new_fails_the_queued_and_closes() -> None:
+    with running_simulator(cap=1) as simulator, connect(simulator.url, compression=None) as ws:
+        client = Client(ws)
+        client.call("1", "connect", **HELLO)
+        client.agent("2", "k-running", "[[sim:delay=0.4]]")
+        client.agent("3", "k-queued", "hi")
+        thread = threading.Thread(target=simulator.drain)
+        thread.start()
+        while not any(frame["event"] == "shutdown" for frame in client.events):
+            client.call("4", "health")
+        refused = client.agent("5", "k-new", "hi")["error"]
+        assert (refused["retryable"], refused["details"]["reason"]) == (True, "gateway-restarting")
+        assert client.receive("2")["ok"]
+        assert "draining" in client.receive("3")["error"]["message"]
+        with pytest.raises(ConnectionClosed) as closed:
+            client.receive("never")
+        assert closed.value.rcvd
+        assert closed.value.rcvd.code == 1012
+        thread.join()
+
+
+def request(simulator: Simulator, method: str, path: str, body: Any = None, token: str = "development-token") -> Any:  # noqa: S107
+    connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=5)
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    return answer.status, answer.headers["content-type"].split(";")[0], data
+
+
+def completion(prompt: str, **more: Any) -> dict[str, Any]:
+    return {"model": "openclaw/flow", "messages": [{"role": "user", "content": prompt}], **more}
+
+
+def test_http_knows_two_kinds_of_401_and_plain_text_for_wrong_doors(simulator: Simulator) -> None:
+    path = "/v1/chat/completions"
+    status, _, data = request(simulator, "POST", path, completion("hi"), token="wrong")
+    assert (status, json.loads(data)["error"]["type"]) == (401, "unauthorized")
+    with running_simulator() as other:
+        status, _, data = request(other, "POST", path, completion("[[sim:401]]"))
+        assert (status, json.loads(data)["error"]["type"]) == (401, "authentication_error")
+    assert request(simulator, "GET", path)[:2] == (405, "text/plain")
+    assert request(simulator, "POST", "/execute", {})[:2] == (404, "text/plain")
+    assert request(simulator, "POST", path, {"model": "gpt-4", "messages": []})[0] == 400
+
+
+def test_http_has_no_idempotency_and_leaves_no_task(simulator: Simulator) -> None:
+    before = len(simulator.calls)
+    for _ in range(2):
+        assert request(simulator, "POST", "/v1/chat/completions", completion("[[sim:reply=hi]]"))[0] == 200
+    made = simulator.calls[before:]
+    assert len(made) == 2
+    assert simulator.tasks(made[0]["sessionKey"]) == []
+
+
+def test_a_failing_http_stream_still_says_200(simulator: Simulator) -> None:
+    status, kind, data = request(simulator, "POST", "/v1/chat/completions", completion("[[sim:400]]", stream=True))
+    assert (status, kind) == (200, "text/event-stream")
+    assert b'"error"' in data
+    assert data.endswith(b"data: [DONE]\n\n")
+
+
+def test_health_needs_no_token(simulator: Simulator) -> None:
+    assert request(simulator, "GET", "/readyz", token="")[0] == 200
+
+
+class TestBrain:
+    def test_tells_true_facts_of_a_text(self) -> None:
+        facts = json.loads(brain.answer("Analyse as JSON:\nI love this. The delivery was late. I love it!"))
+        assert (facts["words"], facts["sentences"]) == (10, 3)
+        assert facts["topWords"][0] == "love"
+        assert facts["sentiment"] == "positive"
+
+    def test_classifies_with_one_of_the_offered_words(self) -> None:
+        prompt = (
+            "Classify the mood as one of: positive, negative, neutral.\n\nThe screen was broken and support was slow."
+        )
+        assert brain.answer(prompt) == "negative"
+        assert brain.answer("Classify as one of: invoice, complaint.\n\nHello.") == "invoice"
+
+    def test_says_the_same_thing_twice(self) -> None:
+        prompt = "Summarise: The cat sat. It was happy."
+        assert brain.answer(prompt) == brain.answer(prompt)
+        assert "The cat sat." in brain.answer(prompt)
