@@ -78,7 +78,7 @@ def compile_config(kind: NodeKind, node: Node, node_ids: frozenset[str]) -> Comp
     constants: dict[str, Json] = {}
     dynamic: list[tuple[Field, Resolver, str]] = []
     expressions: list[tuple[str, Expression]] = []
-    for field in kind.fields:
+    for field in kind.fields_for(node.config):
         given = node.config.get(field.name)
         if given is None or given == "":
             continue
@@ -104,14 +104,14 @@ def compile_config(kind: NodeKind, node: Node, node_ids: frozenset[str]) -> Comp
 
 def check_config(kind: NodeKind, node: Node, node_ids: frozenset[str], where: str) -> Iterator[Finding]:
     """What is wrong with a node's config; `where` is its path in the document, such as `nodes.3.config`."""
-    fields = {field.name: field for field in kind.fields}
+    fields = {field.name: field for field in kind.fields_for(node.config)}
     for name in node.config:
         if name not in fields:
             near = difflib.get_close_matches(str(name), fields, 1)
             hint = f"; did you mean `{near[0]}`?" if near else "."
             message = f"A node of type {kind.type} has no setting `{name}`{hint}"
             yield warning("unknown_config", f"{where}.{name}", message, node_id=node.id)
-    for field in kind.fields:
+    for field in kind.fields_for(node.config):
         given = node.config.get(field.name)
         if given is None or given == "":
             if field.required:
@@ -126,7 +126,7 @@ def check_config(kind: NodeKind, node: Node, node_ids: frozenset[str], where: st
 
 def expressions_of(kind: NodeKind, node: Node, node_ids: frozenset[str]) -> Iterator[tuple[str, Expression]]:
     """Every expression of the config that compiles, with its path such as `config.headers.X`."""
-    for field in kind.fields:
+    for field in kind.fields_for(node.config):
         given = node.config.get(field.name)
         for path, value in _strings(field, given):
             try:

@@ -77,12 +77,17 @@ class NodeKind:
     provider: Callable[[Config], Provider | None] = _no_provider  # whose call it is priced as
     # what only this kind can see: ("error" or "warning", field, sentence)
     findings: Callable[[Config], tuple[tuple[str, str, str], ...]] = _no_findings
+    fields_by: Callable[[Config], tuple[Field, ...]] | None = None  # where one key decides what another means
     retry: Retry = ONCE  # unless the node says otherwise
     retry_by: Callable[[Config], Retry] | None = None  # where its own config says more than `retry`
     timeout: float = 60.0  # seconds for one attempt, unless the node says otherwise
     container: bool = False  # may be named as `parentId`
     pure: bool = True  # no effect: recomputed after a crash instead of being recorded before it starts
     joins_any: Callable[[Config], bool] = lambda _: False  # runs at the first taken connection
+
+    def fields_for(self, config: Config) -> tuple[Field, ...]:
+        """The keys of this config."""
+        return self.fields_by(config) if self.fields_by else self.fields
 
     def retry_for(self, call: NodeCall) -> Retry:
         """How often and how patiently an attempt is repeated: as the node says, then as its config says."""

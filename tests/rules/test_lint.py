@@ -237,7 +237,7 @@ TYPE = st.sampled_from(["input", "process", "decision", "api_call", "ai_agent", 
 KEYS = st.sampled_from(
     [
         *("expression", "operation", "items", "while", "maxIterations", "cases", "condition", "url", "headers", "body"),
-        *("method", "timeout", "retries", "provider", "prompt", "value", "mode", "default", "concurrency", "template"),
+        *("method", "timeout", "retries", "provider", "prompt", "value", "mode", "default", "concurrency", "key"),
     ]
 )
 VALUE = ANY | st.sampled_from(

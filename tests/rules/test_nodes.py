@@ -66,9 +66,10 @@ class TestInput:
     def test_converts(self, config, given, value):
         assert result("input", config, run_input=given) == value
 
-    def test_takes_the_part_with_its_id_or_label(self):
-        assert result("input", run_input={"n1": 1, "other": 2}) == 1
-        assert result("input", run_input={"Text": "x"}, label="Text") == "x"
+    def test_takes_the_part_under_its_key_and_otherwise_the_whole(self):
+        assert result("input", {"key": "a"}, run_input={"a": 1, "other": 2}) == 1
+        assert result("input", {"key": "a"}, run_input={"other": 2}) is None
+        assert result("input", run_input={"n1": 1, "other": 2}) == {"n1": 1, "other": 2}
 
     @pytest.mark.parametrize(
         ("config", "given", "words"),
@@ -105,7 +106,7 @@ class TestProcess:
             ({"operation": "sort", "order": "desc"}, ["a", "c", "b"], ["c", "b", "a"]),
             ({"operation": "sort", "expression": "item.k"}, [{"k": 2}, {"k": 1}], [{"k": 1}, {"k": 2}]),
             ({"operation": "sort"}, [], []),
-            ({"operation": "format", "template": "Hi {{ data }}"}, "you", "Hi you"),
+            ({"operation": "format", "expression": "Hi {{ data }}"}, "you", "Hi you"),
             ({"operation": "format"}, "as is", "as is"),
         ],
     )

@@ -30,13 +30,11 @@ def begin(call: NodeCall) -> Done:
 
 
 def _part(call: NodeCall) -> Json:
-    """The whole input, or what it holds under this node's id or label, so that several input nodes can share it."""
-    given = call.scope.get("input")
-    if isinstance(given, Mapping):
-        for name in (call.node.id, call.node.label):
-            if name in given:
-                return given[name]
-    return given
+    """The whole input, or what it holds under `key`, so that several input nodes can share it."""
+    given, key = call.scope.get("input"), call.config.get("key")
+    if key is None:
+        return given
+    return given.get(key) if isinstance(given, Mapping) else None
 
 
 def _as_text(value: Json) -> str:
@@ -110,6 +108,7 @@ KIND = NodeKind(
         Field("inputType", "choice", choices=tuple(_CONVERTERS)),
         Field("required", "flag"),
         Field("default", "value"),
+        Field("key", "text"),
     ),
     begin=begin,
     findings=_findings,

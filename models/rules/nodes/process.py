@@ -1,12 +1,14 @@
 """`process`: transforms data: an expression over all of it, or one for each item of a list."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from models.rules.effects import Done
 from models.rules.expressions import Budget, Expression, ExpressionFailed
 from models.rules.fields import kind_of
 from models.rules.kinds import Config, Field, NodeCall, NodeKind
+from models.rules.templates import value_text
 
 Json = Any
 MAX_ITEMS = 100_000
@@ -23,10 +25,10 @@ def begin(call: NodeCall) -> Done:
     """The transformed data; raises `ExpressionFailed` with the item that could not be."""
     operation = operation_of(call.config)
     expression = call.config.get("expression")
-    if operation == "format":
-        return Done(call.config.get("template", call.incoming))
-    if operation == "transform":
-        return Done(call.incoming if expression is None else expression.evaluate(call.scope))
+    if operation in ("transform", "format"):
+        if expression is None:
+            return Done(call.incoming)
+        return Done(value_text(expression) if operation == "format" else expression.evaluate(call.scope))
     items = _items(call, operation)
     return Done(_RUN[operation](call, items, expression))
 
@@ -110,27 +112,27 @@ _RUN: Mapping[str, Callable[[NodeCall, list[Json], Expression | None], Json]] = 
 
 def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
     operation, empty = operation_of(config), (None, "")
-    if operation == "format":
-        if config.get("expression") not in empty or config.get("template") in empty:
-            return (("warning", "template", "`format` writes its `template`; it has no expression."),)
-        return ()
     if operation in ("filter", "map", "reduce") and config.get("expression") in empty:
         return (("error", "expression", f"`{operation}` needs an expression, computed for each item."),)
-    if operation == "transform" and config.get("expression") in empty:
+    if operation in ("transform", "format") and config.get("expression") in empty:
         return (("warning", "expression", "Without an expression the data passes unchanged."),)
     return ()
 
 
-KIND = NodeKind(
-    type="process",
-    fields=(
-        Field("operation", "choice", choices=OPERATIONS),
-        Field("expression", "expression"),
-        Field("items", "list"),
-        Field("initial", "value"),
-        Field("order", "choice", choices=("asc", "desc")),
-        Field("template", "text"),
-    ),
-    begin=begin,
-    findings=_findings,
+_FIELDS = (
+    Field("operation", "choice", choices=OPERATIONS),
+    Field("expression", "expression"),
+    Field("items", "list"),
+    Field("initial", "value"),
+    Field("order", "choice", choices=("asc", "desc")),
 )
+
+
+def _fields(config: Config) -> tuple[Field, ...]:
+    """For `format`, the expression is a text with `{{ }}` in it."""
+    if operation_of(config) != "format":
+        return _FIELDS
+    return tuple(replace(field, kind="text") if field.name == "expression" else field for field in _FIELDS)
+
+
+KIND = NodeKind(type="process", fields=_FIELDS, fields_by=_fields, begin=begin, findings=_findings)
