@@ -1,0 +1,39 @@
+"""The spans of time that charts are drawn over: how long each is, and into how many bars it falls."""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+
+class Period(StrEnum):
+    """How far back statistics look; words of the mobile app."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+
+# What one bar is (a field of Postgres' `date_trunc`), and how many there are.
+BARS: dict[Period, tuple[str, int]] = {
+    Period.DAY: ("hour", 24),
+    Period.WEEK: ("day", 7),
+    Period.MONTH: ("day", 30),
+    Period.YEAR: ("month", 12),
+}
+
+
+def bars(period: Period, now: datetime) -> list[datetime]:
+    """When each bar of a chart starts, in UTC, the oldest first; the last one contains `now`."""
+    unit, count = BARS[period]
+    hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    match unit:
+        case "hour":
+            return [hour - timedelta(hours=back) for back in reversed(range(count))]
+        case "day":
+            return [hour.replace(hour=0) - timedelta(days=back) for back in reversed(range(count))]
+    return [_months_before(hour.replace(hour=0, day=1), back) for back in reversed(range(count))]
+
+
+def _months_before(first: datetime, months: int) -> datetime:
+    years, month = divmod(first.year * 12 + first.month - 1 - months, 12)
+    return first.replace(year=years, month=month + 1)

@@ -1,0 +1,47 @@
+"""Removes what has served its time: first answers to repeated requests, and tokens that would have expired anyway.
+
+Small batches, and rows that others hold are left for the next time, so nobody waits for the broom.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.orm import Session
+
+KEPT_HOURS = 24  # for which a request may be repeated with its Idempotency-Key
+TOKEN_GRACE_HOURS = 1  # the clocks of those who read tokens may be behind the database's
+
+_KEYS = text("""
+    DELETE FROM idempotency_keys WHERE (user_id, key) IN (
+        SELECT user_id, key FROM idempotency_keys
+         WHERE created_at < now() - make_interval(hours => :hours)
+         ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+ RETURNING 1
+""")
+_TOKENS = text("""
+    DELETE FROM revoked_tokens WHERE jti IN (
+        SELECT jti FROM revoked_tokens
+         WHERE expires_at < now() - make_interval(hours => :hours)
+         ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+ RETURNING 1
+""")
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """How many rows went; as many as the limit means that there may be more."""
+
+    idempotency_keys: int
+    revoked_tokens: int
+
+
+def prune(session: Session, limit: int = 1000) -> Pruned:
+    """Remove at most `limit` old rows of each kind, the oldest first."""
+    return Pruned(
+        idempotency_keys=_removed(session, _KEYS, KEPT_HOURS, limit),
+        revoked_tokens=_removed(session, _TOKENS, TOKEN_GRACE_HOURS, limit),
+    )
+
+
+def _removed(session: Session, statement: TextClause, hours: int, limit: int) -> int:
+    return len(session.execute(statement, {"hours": hours, "limit": limit}).all())
