@@ -55,12 +55,14 @@ def facts(text: str) -> dict[str, object]:
     frequent = Counter(word for word in words if len(word) > 2 and word not in _COMMON)
     good, bad = (sum(word in known for word in words) for known in (_GOOD, _BAD))
     score = round((good - bad) / max(good + bad, 1), 2)
+    top = [word for word, _ in sorted(frequent.items(), key=lambda pair: (-pair[1], pair[0]))[:5]]
     return {
         "summary": _shorten(sentences[0]) if sentences else "",
         "words": len(words),
         "sentences": len(sentences),
         "characters": len(text),
-        "topWords": [word for word, _ in sorted(frequent.items(), key=lambda pair: (-pair[1], pair[0]))[:5]],
+        "topWords": top,
+        "topics": top[:3],
         "sentiment": "positive" if score > 0 else "negative" if score < 0 else "neutral",
         "score": score,
     }

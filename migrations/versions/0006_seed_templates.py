@@ -35,7 +35,7 @@ def _connections(*pairs: tuple[str, ...]) -> list[dict[str, str]]:
 
 DATA_PIPELINE = {
     "nodes": [
-        _node(0, "input", "Records", {"inputType": "json", "required": True}, node_id="records"),
+        _node(0, "input", "Records", {"inputType": "json", "required": True, "key": "records"}, node_id="records"),
         _node(
             1,
             "process",
@@ -93,7 +93,7 @@ EMAIL_AUTOMATION = {
 
 CONTENT_ANALYSIS = {
     "nodes": [
-        _node(0, "input", "Text", {"inputType": "text", "required": True}, node_id="text"),
+        _node(0, "input", "Text", {"inputType": "text", "required": True, "key": "text"}, node_id="text"),
         _node(
             1,
             "ai_agent",

@@ -1,7 +1,7 @@
 """What a node type is: its config, its ports, its price, and how it turns inputs into a result or an effect."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from models.rules.effects import Answer, Done, Effect
@@ -37,13 +37,15 @@ class NodeCall:
 
     `config` holds each `{{ }}` resolved; fields of kind `condition` and `expression` are `Expression` values, and
     `cases` is a list of `(name, Expression)`. `incoming` is the output of the node before it, or a mapping of outputs
-    by node id where several connections were taken, or the run's input for a root.
+    by node id where several connections were taken, or the run's input for a root; `arrived` always holds the outputs
+    by node id, and nothing for a root.
     """
 
     node: Node
     config: Config
     scope: Mapping[str, Json]
     incoming: Json
+    arrived: Mapping[str, Json] = field(default_factory=dict)
 
 
 ONCE = Retry()

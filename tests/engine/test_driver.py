@@ -137,6 +137,20 @@ class TestEffects:
         assert bench.nodes(run.id)["slow"].status == "cancelled"
 
 
+class TestMerge:
+    def test_all_gathers_the_branches_that_were_taken_by_name(self, bench: Bench):
+        nodes = [node("d", "decision", config={"condition": "true"}), transform("yes", "1"), transform("no", "2")]
+        run = bench.run([*nodes, node("m", "merge")], "d:true>yes", "d:false>no", "yes>m", "no>m")
+        assert run.output == {"yes": 1}
+
+    def test_any_goes_on_with_the_first_and_ignores_the_rest(self, bench: Bench):
+        bench.world.on("slow", bench.world.hang)
+        bench.world.on("after", lambda *_: bench.world.release.set())
+        nodes = [call("fast"), call("slow"), node("m", "merge", config={"mode": "any"}), call("after")]
+        run = bench.run(nodes, "fast>m", "slow>m", "m>after")
+        assert (run.status, bench.nodes(run.id)["m"].output["body"]) == ("success", "fast")
+
+
 class TestErrorPolicies:
     def test_continue_goes_on_with_the_default(self, bench: Bench):
         bench.world.on("a", World.fail(9, retryable=False))

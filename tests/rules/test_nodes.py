@@ -69,6 +69,7 @@ class TestInput:
     def test_takes_the_part_under_its_key_and_otherwise_the_whole(self):
         assert result("input", {"key": "a"}, run_input={"a": 1, "other": 2}) == 1
         assert result("input", {"key": "a"}, run_input={"other": 2}) is None
+        assert result("input", {"key": "a"}, run_input="no object") == "no object"
         assert result("input", run_input={"n1": 1, "other": 2}) == {"n1": 1, "other": 2}
 
     @pytest.mark.parametrize(
@@ -293,8 +294,13 @@ class TestOutputAndMerge:
     def test_an_output_is_its_value_or_the_data(self, config, data, value):
         assert result("output", config, data=data) == value
 
-    def test_a_merge_hands_on_what_arrived(self):
-        assert result("merge", data={"a": 1, "b": 2}) == {"a": 1, "b": 2}
+    def test_a_merge_hands_on_what_arrived_by_node(self):
+        joined = NodeCall(Node("m", "merge", "M", {}), {}, {}, incoming=1, arrived={"a": 1})
+        assert KINDS["merge"].begin(joined).output == {"a": 1}
+
+    def test_a_merge_of_any_hands_on_the_value_itself(self):
+        joined = NodeCall(Node("m", "merge", "M", {}), {"mode": "any"}, {}, incoming=1, arrived={"a": 1})
+        assert KINDS["merge"].begin(joined).output == 1
 
     def test_a_merge_of_any_runs_at_the_first(self):
         joins_any = KINDS["merge"].joins_any

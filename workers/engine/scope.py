@@ -38,11 +38,10 @@ def execution_facts(lease: Lease) -> dict[str, Json]:
     }
 
 
-def incoming(schedule: Schedule, step: Step, run_input: Json) -> Json:
+def incoming(schedule: Schedule, step: Step, arrived: Mapping[str, Json] | None, run_input: Json) -> Json:
     """The value that flows into `step`: one output, several by node id, an iteration's item, or the run's input."""
-    outputs = schedule.incoming(step)
-    if outputs is not None:
-        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+    if arrived is not None:
+        return next(iter(arrived.values())) if len(arrived) == 1 else arrived
     iteration = schedule.iteration(step)
     return iteration[1] if iteration else run_input
 

@@ -113,9 +113,10 @@ class Steps:
 
     def _call(self, step: Step) -> NodeCall:
         node = self._node(step)
-        data = incoming(self.schedule, step, self.lease.input)
+        arrived = self.schedule.incoming(step)
+        data = incoming(self.schedule, step, arrived, self.lease.input)
         seen = scope(self.schedule, step, self.lease.input, self._facts, data)
-        return NodeCall(node, self.workflow.configs[step.node_id].resolve(seen), seen, data)
+        return NodeCall(node, self.workflow.configs[step.node_id].resolve(seen), seen, data, arrived or {})
 
     def _launch(self, running: Running, past: PastStep | None) -> None:
         """Start an effect. What was under way when its worker died is the same attempt again, under the same key."""
@@ -218,7 +219,7 @@ class Steps:
         if condition is None:
             return True
         index, item = following
-        data = incoming(self.schedule, loop, self.lease.input)
+        data = incoming(self.schedule, loop, self.schedule.incoming(loop), self.lease.input)
         seen = scope(self.schedule, loop, self.lease.input, self._facts, data) | {"index": index, "item": item}
         return condition.holds(seen, index)
 

@@ -30,11 +30,9 @@ def begin(call: NodeCall) -> Done:
 
 
 def _part(call: NodeCall) -> Json:
-    """The whole input, or what it holds under `key`, so that several input nodes can share it."""
+    """The whole input, or what an object holds under `key`, so that several input nodes can share it."""
     given, key = call.scope.get("input"), call.config.get("key")
-    if key is None:
-        return given
-    return given.get(key) if isinstance(given, Mapping) else None
+    return given.get(key) if key is not None and isinstance(given, Mapping) else given
 
 
 def _as_text(value: Json) -> str:

@@ -6,7 +6,7 @@ from models.rules.kinds import Config, Field, NodeCall, NodeKind
 
 def begin(call: NodeCall) -> Done:
     """Mode all: the outputs of the branches taken, by node id. Mode any: the output of the first."""
-    return Done(call.incoming)
+    return Done(call.incoming if joins_any(call.config) else dict(call.arrived))
 
 
 def joins_any(config: Config) -> bool:
