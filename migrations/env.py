@@ -3,12 +3,31 @@
 from alembic import context
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from models import credit, execution, idempotency, provider_key, template, user, workflow
+from models import (
+    credit,
+    execution,
+    idempotency,
+    invoice,
+    notification,
+    payment_method,
+    provider_key,
+    purchase,
+    refund,
+    stripe_event,
+    stripe_request,
+    subscription,
+    template,
+    user,
+    workflow,
+)
 from models.base import Base
 from models.db import driver_url
 from settings import Settings
 
-TABLES = (credit, execution, idempotency, provider_key, template, user, workflow)  # importing them fills the metadata
+TABLES = (  # importing them fills the metadata
+    *(credit, execution, idempotency, provider_key, template, user, workflow),
+    *(invoice, notification, payment_method, purchase, refund, stripe_event, stripe_request, subscription),
+)
 ONE_AT_A_TIME = 4_190_871_336  # the advisory lock of this project's migrators
 
 

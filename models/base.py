@@ -50,14 +50,14 @@ class Changing:
     updated_at: Mapped[UtcTime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
 
-def words(kind: type[StrEnum], name: str) -> Enum:
+def words(kind: type[StrEnum], name: str, length: int = 20) -> Enum:
     """The column type of a `StrEnum`: its words as text, held to them by a CHECK constraint called `name`."""
     return Enum(
         kind,
         name=name,
         native_enum=False,
         create_constraint=True,
-        length=20,
+        length=length,
         validate_strings=True,
         values_callable=lambda members: [member.value for member in members],
     )

@@ -48,6 +48,7 @@ class CreditTransaction(Record):
         CheckConstraint("amount > 0", name="amount_positive"),
         UniqueConstraint("user_id", "version", name="uq_credit_transactions_no_gap_in_history"),
         Index("ix_credit_transactions_execution", "execution_id", postgresql_where=text("execution_id IS NOT NULL")),
+        Index("ix_credit_transactions_purchase", "purchase_id", postgresql_where=text("purchase_id IS NOT NULL")),
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
@@ -59,6 +60,7 @@ class CreditTransaction(Record):
     reason: Mapped[str] = mapped_column(Text)  # a sentence for the user
     source: Mapped[str] = mapped_column(String(40))  # what kind of thing moved it: welcome, execution, ...
     execution_id: Mapped[UUID | None]  # no foreign key: the ledger outlives the history of runs
+    purchase_id: Mapped[UUID | None]  # what granted it, or was taken back or given back
 
 
 class CreditHold(Base):

@@ -31,6 +31,9 @@ class User(Changing, Record):
     )
     # A token carries the epoch in which it was made; raising it ends every session at once.
     token_epoch: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    stripe_customer_id: Mapped[str | None] = mapped_column(String(255), unique=True)
+    # Counts the customers that Stripe deleted, so that the next one is made under another idempotency key.
+    stripe_customers_lost: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
     __table_args__ = (
         CheckConstraint("token_epoch >= 0", name="token_epoch_not_negative"),
