@@ -1,0 +1,183 @@
+"""Sends mail by SMTP: encrypted unless the server is on this machine, bounded in time, one message at a time.
+
+`smtps://` speaks TLS from the first byte; `smtp://` begins in the clear and goes on encrypted (STARTTLS), which is
+demanded, not hoped for, wherever the server is not on loopback. A user name and a password may stand in the address.
+"""
+
+import contextlib
+import re
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.errors import MessageError
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime, localtime
+from urllib.parse import unquote, urlsplit
+
+from workers.gateways.base import CallFailed, Cancel
+from workers.gateways.watch import Watch
+
+LOOPBACK = frozenset(["127.0.0.1", "::1", "localhost"])
+CONNECT_SECONDS = 10.0
+TOTAL_SECONDS = 30.0  # for one message, however slowly the server speaks
+DEFAULT_PORTS = {"smtp": 587, "smtps": 465}
+
+_ADDRESS = re.compile(r"[^\s<>,;:\"@]{1,64}@[^\s<>,;:\"@]{1,253}")
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One plain text message; `id` makes its Message-ID, so that a mail that is sent twice is seen to be one."""
+
+    id: str
+    to: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Server:
+    scheme: str
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+
+
+class MailGateway:
+    """A way to the SMTP server at `url`, from the address `sender`; safe to use from many threads.
+
+    Args:
+        url: `smtp://` or `smtps://`, with user name and password if the server wants them.
+        sender: an address, or `Name <address>`.
+        tls: replaces the system's trust in certificates.
+        seconds: the total time of one `send`.
+    """
+
+    def __init__(
+        self, url: str, sender: str, *, tls: ssl.SSLContext | None = None, seconds: float = TOTAL_SECONDS
+    ) -> None:
+        self._server = _parse(url)
+        self._sender = sender
+        self._domain = sender.rpartition("@")[2].strip("> ") or "localhost"
+        self._tls = tls or ssl.create_default_context()
+        self._seconds = seconds
+
+    def send(self, mail: Mail, *, cancel: Cancel | None = None) -> None:
+        """Hand the message to the server; raises `CallFailed` (`mail_refused` for good, `mail_unavailable` for now)."""
+        message = self._message(mail)
+        with Watch(cancel or Cancel(), self._seconds) as watch, _translated(watch):
+            client = self._connect(watch)
+            try:
+                self._prepare(client, watch)
+                client.send_message(message)
+                with contextlib.suppress(smtplib.SMTPException, OSError):  # it has the message: goodbyes may fail
+                    client.quit()
+            finally:
+                watch.hold(None)
+                client.close()
+
+    def _message(self, mail: Mail) -> EmailMessage:
+        """The message as it is sent; raises `CallFailed` when a line break or worse stands in an address."""
+        message = EmailMessage(policy=SMTP_POLICY)
+        try:
+            if not _ADDRESS.fullmatch(mail.to):
+                raise ValueError
+            message["From"], message["To"], message["Subject"] = self._sender, mail.to, mail.subject
+            message["Date"] = format_datetime(localtime())
+            message["Message-ID"] = f"<{mail.id}@{self._domain}>"
+            message["Auto-Submitted"] = "auto-generated"
+            message.set_content(mail.text)
+        except (ValueError, MessageError, IndexError):
+            raise CallFailed("mail_refused", "The address or the subject cannot stand in a mail.") from None
+        return message
+
+    def _connect(self, watch: Watch) -> smtplib.SMTP:
+        client = _Client(self._domain, watch)
+        if self._server.scheme == "smtps":
+            client = _TlsClient(self._domain, watch, self._tls)
+        status, said = client.connect(self._server.host, self._server.port)
+        if status != 220:
+            client.close()
+            raise smtplib.SMTPConnectError(status, said)
+        return client
+
+    def _prepare(self, client: smtplib.SMTP, watch: Watch) -> None:
+        """Greet, encrypt, sign in."""
+        client.ehlo_or_helo_if_needed()
+        if self._server.scheme == "smtp" and (client.has_extn("starttls") or self._server.host not in LOOPBACK):
+            client.starttls(context=self._tls)  # raises SMTPNotSupportedError where it is not offered
+            watch.hold(client.sock)
+            client.ehlo()
+        if self._server.user:
+            client.login(self._server.user, self._server.password)
+
+
+class _Client(smtplib.SMTP):
+    """smtplib's client, whose socket the call's watch can shut down."""
+
+    def __init__(self, name: str, watch: Watch) -> None:
+        super().__init__(local_hostname=name, timeout=CONNECT_SECONDS)  # without a name it would ask the name server
+        self._watch = watch
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock = socket.create_connection((host, port), timeout)
+        self._watch.hold(sock)
+        return sock
+
+
+class _TlsClient(_Client):
+    """The same over TLS from the first byte."""
+
+    def __init__(self, name: str, watch: Watch, tls: ssl.SSLContext) -> None:
+        super().__init__(name, watch)
+        self._context = tls
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        wrapped = self._context.wrap_socket(super()._get_socket(host, port, timeout), server_hostname=host)
+        self._watch.hold(wrapped)
+        return wrapped
+
+
+def _parse(url: str) -> _Server:
+    """The parts of the server's address; raises `ValueError` without repeating what may be a password."""
+    parts = urlsplit(url)
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("The address of the mail server must begin with smtp:// or smtps:// and name a host.")
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    return _Server(parts.scheme, parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+@contextlib.contextmanager
+def _translated(watch: Watch) -> Iterator[None]:
+    """What went wrong, in our words: the server's own may quote what we sent."""
+    try:
+        yield
+    except (smtplib.SMTPException, OSError) as error:
+        if watch.ended:
+            raise watch.reason() from None
+        raise _failure(error) from None
+
+
+def _failure(error: smtplib.SMTPException | OSError) -> CallFailed:
+    match error:
+        case smtplib.SMTPRecipientsRefused():
+            return _answered(max(code for code, _ in error.recipients.values()))
+        case smtplib.SMTPAuthenticationError():  # ours to mend, and then it works: so it is tried again
+            return CallFailed("mail_unavailable", "The mail server does not accept our login.", retryable=True)
+        case smtplib.SMTPResponseException():
+            return _answered(error.smtp_code)
+        case smtplib.SMTPNotSupportedError():
+            return CallFailed("mail_unavailable", "The mail server offers no encryption.", retryable=True)
+        case ssl.SSLError():
+            return CallFailed("mail_unavailable", "The mail server's certificate is refused.", retryable=True)
+    return CallFailed("mail_unavailable", "The mail server could not be reached, or hung up.", retryable=True)
+
+
+def _answered(status: int) -> CallFailed:
+    if 500 <= status <= 599:
+        return CallFailed("mail_refused", f"The mail server refused the message with {status}.")
+    return CallFailed("mail_unavailable", f"The mail server answered {status}.", retryable=True)
