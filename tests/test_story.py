@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import psycopg2
 import pytest
 
 from devstack import control
@@ -100,6 +101,27 @@ def test_killing_every_worker_in_mid_run_loses_and_repeats_nothing(app: App, sta
         len([line for line in app.call("GET", f"/executions/{execution_id}/logs")["logs"] if line["nodeId"] == "f"])
         == 1
     )
+
+
+def test_a_worker_that_is_told_to_stop_hands_its_run_over_and_the_agent_is_not_asked_twice(
+    app: App, stack: control.Running
+):
+    agent = {"id": "a", "type": "ai_agent", "label": "A", "config": {"prompt": "[[sim:delay=4]] Count these words."}}
+    workflow = app.save("Rolls", {"nodes": [agent], "connections": []})
+    execution_id = app.execute(workflow["id"], None)
+    for state in app.watch(execution_id, pause=0.05):
+        if state["nodes"][0]["status"] == "running":
+            break
+    for worker in execution_workers(stack.pid):
+        worker.send_signal(signal.SIGTERM)
+    assert finished(app, execution_id)["status"] == "success"
+    with psycopg2.connect(stack.addresses["database"]) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT crashes, epoch FROM workflow_executions WHERE id = %s", (execution_id,))
+        assert cursor.fetchone() == (0, 2)
+    connection.close()
+    types = [line["type"] for line in app.call("GET", f"/executions/{execution_id}/logs")["logs"]]
+    assert types.count("node.started") == 2
+    assert "node.retrying" not in types
 
 
 def test_bad_input_is_refused_by_name_and_nothing_is_kept(app: App):
