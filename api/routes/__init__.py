@@ -2,11 +2,11 @@
 
 from flask import Flask
 
-from api.routes import auth, credits, executions, health, templates, workflows
+from api.routes import auth, credits, executions, health, templates, usage, workflows
 
 
 def init_app(app: Flask) -> None:
     """Put every resource at its place in the one URL map."""
     app.register_blueprint(health.blueprint(app.extensions["settings"]))
-    for module in (auth, workflows, executions, templates, credits):
+    for module in (auth, workflows, executions, templates, credits, usage):
         app.register_blueprint(module.bp)

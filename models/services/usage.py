@@ -109,7 +109,8 @@ def track(session: Session, owner: User, *, workflow_id: UUID, resource_type: st
     """
     cost = _cost(resource_type, amount)
     workflows.check_owned(session, owner, workflow_id)
-    reason = f"Usage: {format(amount.normalize(), 'f')} x {resource_type}"
+    units = f"{amount:.6f}".rstrip("0").rstrip(".")
+    reason = f"Usage: {units} x {resource_type}"
     asked = {"user": owner.id, "amount": cost, "key": f"usage:{uuid4()}", "reason": reason, "source": SOURCE}
     balance = session.scalar(_SPEND, asked)
     if balance is None:

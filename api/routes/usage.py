@@ -1,0 +1,29 @@
+"""Usage that clients report, and statistics of one's own."""
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+
+from api.auth import current_user, signed_in
+from api.bodies import body, query, show
+from api.idempotency import idempotent
+from api.schemas.usage import ChargeOut, StatsOut, StatsQuery, UsageIn
+from api.session import db
+from models.services import usage
+
+bp = Blueprint("usage", __name__)
+
+
+@bp.post("/usage/track")
+@bp.post("/credits/usage/track")
+@signed_in
+@idempotent
+def track() -> ResponseReturnValue:
+    """Charge usage that happened outside of a run."""
+    return show(ChargeOut, usage.track(db(), current_user(), **body(UsageIn)))
+
+
+@bp.get("/usage/stats")
+@signed_in
+def stats() -> ResponseReturnValue:
+    """What the caller's runs and credits add up to."""
+    return show(StatsOut, usage.stats(db(), current_user(), **query(StatsQuery)))

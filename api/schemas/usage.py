@@ -1,0 +1,76 @@
+"""Usage as clients report it, and statistics as charts show them."""
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from api.schemas.base import CREDITS_MAX, Credits, In, Out, Plain, Query
+from models.rules.periods import Period
+from models.rules.pricing import COSTS
+
+
+class Amount(fields.Decimal):
+    """A number of units, more than 0; phones send sums of floats, so it may have any number of decimals."""
+
+    default_error_messages = {"text": "Must be a number."}  # noqa: RUF012
+
+    def __init__(self, **kwargs: Any) -> None:
+        bounds = validate.Range(min=0, min_inclusive=False, max=CREDITS_MAX)
+        super().__init__(allow_nan=False, validate=bounds, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            raise self.make_error("text")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class UsageIn(In):
+    """So many units of an operation of the price list, for one of the caller's workflows."""
+
+    workflow_id = fields.UUID(required=True)
+    resource_type = fields.String(required=True, validate=validate.OneOf(COSTS))
+    amount = Amount(required=True)
+
+
+class ChargeOut(Out):
+    """What it cost, and the balance after it."""
+
+    success = Plain()
+    credits_charged = Credits()
+    remaining_balance = Credits()
+
+
+class StatsQuery(Query):
+    """How far back to look."""
+
+    period = fields.Enum(Period, by_value=True, load_default=Period.MONTH)
+
+
+class BarOut(Out):
+    """One bar of the chart."""
+
+    start = Plain()
+    executions = Plain()
+    successful = Plain()
+    failed = Plain()
+    credits_used = Credits()
+    credits_added = Credits()
+
+
+class StatsOut(Out):
+    """Runs and credits of a period; `successRate` is 0 to 100, `averageDuration` in seconds."""
+
+    period = Plain()
+    since = Plain(data_key="from")
+    until = Plain(data_key="to")
+    total_executions = Plain()
+    successful_executions = Plain()
+    failed_executions = Plain()
+    cancelled_executions = Plain()
+    nodes_executed = Plain()
+    success_rate = Plain()
+    average_duration = Plain()
+    credits_used = Credits()
+    credits_added = Credits()
+    credits_by_source = Plain()
+    series = fields.List(fields.Nested(BarOut))
