@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 Payload = dict[str, Any]
 ABORT_SECONDS = 0.02
+RESET_COMMAND = re.compile(r"/(new|reset)(\s|$)", re.I)
 AGENT_FIELDS = {
     "message",
     "idempotencyKey",
@@ -114,6 +116,8 @@ def _check(socket: "Socket", params: Payload) -> None:
     for name in ("message", "idempotencyKey"):
         if not isinstance(params.get(name), str) or not params[name]:
             raise Refusal("INVALID_REQUEST", f"invalid agent params: must have required property '{name}'")
+    if RESET_COMMAND.match(params["message"].strip()) and "operator.admin" not in socket.scopes:
+        raise Refusal("FORBIDDEN", "missing scope: operator.admin", details={"code": "MISSING_SCOPE"})
     unknown = set(params) - AGENT_FIELDS
     if unknown:
         raise Refusal("INVALID_REQUEST", f"invalid agent params: unexpected property '{min(unknown)}'")

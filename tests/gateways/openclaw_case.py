@@ -2,10 +2,15 @@
 
 import itertools
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from devstack.openclaw_simulator import Simulator
 from models.rules.effects import AgentTurn, TextAnswer
@@ -13,6 +18,7 @@ from settings import OpenClawSettings
 from workers.gateways.base import CallFailed, Cancel, Deadline
 from workers.gateways.openclaw import OpenClaw, RunRef, State, Status, ref_for
 from workers.gateways.openclaw_caller import Tuning
+from workers.gateways.openclaw_device import Device
 from workers.gateways.openclaw_http import HttpOpenClaw
 from workers.gateways.openclaw_ws import SocketOpenClaw
 
@@ -128,3 +134,21 @@ class Call:
 def reconcile(driver: OpenClaw, call: Call, ref: RunRef | None = None) -> Any:
     """Ask another driver, as another worker would, what became of `call`."""
     return driver.reconcile(call.turn, ref or call.stored_ref, cancel=Cancel(), on_status=lambda status: None)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    until = Deadline(seconds)
+    while not condition():
+        assert not until.passed, "it never became true"
+        time.sleep(0.01)
+
+
+def paid(simulator: Simulator, call: Call) -> int:
+    return sum(made["sessionKey"] == call.ref.session_key for made in simulator.calls)
+
+
+def new_device(directory: Path) -> tuple[str, Device]:
+    key = Ed25519PrivateKey.generate()
+    path = directory / "device.pem"
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return str(path), Device.from_key(key)

@@ -63,7 +63,7 @@ def test_a_refused_hello(error: dict[str, Any], code: str, retry_after: float | 
         ({"code": "UNAVAILABLE", "retryable": True, "retryAfterMs": 1000}, ("openclaw_unavailable", True, "failed")),
         ({"code": "INVALID_REQUEST", "message": "unknown agent"}, ("openclaw_refused", False, "failed")),
         ({"code": "FORBIDDEN", "message": "no"}, ("openclaw_forbidden", False, "failed")),
-        ({"code": "FORBIDDEN", "details": {"code": "MISSING_SCOPE"}}, ("openclaw_no_scopes", False, "failed")),
+        ({"code": "FORBIDDEN", "details": {"code": "MISSING_SCOPE"}}, ("openclaw_forbidden", False, "failed")),
         ({"code": "NOT_PAIRED", "message": "no"}, ("openclaw_refused", False, "failed")),
     ],
 )

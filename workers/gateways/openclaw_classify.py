@@ -125,11 +125,8 @@ def connect_failure(error: Frame) -> CallFailed:
 
 def refusal(error: Frame) -> CallFailed:
     """Why a request was turned down before it was accepted: nothing has run."""
-    details = _mapping(error.get("details"))
     if error.get("retryable") is True:
         return UNAVAILABLE.failure(retry_after=_seconds(error))
-    if details.get("code") == "MISSING_SCOPE":
-        return NO_SCOPES.failure()
     if error.get("code") == "FORBIDDEN":
         return FORBIDDEN.failure(quote=_text(error.get("message")))
     if error.get("code") in ("INVALID_REQUEST", "NOT_PAIRED"):

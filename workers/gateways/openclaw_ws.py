@@ -27,6 +27,7 @@ from workers.gateways.openclaw_types import (
 )
 from workers.gateways.openclaw_watch import Slots
 
+WORD_JOINER = "\u2060"
 AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -151,7 +152,7 @@ class SocketOpenClaw:
 def frame_for(settings: OpenClawSettings, turn: AgentTurn, ref: RunRef) -> dict[str, Any]:
     """The parameters of `agent`, the same for every repeat of an attempt; raises `CallFailed` for a foreign agent."""
     frame: dict[str, Any] = {
-        "message": turn.prompt,
+        "message": as_data(turn.prompt),
         "idempotencyKey": ref.key,
         "agentId": allowed_agent(settings, turn.agent_id),
         "sessionKey": ref.session_key,
@@ -162,6 +163,11 @@ def frame_for(settings: OpenClawSettings, turn: AgentTurn, ref: RunRef) -> dict[
     if turn.system:
         frame["extraSystemPrompt"] = turn.system
     return frame
+
+
+def as_data(prompt: str) -> str:
+    """The prompt, with an invisible character before what the gateway would take for a command (`/new`, `/reset`)."""
+    return WORD_JOINER + prompt if prompt.lstrip().startswith("/") else prompt
 
 
 def allowed_agent(settings: OpenClawSettings, agent_id: str | None) -> str:
