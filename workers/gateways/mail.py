@@ -96,10 +96,11 @@ class MailGateway:
         return message
 
     def _connect(self, watch: Watch) -> smtplib.SMTP:
-        client = _Client(self._domain, watch)
-        if self._server.scheme == "smtps":
-            client = _TlsClient(self._domain, watch, self._tls)
-        status, said = client.connect(self._server.host, self._server.port)
+        server = self._server
+        client = _Client(self._domain, server.host, watch)
+        if server.scheme == "smtps":
+            client = _TlsClient(self._domain, server.host, watch, self._tls)
+        status, said = client.connect(server.host, server.port)
         if status != 220:
             client.close()
             raise smtplib.SMTPConnectError(status, said)
@@ -119,8 +120,9 @@ class MailGateway:
 class _Client(smtplib.SMTP):
     """smtplib's client, whose socket the call's watch can shut down."""
 
-    def __init__(self, name: str, watch: Watch) -> None:
+    def __init__(self, name: str, host: str, watch: Watch) -> None:
         super().__init__(local_hostname=name, timeout=CONNECT_SECONDS)  # without a name it would ask the name server
+        self._host = host  # what STARTTLS checks the certificate against; smtplib sets it in its constructor alone
         self._watch = watch
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
@@ -132,8 +134,8 @@ class _Client(smtplib.SMTP):
 class _TlsClient(_Client):
     """The same over TLS from the first byte."""
 
-    def __init__(self, name: str, watch: Watch, tls: ssl.SSLContext) -> None:
-        super().__init__(name, watch)
+    def __init__(self, name: str, host: str, watch: Watch, tls: ssl.SSLContext) -> None:
+        super().__init__(name, host, watch)
         self._context = tls
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
