@@ -123,7 +123,7 @@ class TestErrors:
             ("400 Bad Request", {"type": "idempotency_error"}, StripeKeyReused, False, "unknown"),
             ("409 Conflict", {"type": "idempotency_error"}, StripeBusy, True, "unknown"),
             ("500 Internal Server Error", {"type": "api_error"}, StripeBroken, True, "unknown"),
-            ("503 Service Unavailable", {"type": "api_error"}, StripeBroken, True, "unknown"),
+            ("503 Service Unavailable", {"type": "api_error"}, StripeUnknown, True, "unknown"),
         ],
     )
     def test_each_answer_says_what_to_do_next(self, status, fields, kind, retryable, outcome):
@@ -143,8 +143,8 @@ class TestErrors:
         assert gone(failed, "customer")
         assert not gone(failed, "payment_method")
 
-    def test_a_server_that_answers_no_json_is_broken_not_a_bug_of_ours(self):
-        assert isinstance(failure(answer(b"<html>", status="502 Bad Gateway")), StripeBroken)
+    def test_a_proxy_that_answers_no_json_leaves_open_what_happened(self):
+        assert isinstance(failure(answer(b"<html>", status="502 Bad Gateway")), StripeUnknown)
 
     def test_a_lost_connection_or_silence_leaves_open_what_happened(self):
         for step in (lambda sock: None, silence):

@@ -67,11 +67,11 @@ class StripeRateLimited(StripeFailed):
 
 
 class StripeUnknown(StripeFailed):
-    """The connection failed: it may have happened. Ask again with the same key, which then answers the same."""
+    """No usable answer came: it may have happened. Ask again with the same key, which then answers the same."""
 
 
 class StripeBroken(StripeFailed):
-    """Stripe answered 5xx. The answer is stored under the key, so look for the effect before asking under a new one."""
+    """Stripe answered 500, and stores that under the key: look for the effect before asking under a new one."""
 
 
 def ours(error: stripe.StripeError) -> StripeFailed:
@@ -101,7 +101,9 @@ def _translate(error: stripe.StripeError) -> StripeFailed:
         return StripeBusy("stripe_busy", AWAY, retryable=True, outcome="unknown")
     if error.http_status is not None and 400 <= error.http_status < 500:
         return StripeRefused("stripe_refused", "The payment service refused this.", param=None)
-    return StripeBroken("stripe_broken", AWAY, retryable=True, outcome="unknown")
+    if error.http_status == 500:
+        return StripeBroken("stripe_broken", AWAY, retryable=True, outcome="unknown")
+    return StripeUnknown("stripe_unreachable", AWAY, retryable=True, outcome="unknown")
 
 
 def retry_after(error: stripe.StripeError) -> float | None:
