@@ -1,0 +1,35 @@
+"""Run the simulator in the foreground until SIGTERM or Ctrl-C."""
+
+import argparse
+import os
+import signal
+import threading
+
+from devstack.stripe_simulator import running_stripe_simulator
+
+
+def main() -> None:
+    """Parse the command line and serve."""
+    parser = argparse.ArgumentParser(prog="python -m devstack.stripe_simulator", description="A Stripe to test with.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=12111)
+    parser.add_argument("--key", default=os.environ.get("STRIPE_SECRET_KEY", "sk_test_simulator"))
+    parser.add_argument("--webhook-url", default="")
+    parser.add_argument("--webhook-secret", default=os.environ.get("STRIPE_WEBHOOK_SECRET", "whsec_simulator"))
+    args = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with running_stripe_simulator(
+        secret_key=args.key,
+        webhook_url=args.webhook_url,
+        webhook_secret=args.webhook_secret,
+        port=args.port,
+        host=args.host,
+    ) as simulator:
+        print(f"Stripe simulator on {simulator.url}, publishable key {simulator.publishable_key}", flush=True)
+        stop.wait()
+
+
+if __name__ == "__main__":
+    main()
