@@ -12,6 +12,7 @@ from models import (
     payment_method,
     provider_key,
     purchase,
+    reconciliation,
     refund,
     stripe_event,
     stripe_request,
@@ -26,7 +27,8 @@ from settings import Settings
 
 TABLES = (  # importing them fills the metadata
     *(credit, execution, idempotency, provider_key, template, user, workflow),
-    *(invoice, notification, payment_method, purchase, refund, stripe_event, stripe_request, subscription),
+    *(invoice, notification, payment_method, purchase, reconciliation, refund),
+    *(stripe_event, stripe_request, subscription),
 )
 ONE_AT_A_TIME = 4_190_871_336  # the advisory lock of this project's migrators
 
