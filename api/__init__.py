@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import auth, bodies, errors, headers, limits, routes, session
+from api import auth, bodies, errors, headers, limits, routes, session, waiting
 from api.json import OrjsonProvider
 from api.prefix import Prefixes
 from settings import Settings
@@ -17,11 +17,12 @@ def create_app(settings: Settings) -> Flask:
     app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    # In this order before a request, and backwards after it: settled, then counted, then given its headers.
+    # In this order before a request, and backwards after it: settled, waited for, counted, given its headers.
     headers.init_app(app, settings)
     bodies.init_app(app)
     auth.init_app(app, settings)
     limits.init_app(app, settings)
+    waiting.init_app(app)
     session.init_app(app)
     errors.init_app(app)
     routes.init_app(app)

@@ -22,10 +22,12 @@ from models.errors import (
     PaymentRequired,
     TransientError,
 )
+from models.rules.stripe_signature import BadSignature
 
 log = structlog.get_logger(__name__)
 
 STATUS: dict[type[ForgeError], int] = {
+    BadSignature: 400,
     InvalidInput: 422,
     NotAuthenticated: 401,
     Forbidden: 403,

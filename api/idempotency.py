@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
+from uuid import UUID
 
 from flask import Response, make_response, request
 from flask.typing import ResponseReturnValue
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 from api.auth import current_user
 from api.json import encode
 from api.session import db
+from api.waiting import awaited, expect
 from models.errors import Conflict, FieldError, InvalidInput
 from models.idempotency import IdempotencyKey
 
@@ -71,6 +73,8 @@ def _first_answer(session: Session, key: str) -> Response | None:
         return None
     if row.fingerprint != _fingerprint():
         raise KeyReused("This Idempotency-Key was used for another request.")
+    if waits_for := row.response.get("waitsFor"):
+        expect(UUID(waits_for))  # what was accepted then may be done by now, and its end is the answer
     answer = Response(encode(row.response["body"]), row.status, row.response["headers"], mimetype="application/json")
     answer.headers["Idempotent-Replayed"] = "true"
     return answer
@@ -78,13 +82,14 @@ def _first_answer(session: Session, key: str) -> Response | None:
 
 def _remember(session: Session, key: str, answer: Response) -> None:
     headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+    waits_for = {"waitsFor": str(awaited())} if awaited() else {}
     session.add(
         IdempotencyKey(
             user_id=current_user().id,
             key=key,
             fingerprint=_fingerprint(),
             status=answer.status_code,
-            response={"body": answer.get_json(), "headers": headers},
+            response={"body": answer.get_json(), "headers": headers, **waits_for},
         )
     )
     session.flush()

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 STRANGERS = "100 per 15 minutes"
 BY_TIER = {Tier.FREE: "60 per minute", Tier.PREMIUM: "300 per minute", Tier.ENTERPRISE: "1200 per minute"}
 ATTEMPTS = "5 per 15 minutes"
+UNCOUNTED = {"health", "webhooks"}  # blueprints; Stripe comes from few addresses, and in bursts
 # A request must not wait for a store that is away: one try, one second.
 STORE_OPTIONS = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
 
@@ -50,14 +51,14 @@ limiter = Limiter(
     key_prefix="agentforge",
     storage_options=STORE_OPTIONS,
 )
-limiter.request_filter(lambda: request.method == "OPTIONS" or request.blueprint == "health")
+limiter.request_filter(lambda: request.method == "OPTIONS" or request.blueprint in UNCOUNTED)
 
 attempts = limiter.limit(ATTEMPTS, key_func=_account)
 failed_attempts = limiter.limit(ATTEMPTS, key_func=_account, deduct_when=lambda response: response.status_code == 401)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Count every request but health checks and preflights, and tell the caller what is left."""
+    """Count every request but health checks, webhooks and preflights, and tell the caller what is left."""
     app.config["RATELIMIT_STORAGE_URI"] = settings.limiter_url
     limiter.init_app(app)
     app.after_request(_tell)

@@ -1,0 +1,20 @@
+"""Where Stripe tells us what happened: proved, stored once, acknowledged. A worker acts on it."""
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+
+from api.session import db
+from api.stripe_events import signed_event
+from models.services import billing_events
+from tasks.queue import TaskName, enqueue
+
+bp = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+
+
+@bp.post("/stripe")
+def stripe() -> ResponseReturnValue:
+    """Keep an event; a repeat is acknowledged like the first one and rings for nobody."""
+    event = signed_event()
+    if billing_events.receive(db(), **vars(event)):
+        enqueue(db(), TaskName.HANDLE_STRIPE_EVENT, event_id=event.event_id)
+    return {"received": True}
