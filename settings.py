@@ -48,6 +48,37 @@ class ProviderUrls:
 
 
 @dataclass(frozen=True)
+class StripeSettings:
+    """The account at Stripe, and what it sells for us."""
+
+    secret_key: str = field(repr=False)
+    webhook_secrets: tuple[str, ...] = field(repr=False)  # more than one while an endpoint's secret is rolled
+    base_url: str  # empty but for simulators
+    price_premium: str
+    price_enterprise: str
+
+    @property
+    def livemode(self) -> bool:
+        """Whether real money moves; events of the other mode are not ours."""
+        return "_live_" in self.secret_key
+
+    @property
+    def tiers(self) -> dict[str, str]:
+        """The tier that each price stands for."""
+        return {self.price_premium: "premium", self.price_enterprise: "enterprise"}
+
+
+@dataclass(frozen=True)
+class MessageSettings:
+    """How users are told."""
+
+    smtp_url: str = field(repr=False)  # smtp:// or smtps://, with user and password if need be
+    mail_from: str
+    expo_url: str
+    expo_token: str = field(repr=False)  # empty unless the account demands one
+
+
+@dataclass(frozen=True)
 class Settings:
     """The frozen settings of one process."""
 
@@ -59,6 +90,8 @@ class Settings:
     encryption_keys: str = field(repr=False)  # "id:base64 of 32 bytes", comma separated, the first one encrypts
     openclaw: OpenClawSettings
     providers: ProviderUrls
+    stripe: StripeSettings
+    messages: MessageSettings
     egress_allow: tuple[str, ...]  # private hosts that `api_call` may reach, as host or host:port
     welcome_credits: Decimal
     port: int
@@ -97,6 +130,19 @@ class Settings:
                 anthropic=read.text("ANTHROPIC_BASE_URL", "https://api.anthropic.com/v1"),
                 google=read.text("GOOGLE_BASE_URL", "https://generativelanguage.googleapis.com/v1beta"),
             ),
+            stripe=StripeSettings(
+                secret_key=read.secret("STRIPE_SECRET_KEY", "sk_test_development"),
+                webhook_secrets=read.secrets("STRIPE_WEBHOOK_SECRET", "whsec_development"),
+                base_url=read.text("STRIPE_API_BASE", ""),
+                price_premium=read.text("STRIPE_PRICE_PREMIUM", "price_premium_monthly"),
+                price_enterprise=read.text("STRIPE_PRICE_ENTERPRISE", "price_enterprise_monthly"),
+            ),
+            messages=MessageSettings(
+                smtp_url=read.text("SMTP_URL", "smtp://127.0.0.1:1025"),
+                mail_from=read.text("MAIL_FROM", "AgentForge <no-reply@localhost>"),
+                expo_url=read.text("EXPO_URL", "https://exp.host"),
+                expo_token=read.text("EXPO_ACCESS_TOKEN", ""),
+            ),
             egress_allow=read.names("EGRESS_ALLOW"),
             welcome_credits=Decimal(read.whole("WELCOME_CREDITS", 10)),
             port=read.whole("PORT", 3000),
@@ -125,6 +171,12 @@ class _Reader:
         if not value and self.environment == "production":
             raise SettingsError(f"{name} is not set, and production does not start without it.")
         return value or development_default
+
+    def secrets(self, name: str, development_default: str) -> tuple[str, ...]:
+        values = tuple(part.strip() for part in self.secret(name, development_default).split(",") if part.strip())
+        if not values:
+            raise SettingsError(f"{name} has nothing between its commas.")
+        return values
 
     def key(self, name: str, development_default: str) -> str:
         value = self.secret(name, development_default)
