@@ -10,10 +10,19 @@ from api.auth import current_user, signed_in
 from api.bodies import body, query, show
 from api.paging import page, page_query
 from api.schemas.accounts import NothingIn
-from api.schemas.executions import ExecutionDetailOut, ExecutionOut, ExecutionsQuery, LogOut, LogsQuery, NodeOut
+from api.schemas.executions import (
+    ApprovalIn,
+    ExecutionDetailOut,
+    ExecutionOut,
+    ExecutionsQuery,
+    LogOut,
+    LogsQuery,
+    NodeOut,
+    ResumeIn,
+)
 from api.session import db
 from api.streams import last_event_id, stream
-from models.services import executions
+from models.services import answers, executions
 from tasks.queue import TaskName, enqueue
 
 bp = Blueprint("executions", __name__, url_prefix="/executions")
@@ -66,5 +75,23 @@ def cancel(execution_id: UUID) -> ResponseReturnValue:
     """Ask a run to stop; whoever drives it stops it soon."""
     body(NothingIn, optional=True)
     execution = executions.request_cancel(db(), current_user(), execution_id)
+    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+    return show(ExecutionOut, execution), 202
+
+
+@bp.post("/<uuid:execution_id>/resume")
+@signed_in
+def resume(execution_id: UUID) -> ResponseReturnValue:
+    """Let a run that used up its credits go on with more."""
+    execution = answers.resume(db(), current_user(), execution_id, **body(ResumeIn))
+    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+    return show(ExecutionOut, execution), 202
+
+
+@bp.post("/<uuid:execution_id>/approvals/<node_id>")
+@signed_in
+def approve(execution_id: UUID, node_id: str) -> ResponseReturnValue:
+    """Answer the question that a run waits with."""
+    execution = answers.approve(db(), current_user(), execution_id, node_id, **body(ApprovalIn))
     enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
     return show(ExecutionOut, execution), 202

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, fields, validate
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
 BIGINT_MAX = 2**63 - 1
 CREDITS_MAX = 999_999_999_999.99  # numeric(14, 2)
@@ -64,6 +64,15 @@ class Credits(fields.Decimal):
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return value  # orjson writes it
+
+
+class Flag(fields.Field[bool]):
+    """True or false, and nothing that merely looks like it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("Must be true or false.")
+        return value
 
 
 class Plain(fields.Raw):

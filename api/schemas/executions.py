@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, validate
 
-from api.schemas.base import BIGINT_MAX, Credits, Out, PageQuery, Plain, Query, Whole
+from api.schemas.base import BIGINT_MAX, Credits, Flag, In, Out, PageQuery, Plain, Query, Whole
 from models.execution import Execution
 from models.rules.states import ExecutionStatus
 
@@ -38,6 +38,20 @@ class LogsQuery(Query):
 
     limit = Whole(low=1, high=1000, load_default=100)
     after = Whole(low=0, high=BIGINT_MAX, load_default=0)
+
+
+class ApprovalIn(In):
+    """An answer; `path` names the iteration when the question is asked in a loop."""
+
+    approved = Flag(required=True)
+    comment = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=2000))
+    path = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
+
+
+class ResumeIn(In):
+    """What the run may cost in all."""
+
+    max_credits = Credits(required=True)
 
 
 class ExecutionOut(Out):

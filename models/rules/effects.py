@@ -5,6 +5,7 @@ A node type that needs nothing new from outside is one file in `models/rules/nod
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from models.rules.pricing import Provider
@@ -81,5 +82,31 @@ class Iterate:
     concurrency: int = 1
 
 
-Effect = HttpCall | AgentTurn | ModelCall | Iterate
-Answer = HttpAnswer | TextAnswer
+@dataclass(frozen=True)
+class Sleep:
+    """Wait without a worker: `seconds` from now, or until a moment."""
+
+    seconds: float | None = None
+    until: datetime | None = None  # aware
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Wait without a worker until a person answers, at most `timeout` seconds (None: as long as it takes)."""
+
+    message: str
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a person answered; `approved` None means that nobody did in time."""
+
+    approved: bool | None
+    comment: str | None = None
+
+
+Call = HttpCall | AgentTurn | ModelCall
+Pause = Sleep | Ask
+Effect = Call | Pause | Iterate
+Answer = HttpAnswer | TextAnswer | Verdict | None

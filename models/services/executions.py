@@ -92,6 +92,16 @@ def get(session: Session, owner: User, execution_id: UUID) -> Execution:
     return execution
 
 
+def get_locked(session: Session, owner: User, execution_id: UUID) -> Execution:
+    """Like `get`, and nobody else changes the run until this transaction ends."""
+    execution = session.scalar(
+        _owned(owner).where(Execution.id == execution_id).with_for_update().execution_options(populate_existing=True)
+    )
+    if execution is None:
+        raise NotFound("execution")
+    return execution
+
+
 def list_owned(
     session: Session,
     owner: User,

@@ -25,7 +25,10 @@ _FENCE = """
        SET credits_charged = v.charged, nodes_executed = v.executed, last_seq = v.seq, updated_at = now(),
            progress = greatest(e.progress, v.progress),
            status = coalesce(v.status, e.status), output = v.output, error = v.error,
-           waiting_for = v.waiting_for, wake_at = v.wake_at,
+           waiting_for = v.waiting_for,
+           -- Whoever answered a question in the meantime has set an earlier time, and must not be missed.
+           wake_at = CASE WHEN v.over THEN NULL WHEN v.status IS NULL THEN e.wake_at
+                          ELSE least(e.wake_at, v.wake_at) END,
            finished_at = CASE WHEN v.over THEN now() END,
            lease_owner = CASE WHEN v.status IS NULL THEN e.lease_owner END,
            lease_expires_at = CASE WHEN v.status IS NULL THEN e.lease_expires_at END

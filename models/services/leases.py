@@ -44,11 +44,11 @@ _RENEW = text("""
        SET lease_expires_at = now() + make_interval(secs => :seconds)
       FROM jsonb_to_recordset(CAST(:mine AS jsonb)) AS mine(id uuid, epoch int)
      WHERE e.id = mine.id AND e.epoch = mine.epoch AND e.status IN ('running', 'cancelling')
- RETURNING e.id, e.cancel_requested_at IS NOT NULL AS cancelled
+ RETURNING e.id, e.cancel_requested_at IS NOT NULL AS cancelled, coalesce(e.wake_at <= now(), false) AS woken
 """)
 
 _LOOK = text("""
-    SELECT e.id, e.cancel_requested_at IS NOT NULL AS cancelled
+    SELECT e.id, e.cancel_requested_at IS NOT NULL AS cancelled, coalesce(e.wake_at <= now(), false) AS woken
       FROM workflow_executions e
       JOIN jsonb_to_recordset(CAST(:mine AS jsonb)) AS mine(id uuid, epoch int) ON e.id = mine.id
      WHERE e.epoch = mine.epoch AND e.status IN ('running', 'cancelling')
@@ -69,6 +69,7 @@ _HISTORY = text("""
 """)
 
 
+_HEARD = text("UPDATE workflow_executions SET wake_at = NULL WHERE id = :id AND epoch = :epoch AND wake_at <= now()")
 _PRIORITY = text("SELECT priority FROM workflow_executions WHERE id = :id")
 _GRAPH = text("SELECT graph FROM workflow_versions WHERE id = :id")
 
@@ -91,6 +92,14 @@ class Lease:
     started_at: datetime
     crashes: int  # how often a driver vanished without handing over
     cancelled: bool
+
+
+@dataclass(frozen=True)
+class News:
+    """What others want of a run that is driven: its end, or that it looks for answers."""
+
+    cancelled: bool
+    woken: bool
 
 
 @dataclass(frozen=True)
@@ -135,16 +144,23 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
     )
 
 
-def renew(session: Session, leases: Sequence[tuple[UUID, int]], *, seconds: float) -> dict[UUID, bool]:
-    """Extend leases, given as (execution, epoch); answers those still held, and whether their cancel was asked for."""
+def renew(session: Session, leases: Sequence[tuple[UUID, int]], *, seconds: float) -> dict[UUID, News]:
+    """Extend leases, given as (execution, epoch); answers those still held, and what happened to them."""
     rows = session.execute(_RENEW, {"mine": _pairs(leases), "seconds": seconds})
-    return {row.id: row.cancelled for row in rows}
+    return {row.id: News(row.cancelled, row.woken) for row in rows}
 
 
-def look(session: Session, leases: Sequence[tuple[UUID, int]]) -> dict[UUID, bool]:
+def look(session: Session, leases: Sequence[tuple[UUID, int]]) -> dict[UUID, News]:
     """Like `renew`, but only looks."""
     rows = session.execute(_LOOK, {"mine": _pairs(leases)})
-    return {row.id: row.cancelled for row in rows}
+    return {row.id: News(row.cancelled, row.woken) for row in rows}
+
+
+def answers(session: Session, lease: Lease) -> dict[Step, PastStep]:
+    """The waiting steps of a run that is driven, with what people answered; the call for attention is taken back."""
+    session.execute(_HEARD, {"id": lease.execution_id, "epoch": lease.epoch})
+    past = history(session, lease.execution_id)
+    return {step: row for step, row in past.items() if row.status is NodeStatus.WAITING}
 
 
 def hand_over(session: Session, lease: Lease) -> None:

@@ -44,7 +44,7 @@ def test_a_sound_graph_has_no_findings():
         ([], [], "no_entry", "nodes"),
         ([node("a"), node("a")], [], "duplicate_node", "nodes.1.id"),
         ([node("a", "proces")], [], "unknown_type", "nodes.0.type"),
-        ([node("a", "wait")], [], "node_type_not_available", "nodes.0.type"),
+        ([node("a", "subworkflow")], [], "node_type_not_available", "nodes.0.type"),
         ([node("a")], [link("a", "z")], "unknown_node", "connections.0.to"),
         ([node("a")], [link("z", "a")], "unknown_node", "connections.0.from"),
         ([node("a"), node("b")], [link("a", "b", "true")], "unknown_port", "connections.0.fromPort"),

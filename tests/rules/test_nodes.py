@@ -1,11 +1,23 @@
 """What each node type makes of its config and its data."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from models.rules.config import compile_config
-from models.rules.effects import AgentTurn, Done, HttpAnswer, HttpCall, Iterate, ModelCall, TextAnswer
+from models.rules.effects import (
+    AgentTurn,
+    Ask,
+    Done,
+    HttpAnswer,
+    HttpCall,
+    Iterate,
+    ModelCall,
+    Sleep,
+    TextAnswer,
+    Verdict,
+)
 from models.rules.expressions import ExpressionFailed
 from models.rules.graph import Node, Retry
 from models.rules.kinds import NodeCall
@@ -38,8 +50,9 @@ def fails(node_type, config=None, **given):
 
 
 def test_the_registry_knows_the_types_and_those_to_come():
-    assert set(KINDS) == {"input", "process", "decision", "api_call", "ai_agent", "output", "loop", "merge"}
-    assert {"wait", "approval", "subworkflow"} == PLANNED
+    now = {"input", "process", "decision", "api_call", "ai_agent", "output", "loop", "merge", "wait", "approval"}
+    assert set(KINDS) == now
+    assert {"subworkflow"} == PLANNED
 
 
 class TestInput:
@@ -322,3 +335,28 @@ def test_a_config_without_expressions_is_resolved_once():
 def test_a_config_says_which_nodes_it_reads():
     node = Node("n", "output", "n", {"value": ["{{ nodes.a-1.output }}", "{{ nodes.b.output.x }}"]})
     assert compile_config(KINDS["output"], node, frozenset({"a-1", "b"})).nodes == {"a-1", "b"}
+
+
+class TestWait:
+    def test_waits_for_a_while_or_until_a_moment(self):
+        assert begin("wait", {"seconds": 90}) == Sleep(seconds=90.0)
+        assert begin("wait", {"until": "2027-01-31T09:00:00Z"}) == Sleep(until=datetime(2027, 1, 31, 9, tzinfo=UTC))
+        assert begin("wait", {"until": "2027-01-31T09:00:00"}) == Sleep(until=datetime(2027, 1, 31, 9, tzinfo=UTC))
+
+    def test_refuses_what_is_no_moment(self):
+        assert "not `soon`" in fails("wait", {"until": "soon"})
+
+    def test_has_one_of_both(self):
+        assert KINDS["wait"].findings({"seconds": 1, "until": "x"})[0][0] == "error"
+        assert KINDS["wait"].findings({})[0][0] == "warning"
+
+
+class TestApproval:
+    def test_asks_its_message_or_its_label(self):
+        assert begin("approval", {"message": "Send {{ data }}?", "timeout": 60}, data="it") == Ask("Send it?", 60.0)
+        assert begin("approval", label="Really?") == Ask("Really?", None)
+
+    @pytest.mark.parametrize(("approved", "port"), [(True, "approved"), (False, "rejected"), (None, "timeout")])
+    def test_takes_the_port_of_the_answer(self, approved, port):
+        done = KINDS["approval"].finish(call("approval", data=7), Verdict(approved, "ok"))
+        assert done == Done({"approved": approved, "comment": "ok", "data": 7}, port)

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from models.errors import LeaseLost
-from models.rules.effects import AgentTurn, Answer, HttpCall, ModelCall
+from models.rules.effects import AgentTurn, Answer, Call
 from models.rules.graph import Retry
 from models.rules.kinds import NodeCall
 from models.rules.retries import delay
@@ -30,7 +30,10 @@ from workers.gateways.base import CallFailed, Cancel
 Json = Any
 Post = Callable[[Callable[[], None]], None]
 OnEnd = Callable[["Running", Answer | CallFailed], None]
+OnPatience = Callable[["Running", float, str], None]  # seconds until the next attempt, and why
 log = structlog.get_logger()
+
+LONG_PAUSE = 20.0  # seconds; a longer back-off is waited for as a row, not by a driver
 
 
 @dataclass
@@ -39,7 +42,7 @@ class Running:
 
     step: Step
     call: NodeCall
-    effect: HttpCall | AgentTurn | ModelCall
+    effect: Call
     retry: Retry
     attempt: int = 1
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -58,7 +61,15 @@ class Attempts:
     """Owned by the driver's thread; what pool threads find out comes back through `post`."""
 
     def __init__(
-        self, lease: Lease, recorder: Recorder, performer: Performer, pool: Executor, post: Post, on_end: OnEnd
+        self,
+        lease: Lease,
+        recorder: Recorder,
+        performer: Performer,
+        pool: Executor,
+        *,
+        post: Post,
+        on_end: OnEnd,
+        on_patience: OnPatience,
     ) -> None:
         self._lease = lease
         self._recorder = recorder
@@ -66,6 +77,7 @@ class Attempts:
         self._pool = pool
         self._post = post
         self._on_end = on_end
+        self._on_patience = on_patience
         self._running: dict[Step, Running] = {}
         self._timers: list[tuple[float, int, Running]] = []
         self._order = itertools.count()
@@ -187,7 +199,10 @@ class Attempts:
             running.attempt += 1
             running.left_behind = running.external_ref = None
             running.last_state = ""
-            heapq.heappush(self._timers, (time.monotonic() + pause, next(self._order), running))
+            if pause > LONG_PAUSE:
+                self._on_patience(running, pause, outcome.detail)
+            else:
+                heapq.heappush(self._timers, (time.monotonic() + pause, next(self._order), running))
             return
         self._on_end(running, outcome)
 

@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
 
+from models.db import session_scope
 from models.errors import LeaseLost
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
+from models.services import leases
 from models.services.journal import NodeRow, Progress
 from models.services.leases import Lease, PastStep
 from workers.engine import endings
@@ -42,7 +44,15 @@ class Driver:
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._recorder = Recorder(lease, journal, lambda: int(100 * self._steps.schedule.settled_share))
         self._steps = Steps(lease, workflow, dict(past), self._recorder, self._stop)
-        self._attempts = Attempts(lease, self._recorder, performer, pool, self._inbox.put, self._steps.answered)
+        self._attempts = Attempts(
+            lease,
+            self._recorder,
+            performer,
+            pool,
+            post=self._inbox.put,
+            on_end=self._steps.answered,
+            on_patience=self._steps.postpone,
+        )
         self._steps.attempts = self._attempts
         self._ending = False  # the run's end is on its way into the journal
         self._reason: Reason | None = None  # why the run comes to an early end
@@ -58,7 +68,7 @@ class Driver:
             if self._steps.ready and self._reason is None:
                 self._steps.begin(self._steps.ready.popleft())
                 self._hear(wait=False)
-            elif len(self._attempts) or self._ending:
+            elif len(self._attempts) or self._ending or self._worth_staying():
                 self._hear(wait=True)
             else:
                 self._end()
@@ -67,6 +77,10 @@ class Driver:
     def cancel(self) -> None:
         """Somebody asked for the run's end."""
         self._inbox.put(partial(self._stop, Reason.cancelled()))
+
+    def wake(self) -> None:
+        """Somebody answered a question of this run."""
+        self._inbox.put(self._learn)
 
     def lose(self) -> None:
         """Another driver owns the run now: leave without a word."""
@@ -78,7 +92,7 @@ class Driver:
 
     def _hear(self, *, wait: bool) -> None:
         """Do what other threads handed over; with `wait`, until something comes or the next attempt is due."""
-        pause = self._attempts.wake()
+        pause = min((p for p in (self._attempts.wake(), self._steps.waits.patience) if p is not None), default=None)
         if self._recorder.is_due or (wait and self._recorder.has_news and self._inbox.empty()):
             self._recorder.flush(self._written)
         try:
@@ -87,7 +101,17 @@ class Driver:
             while not self._inbox.empty():
                 self._inbox.get_nowait()()
         except Empty:
-            return
+            pass
+        if self._reason is None and not self._ending:
+            self._steps.go_on()
+
+    def _worth_staying(self) -> bool:
+        """Whether nothing happens now, but something will before a parked run would be woken."""
+        return self._reason is None and not self._steps.blocked and self._steps.waits.patience is not None
+
+    def _learn(self) -> None:
+        with session_scope() as session:
+            self._steps.waits.learn(leases.answers(session, self._lease))
 
     def _written(self, progress: Progress, error: Exception | None) -> None:
         """In the journal's thread: a write that nobody waits for has ended."""
@@ -121,8 +145,10 @@ class Driver:
                 steps.blocked.clear()
                 return
             self._reason = Reason.budget(self._lease.cap)
+        elif self._reason is None and len(steps.waits):
+            self._reason = Reason.waiting(steps.waits)
         if self._reason is None or self._reason.status is not ExecutionStatus.WAITING:
-            self._close_loops()
+            self._close()
         ending = endings.conclude(self._recorder, steps.schedule, self._reason)
         left = Left.PARKED if ending.status is ExecutionStatus.WAITING else Left.ENDED
         self._ending = True
@@ -143,9 +169,11 @@ class Driver:
             fee=endings.fee(self._recorder, ending),
         )
 
-    def _close_loops(self) -> None:
-        """Loops that were running when the run stopped."""
+    def _close(self) -> None:
+        """Loops and waits that were open when the run stopped."""
         now = datetime.now(UTC)
+        for wait in self._steps.waits:
+            self._steps.give_up(wait)
         for step, started_at in self._steps.loops.items():
             self._recorder.node(NodeRow(step, NodeStatus.CANCELLED, 1, started_at, now))
         self._steps.loops.clear()

@@ -1,6 +1,7 @@
 """How a driver leaves an execution: what is told, what is charged, what comes out."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -13,6 +14,7 @@ from models.services.journal import Ending
 from models.services.leases import Lease
 from workers.engine.outputs import OutputRefused, encode
 from workers.engine.recorder import Recorder
+from workers.engine.waits import Waits
 
 Json = Any
 
@@ -45,6 +47,13 @@ class Reason:
     message: str
     error: Json = None
     waiting_for: Json = None
+    wake_at: datetime | None = None
+
+    @classmethod
+    def waiting(cls, waits: Waits) -> "Reason":
+        """For a moment or for a person."""
+        told = waits.told()
+        return cls(ExecutionStatus.WAITING, told["message"], waiting_for=told, wake_at=waits.next_at)
 
     @classmethod
     def cancelled(cls) -> "Reason":
@@ -99,7 +108,7 @@ def conclude(recorder: Recorder, schedule: Schedule, reason: Reason | None) -> E
             return Ending(ExecutionStatus.SUCCESS, output=output)
     level = "error" if reason.status is ExecutionStatus.FAILED else "info"
     recorder.event(f"execution.{reason.status}", reason.message, level=level, data=reason.error)
-    return Ending(reason.status, error=reason.error, waiting_for=reason.waiting_for)
+    return Ending(reason.status, error=reason.error, waiting_for=reason.waiting_for, wake_at=reason.wake_at)
 
 
 def fee(recorder: Recorder, ending: Ending) -> Decimal:

@@ -10,7 +10,7 @@ import structlog
 
 from models.db import session_scope
 from models.services import leases
-from models.services.leases import Lease
+from models.services.leases import Lease, News
 
 log = structlog.get_logger()
 
@@ -22,6 +22,9 @@ class Held(Protocol):
 
     def cancel(self) -> None:
         """Somebody asked for the run's end."""
+
+    def wake(self) -> None:
+        """Somebody answered a question of the run."""
 
     def lose(self) -> None:
         """Another driver owns the run, or the lease may have run out unnoticed."""
@@ -93,14 +96,14 @@ class LeaseKeeper:
                 log.warning("leases.unreachable", error=type(error).__name__, leases=len(entries))
                 self._drop_expired(entries)
 
-    def _ask(self, entries: dict[UUID, _Entry], *, renew: bool) -> dict[UUID, bool]:
+    def _ask(self, entries: dict[UUID, _Entry], *, renew: bool) -> dict[UUID, News]:
         pairs = [(execution_id, entry.epoch) for execution_id, entry in entries.items()]
         with session_scope() as session:
             if renew:
                 return leases.renew(session, pairs, seconds=self._lease_seconds)
             return leases.look(session, pairs)
 
-    def _tell(self, entries: dict[UUID, _Entry], held: dict[UUID, bool], renewed_at: float | None) -> None:
+    def _tell(self, entries: dict[UUID, _Entry], held: dict[UUID, News], renewed_at: float | None) -> None:
         for execution_id, entry in entries.items():
             if execution_id not in held:
                 if self._is_current(execution_id, entry):
@@ -108,9 +111,11 @@ class LeaseKeeper:
                 continue
             if renewed_at is not None:
                 entry.good_until = renewed_at + self._lease_seconds
-            if held[execution_id] and not entry.told:
+            if held[execution_id].cancelled and not entry.told:
                 entry.told = True
                 entry.driver.cancel()
+            if held[execution_id].woken:
+                entry.driver.wake()
 
     def _drop_expired(self, entries: dict[UUID, _Entry]) -> None:
         for entry in entries.values():

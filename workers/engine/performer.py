@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from models.db import session_scope
-from models.rules.effects import AgentTurn, Answer, HttpCall, ModelCall
+from models.rules.effects import AgentTurn, Answer, Call, HttpCall, ModelCall
 from models.rules.schedule import Step
 from models.services import provider_keys
 from models.vault import Vault
@@ -59,7 +59,7 @@ class Performer:
     def __init__(self, gateways: Gateways) -> None:
         self._gateways = gateways
 
-    def perform(self, effect: HttpCall | AgentTurn | ModelCall, attempt: Attempt) -> Answer:
+    def perform(self, effect: Call, attempt: Attempt) -> Answer:
         """Perform `effect`, blocking the calling thread."""
         if isinstance(effect, AgentTurn):
             return self._turn(effect, attempt)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from models.errors import ForgeError
-from models.rules.effects import Answer, Done, Iterate
+from models.rules.effects import Answer, Done, Iterate, Pause
 from models.rules.graph import ERROR_PORT, Node
 from models.rules.kinds import NodeCall
 from models.rules.pricing import COSTS
@@ -25,6 +25,7 @@ from workers.engine.endings import Reason, WorkerDied
 from workers.engine.outputs import MAX_RUN, OutputRefused, encode
 from workers.engine.recorder import Recorder
 from workers.engine.scope import execution_facts, incoming, scope
+from workers.engine.waits import Wait, Waits, patience_reference, reference_of
 from workers.engine.workflow import Workflow
 from workers.gateways.base import CallFailed
 
@@ -44,6 +45,7 @@ class Steps:
     ready: deque[Step] = field(default_factory=deque)
     blocked: list[Step] = field(default_factory=list)  # ready, but past the cap on credits
     loops: dict[Step, datetime] = field(default_factory=dict)  # running loops, and when they started
+    waits: Waits = field(default_factory=Waits)
     kept_bytes: int = 0
 
     def __post_init__(self) -> None:
@@ -73,6 +75,8 @@ class Steps:
             self._succeed(NodeRow(step, NodeStatus.SUCCESS, 1, started_at), asked)
         elif isinstance(asked, Iterate):
             self._enter(step, asked, started_at)
+        elif isinstance(asked, Pause):
+            self._pause(Wait(step, call, started_at, reference_of(asked)), past)
         else:
             node, kind = call.node, self.workflow.kinds[step.node_id]
             effect = replace(asked, timeout=node.timeout) if node.timeout else asked
@@ -90,6 +94,21 @@ class Steps:
             return
         self._succeed(running.row(NodeStatus.SUCCESS), done)
 
+    def postpone(self, running: Running, seconds: float, detail: str) -> None:
+        """An effect whose next attempt is far away waits as a row."""
+        self.attempts.drop(running)
+        self._pause(Wait(running.step, running.call, running.started_at, patience_reference(seconds, detail), running))
+
+    def go_on(self) -> None:
+        """Let every step go on whose time has come or whose answer is there."""
+        for wait in self.waits.over():
+            self.waits.drop(wait)
+            if wait.running:
+                self.attempts.launch(wait.running)
+                continue
+            done = self.workflow.kinds[wait.step.node_id].finish(wait.call, wait.verdict())
+            self._succeed(wait.row(NodeStatus.SUCCESS), done)
+
     def follow(self, advance: Advance) -> None:
         """Put what may start in line, record what never will, and let loops take their turns."""
         while True:
@@ -104,11 +123,11 @@ class Steps:
 
     def affordable(self, step: Step) -> bool:
         """Whether the run's cap covers this step beside those under way and the run's fee."""
-        busy = len(self.attempts) + len(self.loops)
+        busy = len(self.attempts) + len(self.loops) + len(self.waits)
         spent = self.recorder.charged + self.workflow.prices[step.node_id] + COSTS["workflow_execution"]
         if spent + busy * self._dearest <= self.lease.cap:
             return True
-        under_way = [*(running.step for running in self.attempts), *self.loops]
+        under_way = [*(job.step for job in (*self.attempts, *self.waits)), *self.loops]
         return spent + sum(self.workflow.prices[s.node_id] for s in under_way) <= self.lease.cap
 
     def _call(self, step: Step) -> NodeCall:
@@ -120,6 +139,10 @@ class Steps:
 
     def _launch(self, running: Running, past: PastStep | None) -> None:
         """Start an effect. What was under way when its worker died is the same attempt again, under the same key."""
+        if past and past.status is NodeStatus.WAITING:  # parked between two attempts
+            running.attempt, running.started_at = past.attempt, past.started_at or running.started_at
+            self._pause(Wait(running.step, running.call, running.started_at, past.external_ref, running), past)
+            return
         if past and past.status is NodeStatus.RUNNING:
             running.attempt, running.left_behind = past.attempt, past.external_ref
             running.started_at = past.started_at or running.started_at
@@ -127,6 +150,17 @@ class Steps:
                 self._fail(running.row(NodeStatus.FAILED), WorkerDied())
                 return
         self.attempts.launch(running)
+
+    def _pause(self, wait: Wait, past: PastStep | None = None) -> None:
+        """Wait, or go on waiting as an earlier driver did."""
+        if past and past.status is NodeStatus.WAITING and past.external_ref:
+            wait.reference, wait.started_at = past.external_ref, past.started_at or wait.started_at
+        else:
+            self.recorder.node(wait.row(NodeStatus.WAITING))
+            message = f"{wait.call.node.label}: {wait.reference['message']}"
+            self.recorder.event("node.waiting", message, step=wait.step, data=wait.told())
+        self.waits.add(wait)
+        self.go_on()
 
     def _replay(self, step: Step, past: PastStep) -> None:
         """An earlier driver settled this step, and its policy with it."""
@@ -187,6 +221,11 @@ class Steps:
             self.recorder.node(NodeRow(step, NodeStatus.SKIPPED, 0, now, now))
             self.recorder.event("node.skipped", f"{self._node(step).label} was not needed.", step=step)
 
+    def give_up(self, wait: Wait) -> None:
+        """Wait no longer."""
+        self.waits.drop(wait)
+        self.recorder.node(replace(wait.row(NodeStatus.CANCELLED), finished_at=datetime.now(UTC)))
+
     # Loops
 
     def _enter(self, step: Step, effect: Iterate, started_at: datetime) -> None:
@@ -228,6 +267,9 @@ class Steps:
         for running in self.attempts:
             if self.schedule.is_inside(running.step, loop):
                 self.attempts.stop(running)
+        for wait in self.waits:
+            if self.schedule.is_inside(wait.step, loop):
+                self.give_up(wait)
         for inner in [other for other in self.loops if self.schedule.is_inside(other, loop)]:
             self.recorder.node(replace(self._loop_row(inner, NodeStatus.CANCELLED), finished_at=datetime.now(UTC)))
         self.schedule.leave(loop)
