@@ -2,11 +2,28 @@
 
 from flask import Flask
 
-from api.routes import auth, credits, executions, health, templates, usage, workflows
+from api.routes import (
+    auth,
+    credits,
+    executions,
+    health,
+    invoices,
+    payment_methods,
+    purchases,
+    stripe_requests,
+    subscriptions,
+    templates,
+    usage,
+    webhooks,
+    workflows,
+)
+
+RESOURCES = (auth, workflows, executions, templates, credits, usage)
+BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 
 
 def init_app(app: Flask) -> None:
     """Put every resource at its place in the one URL map."""
     app.register_blueprint(health.blueprint(app.extensions["settings"]))
-    for module in (auth, workflows, executions, templates, credits, usage):
+    for module in (*RESOURCES, *BILLING):
         app.register_blueprint(module.bp)

@@ -33,6 +33,13 @@ def get(session: Session, owner: User, invoice_id: UUID) -> Invoice:
     return row
 
 
+def pdf_url(session: Session, owner: User, invoice_id: UUID) -> str:
+    """Where Stripe keeps the PDF of an invoice of `owner`'s; raises `NotFound`, for one without a PDF too."""
+    if (url := get(session, owner, invoice_id).pdf_url) is None:
+        raise NotFound("PDF of this invoice")
+    return url
+
+
 def sync_invoice(session: Session, invoice: Mapping[str, Any]) -> Invoice | None:
     """Follow an invoice as Stripe has it now, read with its `payments`; None when it is nobody's of ours.
 

@@ -1,0 +1,33 @@
+"""Payment methods: named in bodies, listed without anything that could be paid with."""
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from api.schemas.base import In, Out, Plain
+
+
+class MethodId(fields.String):
+    """The id of a payment method: one of ours, or the one that Stripe gave to the app."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Regexp(r"[A-Za-z0-9_-]{1,255}\Z"), **kwargs)
+
+
+class PaymentMethodIn(In):
+    """Which one is meant."""
+
+    payment_method_id = MethodId(required=True)
+
+
+class PaymentMethodOut(Out):
+    """One card or the like."""
+
+    id = Plain()
+    type = Plain()
+    brand = Plain()
+    last4 = Plain(data_key="last4")
+    exp_month = Plain()
+    exp_year = Plain()
+    is_default = Plain()
+    created_at = Plain()

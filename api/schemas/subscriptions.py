@@ -1,0 +1,79 @@
+"""Subscriptions: what may be asked for, and what a user has and may do with it."""
+
+from dataclasses import asdict
+from typing import Any
+
+from marshmallow import fields, validate
+
+from api.schemas.base import In, Out, Plain
+from api.schemas.payment_methods import MethodId
+from models.rules.pricing import PLANS, UNLIMITED, Limits, Tier
+from models.subscription import Subscription
+from models.user import User
+
+
+class PriceIn(In):
+    """The plan to change to, by its price at Stripe."""
+
+    price_id = fields.String(required=True, validate=validate.Length(min=1, max=255))
+
+
+class SubscribeIn(PriceIn):
+    """The plan to begin with; without a payment method the app confirms the first payment."""
+
+    payment_method_id = MethodId(load_default=None, allow_none=True)
+
+
+class LimitsOut(Out):
+    """What a tier allows; -1 is unlimited."""
+
+    max_workflows = Plain()
+    max_nodes = Plain()
+    api_calls_per_month = Plain()
+    storage_mb = Plain(data_key="storage_mb")
+
+
+class CurrentOut(Out):
+    """The tier that counts now, and the subscription behind it; a free account is always active."""
+
+    tier = Plain()
+    status = Plain()
+    price_id = Plain()
+    current_period_start = Plain()
+    current_period_end = Plain()
+    cancel_at_period_end = Plain()
+    past_due_since = Plain()
+    limits = fields.Nested(LimitsOut)
+    features = Plain()
+
+
+NO_SUBSCRIPTION: dict[str, Any] = {
+    "status": "active",
+    "price_id": None,
+    "current_period_start": None,
+    "current_period_end": None,
+    "cancel_at_period_end": False,
+    "past_due_since": None,
+}
+
+
+def standing(user: User, subscription: Subscription | None) -> dict[str, Any]:
+    """What `CurrentOut` shows of a user: the tier is what they may use now, whatever the subscription is for."""
+    limits = PLANS[user.subscription_tier].limits
+    found = NO_SUBSCRIPTION
+    if subscription is not None:
+        found = {name: getattr(subscription, name) for name in NO_SUBSCRIPTION}
+    plan = {"tier": user.subscription_tier, "limits": limits, "features": features(user.subscription_tier, limits)}
+    return {**found, **plan}
+
+
+def features(tier: Tier, limits: Limits) -> list[str]:
+    """The limits of a tier in words."""
+    said = {name: "Unlimited" if number == UNLIMITED else f"{number:,}" for name, number in asdict(limits).items()}
+    return [
+        f"{said['max_workflows']} workflows",
+        f"{said['max_nodes']} nodes per workflow",
+        f"{said['api_calls_per_month']} AI and API calls per month",
+        f"{said['storage_mb']} MB storage",
+        f"{PLANS[tier].priority.title()} queue priority",
+    ]
