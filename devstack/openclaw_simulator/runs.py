@@ -121,13 +121,14 @@ class Runner:
         if wishes.has("tool"):
             self.event("agent", stream="tool", data={"phase": "start", "name": wishes.text("tool", "web_search")})
         size = max(1, -(-len(full) // chunks))
-        for start in range(0, max(len(full), 1), size):
+        for chunk in range(chunks):
             await asyncio.sleep(delay / chunks)
-            await self.accidents(start // size, chunks)
-            delta = full[start : start + size]
-            run.text += delta
-            self.event("agent", stream="assistant", data={"text": run.text, "delta": delta})
-            self.event("chat", state="delta", deltaText=delta)
+            await self.accidents(chunk, chunks)
+            delta = full[chunk * size : (chunk + 1) * size]
+            if delta:
+                run.text += delta
+                self.event("agent", stream="assistant", data={"text": run.text, "delta": delta})
+                self.event("chat", state="delta", deltaText=delta)
 
     async def accidents(self, chunk: int, chunks: int) -> None:
         wishes = self.run.directives

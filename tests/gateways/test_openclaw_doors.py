@@ -113,7 +113,7 @@ class TestStopping:
             driver = socket_driver(simulator, replace(QUICK, grace=0.6))
             first = Call(driver, "[[sim:delay=0.7]] [[sim:reply=1]]", timeout=1.0).begin().until_running()
             second = Call(driver, "[[sim:delay=0.7]] [[sim:reply=2]]", timeout=1.0).begin()
-            third = Call(driver, "[[sim:delay=0.2]] [[sim:reply=3]]", timeout=1.0).begin()
+            third = Call(driver, "[[sim:delay=0.7]] [[sim:reply=3]]", timeout=1.0).begin()
             assert [call.finish().code for call in (first, second, third)] == [None] * 3
             driver.close()
 

@@ -83,6 +83,18 @@ class TestRestart:
         assert len(call.started) == 1
         assert paid(simulator, call) == 1
 
+    def test_a_run_that_waited_in_the_gateway_is_not_sent_to_its_next_process(self) -> None:
+        with running_simulator(cap=1, downtime=0.1) as simulator:
+            driver = socket_driver(simulator)
+            first = Call(driver, "[[sim:hang]]").begin().until_running()
+            queued = Call(driver, "[[sim:reply=late]]").begin()
+            eventually(lambda: State.ACCEPTED in queued.states)
+            simulator.restart()
+            assert (queued.finish().code, queued.outcome) == ("openclaw_restarted", "unknown")
+            assert first.finish().outcome == "unknown"
+            assert paid(simulator, queued) == 0
+            driver.close()
+
     def test_the_ghost_that_the_gateway_starts_afterwards_is_stopped(
         self, simulator: Simulator, driver: SocketOpenClaw
     ) -> None:
