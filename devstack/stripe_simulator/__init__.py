@@ -5,14 +5,6 @@
 What it knows is told in docs/stripe-simulator.md; what one can make happen, in `controls`.
 """
 
-from devstack.stripe_simulator import customers, payment_intents, payment_methods, reading
 from devstack.stripe_simulator.simulator import StripeSimulator, running_stripe_simulator
 
-__all__ = [
-    "StripeSimulator",
-    "customers",
-    "payment_intents",
-    "payment_methods",
-    "reading",
-    "running_stripe_simulator",
-]
+__all__ = ["StripeSimulator", "running_stripe_simulator"]

@@ -17,6 +17,7 @@ from devstack.stripe_simulator.paging import expanded
 from devstack.stripe_simulator.parameters import Params
 from devstack.stripe_simulator.postman import Postman
 from devstack.stripe_simulator.routing import Route
+from devstack.stripe_simulator.wiring import new_world
 from devstack.stripe_simulator.world import API_VERSION, World
 
 _APPS_MAY_SEND = ("client_secret", "key", "use_stripe_sdk", "expected_payment_method_type")
@@ -39,7 +40,7 @@ class Account:
         self.secret_key = secret_key
         self.publishable_key = "pk_test_" + hashlib.sha256(secret_key.encode()).hexdigest()[:24]
         self.postman = Postman()
-        self.world = World(self.postman.publish)
+        self.world = new_world(self.postman.publish)
         self.faults = Faults()
         self.keys = IdempotencyKeys()
         self.calls: list[str] = []

@@ -12,6 +12,7 @@ from devstack.stripe_simulator import payment_intents, payments
 from devstack.stripe_simulator.account import Account
 from devstack.stripe_simulator.errors import StripeError
 from devstack.stripe_simulator.faults import Fault
+from devstack.stripe_simulator.operator_controls import OperatorControls
 from devstack.stripe_simulator.postman import Chaos, Rule
 from devstack.stripe_simulator.signing import TAMPERINGS
 from devstack.stripe_simulator.world import StripeObject
@@ -161,7 +162,7 @@ class PaymentControls:
             return deepcopy(found)
 
 
-class Controls(WebhookControls, PaymentControls):
+class Controls(WebhookControls, PaymentControls, OperatorControls):
     """All controls of one account."""
 
     def __init__(self, account: Account) -> None:

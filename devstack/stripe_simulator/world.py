@@ -35,9 +35,13 @@ class World:
         self._publish = publish
         self.base_url = ""
         self.request: dict[str, str | None] | None = None  # what the events being made now were asked by
-        self.after_payment: Callable[[StripeObject], None] = lambda _intent: None
-        self.after_charge: Callable[[StripeObject, str], None] = lambda _charge, _status: None
-        self.before_deletion: Callable[[StripeObject], None] = lambda _customer: None
+        # What one kind of object does to another; set by `wiring`, so that their modules need not know each other.
+        self.after_payment: Callable[[StripeObject], None] = _nothing
+        self.after_charge: Callable[[StripeObject, str], None] = _nothing
+        self.before_deletion: Callable[[StripeObject], None] = _nothing
+        self.invoice_settled: Callable[[StripeObject, StripeObject | None], None] = _nothing
+        self.invoice_failed: Callable[[StripeObject], None] = _nothing
+        self.seed: Callable[[World], None] = _nothing
         self.clear()
 
     def clear(self) -> None:
@@ -50,6 +54,7 @@ class World:
         self.dunning_end = "canceled"
         self._jobs: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = itertools.count()
+        self.seed(self)
 
     # Objects ---------------------------------------------------------------------------------
 
@@ -144,3 +149,7 @@ class World:
                 job(self, *args)
         finally:
             self.request = request
+
+
+def _nothing(*_: object) -> None:
+    """The hook of a world that is not wired."""
