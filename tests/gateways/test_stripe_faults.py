@@ -45,7 +45,13 @@ def failure(*script: bytes | Serve, timeout: float = 5.0) -> StripeFailed:
     """What our one call raises."""
     with stripe_that(*script, timeout=timeout) as (gateway, _), pytest.raises(StripeFailed) as raised:
         gateway.create_payment(
-            customer="cus_1", amount=999, payment_method=None, description="d", metadata={}, key="purchase-1-a1"
+            customer="cus_1",
+            amount=999,
+            currency="usd",
+            payment_method=None,
+            description="d",
+            metadata={},
+            key="purchase-1-a1",
         )
     return raised.value
 
@@ -79,6 +85,7 @@ class TestAnswers:
             gateway.create_payment(
                 customer="cus_1",
                 amount=999,
+                currency="usd",
                 payment_method="pm_1",
                 description="100 credits",
                 metadata={"agentforge_purchase": "7"},
@@ -157,7 +164,13 @@ class TestRepeats:
     def test_a_lost_answer_is_asked_for_again_under_the_same_key(self):
         with stripe_that(lambda sock: None, says("200 OK", INTENT), retries=1) as (gateway, server):
             made = gateway.create_payment(
-                customer="c", amount=1, payment_method=None, description="d", metadata={}, key="purchase-1-a1"
+                customer="c",
+                amount=1,
+                currency="usd",
+                payment_method=None,
+                description="d",
+                metadata={},
+                key="purchase-1-a1",
             )
         assert made["id"] == "pi_1"
         assert keys(server) == ["purchase-1-a1"] * 2

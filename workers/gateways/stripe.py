@@ -7,10 +7,10 @@ we make carries our ids as metadata (`agentforge_...`), so that it can be found 
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
+from models.rules.billing import USER
 from workers.gateways.stripe_errors import StripeRefused
 from workers.gateways.stripe_line import Plain, StripeLine, since
 
-USER, PURCHASE, REQUEST = "agentforge_user", "agentforge_purchase", "agentforge_request"
 CARDS_ONLY = {"enabled": True, "allow_redirects": "never"}  # a confirmed payment must not need a page to return to
 SUBSCRIPTION_PARTS = ["latest_invoice.confirmation_secret"]
 INVOICE_PARTS = ["payments"]
@@ -46,9 +46,17 @@ class StripeGateway:
     # Payments
 
     def create_payment(
-        self, *, customer: str, amount: int, payment_method: str | None, description: str, metadata: Metadata, key: str
+        self,
+        *,
+        customer: str,
+        amount: int,
+        currency: str,
+        payment_method: str | None,
+        description: str,
+        metadata: Metadata,
+        key: str,
     ) -> Plain:
-        """Make a payment intent over `amount` US cents; with a payment method it is confirmed at once.
+        """Make a payment intent over `amount` in cents; with a payment method it is confirmed at once.
 
         Raises:
             StripeDeclined: the bank said no; the intent is in the error, and lives on.
@@ -58,7 +66,7 @@ class StripeGateway:
             self._v1.payment_intents.create,
             key=key,
             amount=amount,
-            currency="usd",
+            currency=currency,
             customer=customer,
             description=description,
             metadata=dict(metadata),
@@ -113,10 +121,13 @@ class StripeGateway:
             expand=SUBSCRIPTION_PARTS,
         )
 
-    def cancel_at_period_end(self, subscription_id: str, *, cancel: bool, key: str) -> Plain:
-        """Let a subscription end with what is paid for, or take that back."""
+    def cancel_at_period_end(self, subscription: Plain, *, cancel: bool, key: str) -> Plain:
+        """Let a subscription end with what is paid for, or take any end back that was set before."""
         call = self._v1.subscriptions.update
-        return self._line.ask(call, subscription_id, key=key, cancel_at_period_end=cancel, expand=SUBSCRIPTION_PARTS)
+        end: dict[str, bool | str] = {"cancel_at_period_end": cancel}
+        if not cancel and not subscription["cancel_at_period_end"]:
+            end = {"cancel_at": ""}  # an operator chose a day
+        return self._line.ask(call, subscription["id"], key=key, expand=SUBSCRIPTION_PARTS, **end)
 
     def cancel_subscription(self, subscription_id: str) -> Plain:
         """End a subscription now."""

@@ -1,0 +1,80 @@
+"""How anything that Stripe knows is brought home: lock it, read it there, follow it here.
+
+The lock comes before the reading, always. Of two workers with news about one object the later one then also reads
+later, so nothing old is ever written over something new, in whatever order the news came.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models.rules.billing import Subject, ref
+from models.services import billing_events, customers, invoices, payment_methods, purchases, refunds, subscriptions
+from workers.gateways.stripe import StripeGateway
+
+Plain = Mapping[str, Any]
+
+
+def utc_now() -> datetime:
+    """This moment."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Follower:
+    """Follows Stripe's objects in the caller's transaction; `tiers` says which tier each price stands for."""
+
+    gateway: StripeGateway
+    tiers: Mapping[str, str]
+    clock: Callable[[], datetime] = field(default=utc_now)
+
+    def follow(self, session: Session, subject: Subject, stripe_id: str) -> Any:
+        """Bring one object up to date; answers our row, or nothing when it is nobody's of ours.
+
+        Args:
+            session: its transaction holds the lock until it ends. One that follows several objects locks all first.
+
+        Raises:
+            StripeFailed: it could not be read.
+            NotYet: what it belongs to is not here yet.
+        """
+        billing_events.lock(session, stripe_id)
+        match subject:
+            case Subject.PAYMENT:
+                effect = purchases.sync_intent(session, self.gateway.payment(stripe_id))
+                return None if effect is purchases.Effect.NOT_OURS else effect
+            case Subject.REFUND:
+                return self.refunded(session, self.gateway.refund(stripe_id))
+            case Subject.CHARGE:
+                return self._refunds_of(session, stripe_id)
+            case Subject.DISPUTE:
+                dispute = self.gateway.dispute(stripe_id)
+                return refunds.sync_dispute(session, dispute, intent=self._intent_of(session, dispute))
+            case Subject.SUBSCRIPTION:
+                found = self.gateway.subscription(stripe_id)
+                return subscriptions.sync_subscription(session, found, now=self.clock(), tiers=self.tiers)
+            case Subject.INVOICE:
+                return invoices.sync_invoice(session, self.gateway.invoice(stripe_id))
+            case Subject.CUSTOMER:
+                return customers.sync_customer(session, self.gateway.customer(stripe_id))
+            case Subject.PAYMENT_METHOD:
+                return payment_methods.sync(session, self.gateway.payment_method(stripe_id))
+        raise ValueError(f"a {subject} cannot be followed")
+
+    def refunded(self, session: Session, refund: Plain) -> Any:
+        """Follow a refund that was read under its lock."""
+        return refunds.sync_refund(session, refund, intent=self._intent_of(session, refund))
+
+    def _refunds_of(self, session: Session, charge: str) -> Any:
+        """All locks come before the first refund is followed, in one order, so that nobody waits in a circle."""
+        for refund_id in sorted(refund["id"] for refund in self.gateway.refunds(charge=charge)):
+            billing_events.lock(session, refund_id)
+        return [row for refund in self.gateway.refunds(charge=charge) if (row := self.refunded(session, refund))]
+
+    def _intent_of(self, session: Session, reversal: Plain) -> Plain | None:
+        """The payment intent of a refund or a dispute, read only when no purchase is known by it."""
+        intent = ref(reversal.get("payment_intent"))
+        return None if intent is None or purchases.knows(session, intent) else self.gateway.payment(intent)
