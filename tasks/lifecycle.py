@@ -14,11 +14,13 @@ from celery.signals import worker_init, worker_shutting_down
 from celery_config import settings
 from models.db import connect
 from models.vault import Vault
+from workers.billing.subjects import Follower
 from workers.engine.performer import Gateways, Performer
 from workers.engine.runtime import Pace, Runtime
 from workers.gateways.http import HttpGateway
 from workers.gateways.openclaw import make_openclaw
 from workers.gateways.providers import Providers
+from workers.gateways.stripe import StripeGateway
 
 LEAVING_SECONDS = 8.0  # for all drivers to stop; supervisors usually kill after ten
 
@@ -47,6 +49,18 @@ def runtime() -> Runtime:
     worker_shutting_down.connect(_leave_soon, weak=False)
     pace = Pace(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads)
     return Runtime(Performer(gateways()), owner=f"{socket.gethostname()}:{os.getpid()}", pace=pace)
+
+
+@cache
+def stripe() -> StripeGateway:
+    """The line to Stripe, made after this process was forked."""
+    return StripeGateway(settings.stripe.secret_key, settings.stripe.base_url)
+
+
+@cache
+def follower() -> Follower:
+    """Whoever brings home what Stripe knows."""
+    return Follower(stripe(), settings.stripe.tiers)
 
 
 def _leave_soon(**_: Any) -> None:

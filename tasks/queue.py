@@ -31,6 +31,14 @@ class TaskName(StrEnum):
 
     DRIVE_EXECUTION = "executions.drive"
     SWEEP = "maintenance.sweep"
+    STRIPE_REQUEST = "billing.request"
+    HANDLE_STRIPE_EVENT = "billing.event"
+    BILLING_SWEEP = "billing.sweep"
+    SEND_NOTIFICATION = "notifications.send"
+    NOTIFICATION_SWEEP = "notifications.sweep"
+    RECONCILE_EVENTS = "billing.reconcile_events"
+    RECONCILE_PURCHASES = "billing.reconcile_purchases"
+    RECONCILE_OBJECTS = "billing.reconcile_objects"
 
 
 class QueueName(StrEnum):
@@ -47,6 +55,14 @@ class QueueName(StrEnum):
 ROUTES: dict[TaskName, QueueName] = {
     TaskName.DRIVE_EXECUTION: QueueName.EXECUTIONS_NORMAL,
     TaskName.SWEEP: QueueName.MAINTENANCE,
+    TaskName.STRIPE_REQUEST: QueueName.BILLING,
+    TaskName.HANDLE_STRIPE_EVENT: QueueName.BILLING,
+    TaskName.BILLING_SWEEP: QueueName.BILLING,
+    TaskName.SEND_NOTIFICATION: QueueName.NOTIFICATIONS,
+    TaskName.NOTIFICATION_SWEEP: QueueName.MAINTENANCE,
+    TaskName.RECONCILE_EVENTS: QueueName.MAINTENANCE,
+    TaskName.RECONCILE_PURCHASES: QueueName.MAINTENANCE,
+    TaskName.RECONCILE_OBJECTS: QueueName.MAINTENANCE,
 }
 
 
