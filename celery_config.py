@@ -15,10 +15,11 @@ from settings import Settings
 from tasks.queue import ROUTES, Broker, QueueName, TaskName, publish_through
 
 SWEEP_SECONDS = 5.0
+BILLING_SWEEP_SECONDS = 10.0
 
 settings = Settings.from_env()
 
-app = Celery("agentforge", include=("tasks.executions", "tasks.maintenance"))
+app = Celery("agentforge", include=("tasks.billing", "tasks.executions", "tasks.maintenance"))
 app.conf.update(
     broker_url=settings.redis_url,
     broker_connection_retry_on_startup=True,
@@ -54,6 +55,11 @@ app.conf.update(
     beat_schedule={
         # Sweeps that nobody took expire before the next one, so a backlog of them never builds.
         "sweep": {"task": TaskName.SWEEP.value, "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}},
+        "billing": {
+            "task": TaskName.BILLING_SWEEP.value,
+            "schedule": BILLING_SWEEP_SECONDS,
+            "options": {"expires": BILLING_SWEEP_SECONDS},
+        },
     },
 )
 publish_through(Broker(app))
