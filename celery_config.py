@@ -16,10 +16,14 @@ from tasks.queue import ROUTES, Broker, QueueName, TaskName, publish_through
 
 SWEEP_SECONDS = 5.0
 BILLING_SWEEP_SECONDS = 10.0
+RECONCILE_SECONDS = 300.0
 
 settings = Settings.from_env()
 
-app = Celery("agentforge", include=("tasks.billing", "tasks.executions", "tasks.maintenance"))
+app = Celery(
+    "agentforge",
+    include=("tasks.billing", "tasks.executions", "tasks.maintenance", "tasks.notifications", "tasks.reconcile"),
+)
 app.conf.update(
     broker_url=settings.redis_url,
     broker_connection_retry_on_startup=True,
@@ -59,6 +63,20 @@ app.conf.update(
             "task": TaskName.BILLING_SWEEP.value,
             "schedule": BILLING_SWEEP_SECONDS,
             "options": {"expires": BILLING_SWEEP_SECONDS},
+        },
+        "notifications": {
+            "task": TaskName.NOTIFICATION_SWEEP.value,
+            "schedule": SWEEP_SECONDS,
+            "options": {"expires": SWEEP_SECONDS},
+        },
+        # Beat has no memory, so each is asked for often, and the rows of past runs say whether it is due.
+        **{
+            task.name.lower(): {
+                "task": task.value,
+                "schedule": RECONCILE_SECONDS,
+                "options": {"expires": RECONCILE_SECONDS},
+            }
+            for task in (TaskName.RECONCILE_EVENTS, TaskName.RECONCILE_PURCHASES, TaskName.RECONCILE_OBJECTS)
         },
     },
 )

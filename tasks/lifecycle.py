@@ -18,9 +18,12 @@ from workers.billing.subjects import Follower
 from workers.engine.performer import Gateways, Performer
 from workers.engine.runtime import Pace, Runtime
 from workers.gateways.http import HttpGateway
+from workers.gateways.mail import MailGateway
 from workers.gateways.openclaw import make_openclaw
 from workers.gateways.providers import Providers
+from workers.gateways.push import PushGateway
 from workers.gateways.stripe import StripeGateway
+from workers.notifications.sender import Sender
 
 LEAVING_SECONDS = 8.0  # for all drivers to stop; supervisors usually kill after ten
 
@@ -49,6 +52,13 @@ def runtime() -> Runtime:
     worker_shutting_down.connect(_leave_soon, weak=False)
     pace = Pace(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads)
     return Runtime(Performer(gateways()), owner=f"{socket.gethostname()}:{os.getpid()}", pace=pace)
+
+
+@cache
+def sender() -> Sender:
+    """Whoever tells users what happened."""
+    said = settings.messages
+    return Sender(MailGateway(said.smtp_url, said.mail_from), PushGateway(said.expo_url, access_token=said.expo_token))
 
 
 @cache

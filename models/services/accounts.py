@@ -13,9 +13,9 @@ from sqlalchemy import exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models.errors import Conflict, NotAuthenticated
+from models.errors import Conflict, NotAuthenticated, NotFound
 from models.services import credits
-from models.user import RevokedToken, User
+from models.user import RevokedToken, Role, User
 
 BCRYPT_ROUNDS = 12  # a third of a second; tests lower it
 
@@ -71,6 +71,15 @@ def authenticate(session: Session, *, email: str, password: str) -> User:
 def find(session: Session, user_id: UUID) -> User | None:
     """The user with this id, as the database has it now."""
     return session.get(User, user_id)
+
+
+def set_role(session: Session, email: str, role: Role) -> User:
+    """Give the user with this address a role, which counts from their next request on; raises `NotFound`."""
+    whose = func.lower(User.email) == func.lower(email.strip())
+    user = session.scalar(update(User).where(whose).values(role=role).returning(User))
+    if user is None:
+        raise NotFound("user")
+    return user
 
 
 def bearer(session: Session, user_id: UUID, jti: UUID) -> User | None:

@@ -12,7 +12,16 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models.rules.billing import Subject, ref
-from models.services import billing_events, customers, invoices, payment_methods, purchases, refunds, subscriptions
+from models.services import (
+    billing_events,
+    customers,
+    invoices,
+    payment_methods,
+    payments,
+    purchases,
+    refunds,
+    subscriptions,
+)
 from workers.gateways.stripe import StripeGateway
 
 Plain = Mapping[str, Any]
@@ -42,26 +51,47 @@ class Follower:
             NotYet: what it belongs to is not here yet.
         """
         billing_events.lock(session, stripe_id)
+        if subject is Subject.CHARGE:
+            return self._refunds_of(session, stripe_id)
+        return self.apply(session, subject, self.read(subject, stripe_id))
+
+    def read(self, subject: Subject, stripe_id: str) -> Plain:
+        """An object as Stripe has it now; to be followed, it is read after its lock was taken."""
         match subject:
             case Subject.PAYMENT:
-                effect = purchases.sync_intent(session, self.gateway.payment(stripe_id))
-                return None if effect is purchases.Effect.NOT_OURS else effect
+                return self.gateway.payment(stripe_id)
             case Subject.REFUND:
-                return self.refunded(session, self.gateway.refund(stripe_id))
-            case Subject.CHARGE:
-                return self._refunds_of(session, stripe_id)
+                return self.gateway.refund(stripe_id)
             case Subject.DISPUTE:
-                dispute = self.gateway.dispute(stripe_id)
-                return refunds.sync_dispute(session, dispute, intent=self._intent_of(session, dispute))
+                return self.gateway.dispute(stripe_id)
             case Subject.SUBSCRIPTION:
-                found = self.gateway.subscription(stripe_id)
+                return self.gateway.subscription(stripe_id)
+            case Subject.INVOICE:
+                return self.gateway.invoice(stripe_id)
+            case Subject.CUSTOMER:
+                return self.gateway.customer(stripe_id)
+            case Subject.PAYMENT_METHOD:
+                return self.gateway.payment_method(stripe_id)
+        raise ValueError(f"a {subject} cannot be followed")
+
+    def apply(self, session: Session, subject: Subject, found: Plain) -> Any:
+        """Follow an object that was read; answers as `follow` does."""
+        match subject:
+            case Subject.PAYMENT:
+                effect = payments.sync_intent(session, found)
+                return None if effect is payments.Effect.NOT_OURS else effect
+            case Subject.REFUND:
+                return self.refunded(session, found)
+            case Subject.DISPUTE:
+                return refunds.sync_dispute(session, found, intent=self._intent_of(session, found))
+            case Subject.SUBSCRIPTION:
                 return subscriptions.sync_subscription(session, found, now=self.clock(), tiers=self.tiers)
             case Subject.INVOICE:
-                return invoices.sync_invoice(session, self.gateway.invoice(stripe_id))
+                return invoices.sync_invoice(session, found)
             case Subject.CUSTOMER:
-                return customers.sync_customer(session, self.gateway.customer(stripe_id))
+                return customers.sync_customer(session, found)
             case Subject.PAYMENT_METHOD:
-                return payment_methods.sync(session, self.gateway.payment_method(stripe_id))
+                return payment_methods.sync(session, found)
         raise ValueError(f"a {subject} cannot be followed")
 
     def refunded(self, session: Session, refund: Plain) -> Any:

@@ -43,6 +43,10 @@ class StripeGateway:
         """The customer as it is now; `deleted` is true when it is no more."""
         return self._line.ask(self._v1.customers.retrieve, customer_id)
 
+    def customers(self, *, created: int | None = None) -> Iterator[Plain]:
+        """Customers since `created` (unix seconds), newest first."""
+        return self._line.every(self._v1.customers.list, created=since(created))
+
     # Payments
 
     def create_payment(
