@@ -15,6 +15,10 @@ from models.stripe_request import RequestKind, RequestStatus, StripeRequest
 Answer = Callable[[dict[str, Any]], ResponseReturnValue]
 
 
+AWAY = ("gave_up", "payments_unavailable")
+UNKNOWN_THERE = "resource_missing"
+
+
 class Declined(PaymentRequired):
     """The bank said no; `code` is Stripe's word for why."""
 
@@ -23,28 +27,30 @@ class Unavailable(TransientError):
     """Stripe could not be asked, or we may not ask it."""
 
 
-class Refused(InvalidInput):
+class UnknownThere(InvalidInput):
     """Stripe does not know what was named."""
 
 
-class Impossible(Conflict):
-    """The thing's state over there does not allow it."""
+class Refused(Conflict):
+    """What was asked for cannot be done with the things as they are over there."""
 
 
 def outcome(row: StripeRequest) -> ResponseReturnValue | None:
     """The final answer, or None while there is none; raises what the caller is to be told when it failed."""
     if row.status is RequestStatus.FAILED:
-        raise _refusal(row.error["code"], row.error["message"])
+        raise _refusal(row.error)
     return _ANSWERS[row.kind](row.answer) if row.status is RequestStatus.DONE else None
 
 
-def _refusal(code: str, message: str) -> ForgeError:
-    kind: type[ForgeError] = Declined
-    if code in ("gave_up", "payments_unavailable") or code.startswith("stripe_"):
+def _refusal(said: dict[str, Any]) -> ForgeError:
+    code = said["code"]
+    if said.get("declined"):
+        kind: type[ForgeError] = Declined
+    elif code in AWAY:
         kind = Unavailable
-    elif code == "resource_missing":
-        kind = Refused
-    error = kind(message)
+    else:
+        kind = UnknownThere if code == UNKNOWN_THERE else Refused
+    error = kind(said["message"])
     error.code = code
     return error
 

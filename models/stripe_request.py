@@ -65,7 +65,7 @@ class StripeRequest(Changing, Record):
     )
     tries: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     answer: Mapped[JsonB] = mapped_column(nullable=True)  # what the API shows
-    error: Mapped[JsonB] = mapped_column(nullable=True)  # {code, message}
+    error: Mapped[JsonB] = mapped_column(nullable=True)  # {code, message, declined}
     last_error: Mapped[str | None] = mapped_column(String(500))  # of a try that will be repeated
     started_at: Mapped[UtcTime | None]
     finished_at: Mapped[UtcTime | None]

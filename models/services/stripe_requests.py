@@ -105,9 +105,9 @@ def succeed(session: Session, request_id: UUID, answer: Mapping[str, Any]) -> bo
     return _finish(session, request_id, status=RequestStatus.DONE, answer=dict(answer))
 
 
-def fail(session: Session, request_id: UUID, *, code: str, message: str) -> bool:
-    """Record a refusal for good; False when there was an outcome before, which then stays."""
-    error = {"code": code, "message": message}
+def fail(session: Session, request_id: UUID, *, code: str, message: str, declined: bool = False) -> bool:
+    """Record a refusal for good, `declined` when it was a bank's; False when there was an outcome before: it stays."""
+    error = {"code": code, "message": message, "declined": declined}
     return _finish(session, request_id, status=RequestStatus.FAILED, error=error)
 
 

@@ -65,7 +65,7 @@ def done(session: Session, answer: dict[str, Any]) -> None:
     session.commit()
 
 
-def failed(session: Session, code: str, message: str = "No.") -> None:
-    """A worker has given up the newest wish."""
-    stripe_requests.fail(session, request(session).id, code=code, message=message)
+def failed(session: Session, code: str, message: str = "No.", *, declined: bool = False) -> None:
+    """The newest wish came to nothing."""
+    stripe_requests.fail(session, request(session).id, code=code, message=message, declined=declined)
     session.commit()

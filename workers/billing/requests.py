@@ -100,7 +100,7 @@ def _declined(wish: StripeRequest, error: StripeDeclined) -> None:
     with session_scope() as session:
         if wish.kind is RequestKind.PURCHASE and error.payment_intent:
             purchases.sync_intent(session, error.payment_intent, fresh=False)
-        stripe_requests.fail(session, wish.id, code=error.code, message=error.detail)
+        stripe_requests.fail(session, wish.id, code=error.code, message=error.detail, declined=True)
 
 
 def _refused(wish: StripeRequest, error: StripeRefused | StripeMisconfigured) -> None:
