@@ -96,7 +96,7 @@ def upgrade() -> None:
             updated_at timestamptz DEFAULT now() NOT NULL,
             CONSTRAINT pk_disputes PRIMARY KEY (id),
             CONSTRAINT ck_disputes_amount_not_negative CHECK (amount_cents >= 0),
-            CONSTRAINT ck_disputes_counted_whole_or_not CHECK (counted_cents IN (0, amount_cents)),
+            CONSTRAINT ck_disputes_counted_not_negative CHECK (counted_cents >= 0),
             CONSTRAINT uq_disputes_stripe_id UNIQUE (stripe_id),
             CONSTRAINT fk_disputes_purchase_id_purchases FOREIGN KEY(purchase_id) REFERENCES purchases (id)
         )

@@ -5,6 +5,7 @@ reconciliation.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -89,8 +90,8 @@ def adopt(session: Session, intent: Mapping[str, Any]) -> Purchase | None:
         id=purchase_id,
         user_id=user.id,
         package_id=package.id,
-        credits=package.credits,
-        bonus=package.bonus,
+        credits=Decimal(package.credits),
+        bonus=Decimal(package.bonus),
         amount_cents=package.price_cents,
         currency=CURRENCY,
         price_list=price_list,
@@ -123,17 +124,18 @@ def _paid(session: Session, purchase: Purchase, intent: Mapping[str, Any]) -> Ef
     purchase.customer_id = billing.ref(intent["customer"])
     purchase.paid_at = func.clock_timestamp()
     session.flush()
+    sold = f"{purchase.granted.normalize():f}"
     credits.grant(
         session,
         user.id,
         purchase.granted,
         key=f"pi:{intent['id']}",
-        reason=f"Purchase of {purchase.granted.normalize():f} credits",
+        reason=f"Purchase of {sold} credits",
         source="purchase",
         purchase_id=purchase.id,
     )
     refunds.settle(session, purchase)  # those that came before the payment did
-    payload = {"purchaseId": str(purchase.id), "credits": str(purchase.granted), "amountCents": purchase.amount_cents}
+    payload = {"purchaseId": str(purchase.id), "credits": sold, "amountCents": purchase.amount_cents}
     notifications.add(session, user.id, NotificationKind.PURCHASE, payload, key=f"purchase:{purchase.id}")
     return Effect.GRANTED
 

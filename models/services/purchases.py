@@ -1,6 +1,7 @@
 """Credits for money: what was sold, and what is to be asked of Stripe. Whether it was paid is known by `payments`."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import exists, select
@@ -55,8 +56,8 @@ def start(
     purchase = Purchase(
         user_id=user.id,
         package_id=package.id,
-        credits=package.credits,
-        bonus=package.bonus,
+        credits=Decimal(package.credits),
+        bonus=Decimal(package.bonus),
         amount_cents=package.price_cents,
         currency=CURRENCY,
         price_list=PRICE_LIST,
@@ -68,7 +69,7 @@ def start(
         "amount": purchase.amount_cents,
         "currency": purchase.currency,
         "payment_method": method,
-        "description": f"{purchase.granted:f} credits",
+        "description": f"{purchase.granted.normalize():f} credits",
         "metadata": {
             billing.PURCHASE: str(purchase.id),
             billing.USER: str(user.id),
