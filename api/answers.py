@@ -11,8 +11,8 @@ from models.execution import Execution
 POLL_SECONDS = "2"
 
 
-def accepted(execution: Execution) -> ResponseReturnValue:
-    """202, and where to look for what becomes of it."""
+def accepted(execution: Execution, **more: Any) -> ResponseReturnValue:
+    """202, and where to look for what becomes of it; `more` is told besides."""
     status_url = url_for("executions.get", execution_id=execution.id)
     body = {
         "id": execution.id,
@@ -22,7 +22,7 @@ def accepted(execution: Execution) -> ResponseReturnValue:
         "eventsUrl": url_for("executions.events", execution_id=execution.id),
         "cancelUrl": url_for("executions.cancel", execution_id=execution.id),
     }
-    return body, 202, {"Location": status_url, "Retry-After": POLL_SECONDS}
+    return body | more, 202, {"Location": status_url, "Retry-After": POLL_SECONDS}
 
 
 def unless_known(tag: str, make: Callable[[], Any]) -> Response:

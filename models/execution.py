@@ -44,6 +44,8 @@ class Execution(Changing, Record):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflows.id"))
     version_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_versions.id"))
+    # The ended run whose results this one took over; history is pruned, so it may be gone.
+    retry_of: Mapped[UUID | None]
     workflow_name: Mapped[ShortText]  # as it was when the run was submitted
     status: Mapped[ExecutionStatus] = mapped_column(
         words(ExecutionStatus, "status_known"), default=ExecutionStatus.QUEUED, server_default=ExecutionStatus.QUEUED

@@ -5,9 +5,10 @@ from uuid import UUID
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from api.answers import unless_known
+from api.answers import accepted, unless_known
 from api.auth import current_user, signed_in
 from api.bodies import body, query, show
+from api.idempotency import idempotent
 from api.paging import page, page_query
 from api.schemas.accounts import NothingIn
 from api.schemas.executions import (
@@ -19,10 +20,11 @@ from api.schemas.executions import (
     LogsQuery,
     NodeOut,
     ResumeIn,
+    RetryIn,
 )
 from api.session import db
 from api.streams import last_event_id, stream
-from models.services import answers, executions
+from models.services import answers, executions, retries
 from tasks.queue import TaskName, enqueue
 
 bp = Blueprint("executions", __name__, url_prefix="/executions")
@@ -95,3 +97,14 @@ def approve(execution_id: UUID, node_id: str) -> ResponseReturnValue:
     execution = answers.approve(db(), current_user(), execution_id, node_id, **body(ApprovalIn))
     enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
     return show(ExecutionOut, execution), 202
+
+
+@bp.post("/<uuid:execution_id>/retry")
+@signed_in
+@idempotent
+def retry(execution_id: UUID) -> ResponseReturnValue:
+    """Run it again from where it failed, taking over what was finished."""
+    retried = retries.retry(db(), current_user(), execution_id, **body(RetryIn, optional=True))
+    execution = retried.execution
+    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+    return accepted(execution, saved={"nodes": retried.nodes, "credits": retried.credits})

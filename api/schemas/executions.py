@@ -48,6 +48,13 @@ class ApprovalIn(In):
     path = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
 
 
+class RetryIn(In):
+    """What the new run may cost, and which nodes with `sideEffects: once` may act again."""
+
+    max_credits = Credits(load_default=None, allow_none=True)
+    repeat = fields.List(fields.String(validate=validate.Length(max=64)), load_default=list)
+
+
 class ResumeIn(In):
     """What the run may cost in all."""
 

@@ -37,6 +37,7 @@ class Node:
     on_error: str = "fail"  # fail | continue | branch
     default_value: Json = None  # the output when on_error is "continue"
     on_crash: str = "retry"  # retry | fail: what a worker's death during an attempt means
+    side_effects: str | None = None  # "once": a retry of the run asks before the node acts a second time
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def _node(item: Mapping[str, Json]) -> Node:
         on_error=item.get("onError") or "fail",
         default_value=item.get("defaultValue"),
         on_crash=item.get("onCrash") or "retry",
+        side_effects=item.get("sideEffects") or None,
     )
 
 

@@ -93,7 +93,11 @@ def _findings(draft: Draft, graph: Graph, ids: list[str]) -> Iterator[Finding]:
 
 def _check_policy(node: Node, where: str) -> Iterator[Finding]:
     """What a node says about failures, whatever its type."""
-    for name, value, allowed in (("onError", node.on_error, _ON_ERROR), ("onCrash", node.on_crash, _ON_CRASH)):
+    for name, value, allowed in (
+        ("onError", node.on_error, _ON_ERROR),
+        ("onCrash", node.on_crash, _ON_CRASH),
+        ("sideEffects", node.side_effects or "once", ("once",)),
+    ):
         if value not in allowed:
             message = f"`{name}` must be one of {', '.join(allowed)}, not `{value}`."
             yield error("invalid_policy", f"{where}.{name}", message, node_id=node.id)

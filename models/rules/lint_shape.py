@@ -137,6 +137,7 @@ _NODE: Mapping[str, Check] = {
     "timeout": lambda value: None if value is None or _is_number(value) else "must be a number of seconds.",
     "onError": _optional(_text(20)),
     "onCrash": _optional(_text(20)),
+    "sideEffects": _optional(_text(20)),
 }
 _CONNECTION: Mapping[str, Check] = {
     "id": _optional(_text(200)),

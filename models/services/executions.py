@@ -21,6 +21,7 @@ from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states
 from models.services.receipts import receipt
 from models.user import User
+from models.workflow import WorkflowVersion
 
 __all__ = ["NodeState", "get", "list_owned", "logs", "node_states", "receipt", "request_cancel", "submit"]
 
@@ -63,24 +64,49 @@ def submit(
         InsufficientCredits: the owner cannot pay it; nothing was created.
     """
     version = workflows.runnable_version(session, owner, workflow_id)
-    execution = Execution(
-        id=uuid4(),
-        user_id=owner.id,
-        workflow_id=workflow_id,
-        version_id=version.id,
-        workflow_name=version.workflow_name,
-        status=ExecutionStatus.QUEUED,
-        priority=_priority(owner, priority),
-        input=input,
-        price_list=PRICE_LIST,
-        credits_cap=_cap(version.worst_case_credits, max_credits),
-        nodes_total=version.node_count,
-        last_seq=1,
+    return _queue(
+        session,
+        Execution(
+            user_id=owner.id,
+            workflow_id=workflow_id,
+            version_id=version.id,
+            workflow_name=version.workflow_name,
+            priority=_priority(owner, priority),
+            input=input,
+            credits_cap=_cap(version.worst_case_credits, max_credits),
+            nodes_total=version.node_count,
+        ),
     )
+
+
+def submit_again(session: Session, owner: User, old: Execution, *, max_credits: Decimal | None) -> Execution:
+    """Queue a run of the version and with the input of an ended one; raises `InsufficientCredits`, `InvalidInput`."""
+    worst_case = session.scalars(select(WorkflowVersion.worst_case_credits).filter_by(id=old.version_id)).one()
+    return _queue(
+        session,
+        Execution(
+            user_id=owner.id,
+            workflow_id=old.workflow_id,
+            version_id=old.version_id,
+            workflow_name=old.workflow_name,
+            priority=_priority(owner, None),
+            input=old.input,
+            credits_cap=_cap(worst_case or old.credits_cap, max_credits),
+            nodes_total=old.nodes_total,
+            retry_of=old.id,
+        ),
+    )
+
+
+def _queue(session: Session, execution: Execution) -> Execution:
+    execution.id = uuid4()
+    execution.status = ExecutionStatus.QUEUED
+    execution.price_list = PRICE_LIST
+    execution.last_seq = 1
     session.add(execution)
     session.flush()  # the hold and the event are keyed by execution.id
-    credits.hold(session, owner.id, execution.credits_cap, execution.id)
-    _tell(session, execution, "execution.queued", f"{version.workflow_name} is queued.")
+    credits.hold(session, execution.user_id, execution.credits_cap, execution.id)
+    _tell(session, execution, "execution.queued", f"{execution.workflow_name} is queued.")
     return execution
 
 

@@ -35,7 +35,7 @@ _CLAIM = text("""
             OR (e.status = 'waiting' AND e.wake_at <= now())
             OR (e.status IN ('running', 'cancelling') AND e.lease_expires_at < now()))
  RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
-           e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes,
+           e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes, e.retry_of IS NOT NULL AS is_retry,
            e.cancel_requested_at IS NOT NULL AS cancelled
 """)
 
@@ -91,6 +91,7 @@ class Lease:
     last_seq: int  # of its newest event
     started_at: datetime
     crashes: int  # how often a driver vanished without handing over
+    is_retry: bool  # results of an ended run were taken over
     cancelled: bool
 
 
@@ -140,6 +141,7 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         last_seq=row.last_seq,
         started_at=row.started_at,
         crashes=row.crashes,
+        is_retry=row.is_retry,
         cancelled=row.cancelled,
     )
 

@@ -70,7 +70,7 @@ class Bench:
         graph = document or {"nodes": nodes, "connections": connect_all(*pairs)}
         with session_scope() as session:
             owner = session.get_one(User, self.user_id)
-            workflow = factories.workflow(session, owner, graph=graph)
+            workflow = factories.workflow(session, owner, graph=graph, worst_case=cap)
             return factories.execution(session, workflow, cap=cap, input=value).id
 
     def run(self, nodes: list[Mapping[str, Any]], *pairs: str, **rest: Any) -> Execution:

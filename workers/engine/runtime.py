@@ -93,7 +93,7 @@ class Runtime:
 
     def _driver(self, lease: Lease) -> Driver:
         with session_scope() as session:
-            past = leases.history(session, lease.execution_id) if lease.epoch > 1 else {}
+            past = leases.history(session, lease.execution_id) if lease.epoch > 1 or lease.is_retry else {}
             workflow = self._cache.get(lease.version_id) or self._compiled(
                 leases.graph(session, lease.version_id), lease
             )

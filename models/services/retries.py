@@ -1,0 +1,92 @@
+"""Starts an ended run anew from where it failed: finished results are taken over, and only what is missing runs."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.errors import Conflict, FieldError
+from models.execution import Execution
+from models.rules.graph import parse
+from models.rules.reuse import reusable
+from models.rules.schedule import Step
+from models.rules.states import ExecutionStatus, NodeStatus
+from models.services import executions, leases
+from models.user import User
+
+_COPY = text("""
+    INSERT INTO node_executions (execution_id, node_id, path, status, attempt, port, output, started_at, finished_at,
+                                 external_ref)
+    SELECT :new, n.node_id, n.path, n.status, n.attempt, n.port, n.output, n.started_at, n.finished_at,
+           jsonb_build_object('reusedFrom', CAST(:old AS text))
+      FROM node_executions n
+      JOIN jsonb_to_recordset(CAST(:steps AS jsonb)) AS kept(node_id text, path text) USING (node_id, path)
+     WHERE n.execution_id = :old_id
+""")
+
+
+class NotRetryable(Conflict):
+    """Only a run that failed or was cancelled is retried."""
+
+    code = "not_retryable"
+
+    def __init__(self, status: ExecutionStatus) -> None:
+        super().__init__(f"Only a failed or cancelled run is retried; this one is {status}.")
+
+
+class ConfirmationRequired(Conflict):
+    """Nodes would act on the outside world a second time."""
+
+    code = "confirmation_required"
+
+
+@dataclass(frozen=True)
+class Retried:
+    """The new run, and what it need not do again: number of results and the credits they had cost."""
+
+    execution: Execution
+    nodes: int
+    credits: Decimal
+
+
+def retry(
+    session: Session,
+    owner: User,
+    execution_id: UUID,
+    *,
+    max_credits: Decimal | None = None,
+    repeat: Collection[str] = (),
+) -> Retried:
+    """Queue a new run of the same version with the same input.
+
+    Args:
+        max_credits: the most the new run may cost, in credits; None: the worst case.
+        repeat: ids of nodes marked `sideEffects: once` that may act again although an earlier attempt began.
+
+    Raises:
+        NotFound, NotRetryable, InsufficientCredits, and ConfirmationRequired naming the nodes that must be in `repeat`.
+    """
+    old = executions.get_locked(session, owner, execution_id)
+    if old.status not in (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED):
+        raise NotRetryable(old.status)
+    graph = parse(leases.graph(session, old.version_id))
+    past = leases.history(session, old.id)
+    kept = reusable(graph, {step: row.status for step, row in past.items()})
+    acted = {step.node_id for step, row in past.items() if step not in kept and row.status is not NodeStatus.SKIPPED}
+    asked = sorted(n for n in acted if graph.nodes[n].side_effects == "once" and n not in repeat)
+    if asked:
+        errors = [FieldError("repeat", f"The node {node_id} may have acted already.") for node_id in asked]
+        sentence = "Some nodes must not act twice unless you say so: name them in `repeat`."
+        raise ConfirmationRequired(sentence, errors=errors)
+    new = executions.submit_again(session, owner, old, max_credits=max_credits)
+    _copy(session, old, new, kept)
+    return Retried(new, len(kept), sum((past[step].credits for step in kept), Decimal(0)))
+
+
+def _copy(session: Session, old: Execution, new: Execution, kept: Collection[Step]) -> None:
+    steps = orjson.dumps([{"node_id": step.node_id, "path": step.path} for step in kept]).decode()
+    session.execute(_COPY, {"new": new.id, "old": str(old.id), "old_id": old.id, "steps": steps})
