@@ -17,15 +17,19 @@ class Credentials:
     encryption_keys: str
     flower_password: str
     openclaw_token: str
+    stripe_secret_key: str
+    stripe_webhook_secret: str
 
 
 def credentials(directory: Path) -> Credentials:
-    """Those kept in `directory`, made on the first call."""
+    """Those kept in `directory`, made on the first call; kinds that are new since then are made now."""
     path = directory / "secrets.json"
     with locked(directory / "secrets.lock"):
-        if not path.exists():
-            write_private(path, json.dumps(asdict(_new()), indent=2) + "\n")
-        return Credentials(**json.loads(path.read_text()))
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        complete = asdict(_new()) | kept
+        if complete != kept:
+            write_private(path, json.dumps(complete, indent=2) + "\n")
+        return Credentials(**complete)
 
 
 def _new() -> Credentials:
@@ -35,4 +39,6 @@ def _new() -> Credentials:
         encryption_keys="k1:" + base64.b64encode(secrets.token_bytes(32)).decode(),
         flower_password=secrets.token_hex(8),
         openclaw_token=secrets.token_hex(24),
+        stripe_secret_key="sk_test_" + secrets.token_hex(16),
+        stripe_webhook_secret="whsec_" + secrets.token_hex(16),
     )

@@ -28,7 +28,7 @@ FLOWER_USER = "operator"
 # What a program gets from the system; everything else it is given by name.
 _FROM_SYSTEM = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 _GATEWAY_TURNS = 7  # turns at a time, of all our workers together; a gateway takes 8
-_API_PORT, _FLOWER_PORT, _OPENCLAW_PORT, _AI_PORT = 3000, 5555, 18790, 18791
+_API_PORT, _FLOWER_PORT, _OPENCLAW_PORT, _AI_PORT, _STRIPE_PORT = 3000, 5555, 18790, 18791, 12111
 _PROVIDER_PATHS = {
     "OPENAI_BASE_URL": "/openai/v1",
     "ANTHROPIC_BASE_URL": "/anthropic/v1",
@@ -44,6 +44,7 @@ class Ports:
     flower: int
     openclaw: int
     ai: int
+    stripe: int
 
 
 class Stack:
@@ -59,6 +60,7 @@ class Stack:
         self.postgres = None if env.get("DATABASE_URL") else PostgresServer(self.directory / "postgres")
         self.redis = None if env.get("REDIS_URL") else RedisServer(self.directory / "redis")
         self.simulates_openclaw = not env.get("OPENCLAW_URL")
+        self.simulates_stripe = not (env.get("STRIPE_SECRET_KEY") or env.get("STRIPE_API_BASE"))
         self.simulated_providers = [name for name in _PROVIDER_PATHS if not env.get(name)]
 
     # Addresses -------------------------------------------------------------------------------
@@ -72,6 +74,7 @@ class Stack:
                 flower=self._pick("Flower", "FLOWER_PORT", _FLOWER_PORT),
                 openclaw=free_port(_OPENCLAW_PORT),
                 ai=free_port(_AI_PORT),
+                stripe=free_port(_STRIPE_PORT),
             )
         return self._ports
 
@@ -95,6 +98,8 @@ class Stack:
         }
         if self.simulated_providers:
             found["ai_simulator"] = f"http://{LOOPBACK}:{self.ports.ai}"
+        if self.simulates_stripe:
+            found["stripe_simulator"] = f"http://{LOOPBACK}:{self.ports.stripe}"
         return found
 
     def _pick(self, what: str, variable: str, default: int) -> int:
@@ -125,6 +130,8 @@ class Stack:
             simulator = f"{LOOPBACK}:{self.ports.ai}"
             env["EGRESS_ALLOW"] = simulator  # the examples call it as their HTTP API
             env |= {name: f"http://{simulator}{_PROVIDER_PATHS[name]}" for name in self.simulated_providers}
+        if self.simulates_stripe:
+            env |= self._stripe_secrets() | {"STRIPE_API_BASE": f"http://{LOOPBACK}:{self.ports.stripe}"}
         env |= {name: self._env[name] for name in sorted(known_settings()) if self._env.get(name)}
         return env | {
             "DATABASE_URL": self.database_url(),
@@ -132,6 +139,11 @@ class Stack:
             "OPENCLAW_URL": self._openclaw_url(),
             "PORT": str(self.ports.api),
         }
+
+    def _stripe_secrets(self) -> dict[str, str]:
+        """What the simulated Stripe and our programs share."""
+        webhook_secret = self._env.get("STRIPE_WEBHOOK_SECRET") or self.credentials.stripe_webhook_secret
+        return {"STRIPE_SECRET_KEY": self.credentials.stripe_secret_key, "STRIPE_WEBHOOK_SECRET": webhook_secret}
 
     def _system_env(self) -> dict[str, str]:
         return {name: self._env[name] for name in _FROM_SYSTEM if name in self._env} | {
@@ -158,6 +170,11 @@ class Stack:
         if self.simulated_providers:
             command = ["devstack.ai_simulator", "--port", str(self.ports.ai)]
             yield self._python("ai-providers", command, stage=0, is_ready=partial(accepts, self.ports.ai))
+        if self.simulates_stripe:
+            webhook_url = f"http://{LOOPBACK}:{self.ports.api}/webhooks/stripe"
+            command = ["devstack.stripe_simulator", "--port", str(self.ports.stripe), "--webhook-url", webhook_url]
+            check, keys = partial(accepts, self.ports.stripe), self._stripe_secrets()
+            yield self._python("stripe", command, stage=0, is_ready=check, extra=keys)
 
     def _migrations(self) -> Program:
         return Program("migrations", self.migrate, stage=1, once=True)
@@ -202,7 +219,7 @@ class Stack:
         death_signal = signal.SIGTERM if gentle else signal.SIGKILL
 
         def start(output: int) -> subprocess.Popen[bytes]:
-            env = self.environment() | dict(extra or {}) if stage else self._system_env()
+            env = (self.environment() if stage else self._system_env()) | dict(extra or {})
             command = [sys.executable, "-m", *module]
             return spawn(command, env=env, output=output, cwd=ROOT, death_signal=death_signal)
 

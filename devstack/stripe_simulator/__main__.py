@@ -15,7 +15,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=12111)
     parser.add_argument("--key", default=os.environ.get("STRIPE_SECRET_KEY", "sk_test_simulator"))
     parser.add_argument("--webhook-url", default="")
-    parser.add_argument("--webhook-secret", default=os.environ.get("STRIPE_WEBHOOK_SECRET", "whsec_simulator"))
+    parser.add_argument(
+        "--webhook-secret",
+        help="one, or several with commas, as while one is rolled",
+        default=os.environ.get("STRIPE_WEBHOOK_SECRET", "whsec_simulator"),
+    )
     args = parser.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -23,7 +27,7 @@ def main() -> None:
     with running_stripe_simulator(
         secret_key=args.key,
         webhook_url=args.webhook_url,
-        webhook_secret=args.webhook_secret,
+        webhook_secret=args.webhook_secret.split(","),
         port=args.port,
         host=args.host,
     ) as simulator:

@@ -62,7 +62,7 @@ class OperatorControls:
             return deepcopy(disputes.make(world, charge, status, amount, reason))
 
     def move_dispute(self, dispute: str, status: str) -> StripeObject:
-        """The bank decides: `under_review`, `won`, `lost`, `warning_closed`, `needs_response`, `appeal_under_review`."""
+        """The bank decides: under_review, won, lost, warning_closed, needs_response, appeal_under_review."""
         with self._world() as world:
             found = world.get("dispute", dispute)
             disputes.move(world, found, status)

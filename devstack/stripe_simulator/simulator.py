@@ -16,10 +16,12 @@ _TICK = 0.5  # seconds between looks at what is due
 class StripeSimulator(Controls):
     """A running simulator, with all the controls; every method may be called from any thread."""
 
-    def __init__(self, secret_key: str, webhook_url: str, webhook_secret: str, port: int, host: str) -> None:
+    def __init__(
+        self, secret_key: str, webhook_url: str, webhook_secret: str | list[str], port: int, host: str
+    ) -> None:
         super().__init__(Account(secret_key))
-        self.webhook_secret = webhook_secret
         self.set_webhook(webhook_url, webhook_secret)
+        self.webhook_secret = self.account.postman.secrets[0]
         self._server = Server((host, port), self)
         self.port: int = self._server.server_address[1]
         self.account.world.base_url = self.url
@@ -67,7 +69,7 @@ def running_stripe_simulator(
     *,
     secret_key: str = SECRET_KEY,
     webhook_url: str = "",
-    webhook_secret: str = WEBHOOK_SECRET,
+    webhook_secret: str | list[str] = WEBHOOK_SECRET,
     port: int = 0,
     host: str = "127.0.0.1",
 ) -> Iterator[StripeSimulator]:
