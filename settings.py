@@ -95,6 +95,7 @@ class Settings:
     egress_allow: tuple[str, ...]  # private hosts that `api_call` may reach, as host or host:port
     welcome_credits: Decimal
     port: int
+    metrics_directory: str  # where several processes count together; empty for one that counts for itself
     proxy_hops: int  # reverse proxies in front of the API whose X-Forwarded-For is believed
     cors_origins: tuple[str, ...]
     log_format: str  # json | console
@@ -146,6 +147,7 @@ class Settings:
             egress_allow=read.names("EGRESS_ALLOW"),
             welcome_credits=Decimal(read.whole("WELCOME_CREDITS", 10)),
             port=read.whole("PORT", 3000),
+            metrics_directory=read.text("PROMETHEUS_MULTIPROC_DIR", ""),
             proxy_hops=read.whole("PROXY_HOPS", 0),
             cors_origins=read.names("CORS_ORIGINS"),
             log_format=read.choice("LOG_FORMAT", "json", ("json", "console")),

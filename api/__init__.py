@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import auth, bodies, errors, headers, limits, routes, session, waiting
+from api import auth, bodies, errors, headers, limits, metrics, routes, session, waiting
 from api.json import OrjsonProvider
 from api.prefix import Prefixes
 from settings import Settings
@@ -19,6 +19,7 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False
     # In this order before a request, and backwards after it: settled, waited for, counted, given its headers.
     headers.init_app(app, settings)
+    metrics.init_app(app)
     bodies.init_app(app)
     auth.init_app(app, settings)
     limits.init_app(app, settings)

@@ -71,7 +71,7 @@ def _user(_: dict[str, Any], claims: dict[str, Any]) -> User | None:
 def _identify() -> None:
     """Read the token if there is one. A bad one is only refused where one is needed: signing in needs none."""
     g.refused = NotAuthenticated("This needs a token: send it as `Authorization: Bearer ...`.")
-    if "Authorization" not in request.headers or request.blueprint in ("health", "webhooks"):
+    if "Authorization" not in request.headers or request.blueprint in ("health", "metrics", "webhooks"):
         return
     try:
         if verify_jwt_in_request() is not None:

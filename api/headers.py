@@ -65,7 +65,7 @@ def _allow(response: Response, origins: frozenset[str]) -> None:
 
 def _log(response: Response) -> None:
     """One event per request; its route rather than its address, and never its body."""
-    if request.blueprint == "health":
+    if request.blueprint in ("health", "metrics"):
         return
     log.info(
         "request",

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 STRANGERS = "100 per 15 minutes"
 BY_TIER = {Tier.FREE: "60 per minute", Tier.PREMIUM: "300 per minute", Tier.ENTERPRISE: "1200 per minute"}
 ATTEMPTS = "5 per 15 minutes"
-UNCOUNTED = {"health", "webhooks"}  # blueprints; Stripe comes from few addresses, and in bursts
+UNCOUNTED = {"health", "metrics", "webhooks"}  # blueprints; Stripe comes from few addresses, and in bursts
 # A request must not wait for a store that is away: one try, one second.
 STORE_OPTIONS = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
 

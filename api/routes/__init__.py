@@ -3,11 +3,13 @@
 from flask import Flask
 
 from api.routes import (
+    admin,
     auth,
     credits,
     executions,
     health,
     invoices,
+    metrics,
     payment_methods,
     purchases,
     stripe_requests,
@@ -19,11 +21,12 @@ from api.routes import (
 )
 
 RESOURCES = (auth, workflows, executions, templates, credits, usage)
+OPERATIONS = (admin, metrics)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 
 
 def init_app(app: Flask) -> None:
     """Put every resource at its place in the one URL map."""
     app.register_blueprint(health.blueprint(app.extensions["settings"]))
-    for module in (*RESOURCES, *BILLING):
+    for module in (*RESOURCES, *BILLING, *OPERATIONS):
         app.register_blueprint(module.bp)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, MutableMapping
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
@@ -12,11 +13,16 @@ from sqlalchemy.orm import Session
 
 from api import create_app
 from api.auth import new_token
+from devstack.stripe_simulator import StripeSimulator, running_stripe_simulator
 from models.rules.pricing import Tier
 from models.services import accounts, credits
-from models.user import User
+from models.user import Role, User
 from settings import Settings
-from tasks.queue import Doorbell, publish_through
+from tasks.queue import Doorbell, TaskName, publish_through
+from workers.billing import events as billing_events
+from workers.billing import requests as billing_requests
+from workers.billing.subjects import Follower
+from workers.gateways.stripe import StripeGateway
 
 ORIGIN = "https://app.agentforge.example"
 SignIn = Callable[[User], FlaskClient]
@@ -85,10 +91,10 @@ def sign_in(app: Flask, stranger: FlaskClient) -> SignIn:
 
 @pytest.fixture
 def new_user(session: Session) -> Callable[..., User]:
-    """Makes users with a wallet; `tier` and `balance` as wished."""
+    """Makes users with a wallet; `tier`, `role` and `balance` as wished."""
 
-    def make(email: str, *, tier: Tier = Tier.FREE, balance: Decimal = Decimal(10)) -> User:
-        user = User(email=email, name="Somebody", password_hash="none", subscription_tier=tier)
+    def make(email: str, *, tier: Tier = Tier.FREE, role: Role = Role.USER, balance: Decimal = Decimal(10)) -> User:
+        user = User(email=email, name="Somebody", password_hash="none", subscription_tier=tier, role=role)
         session.add(user)
         session.flush()
         credits.open_wallet(session, user.id)
@@ -116,3 +122,28 @@ def other(new_user: Callable[..., User]) -> User:
 def client(sign_in: SignIn, user: User) -> FlaskClient:
     """A client with a token of `user`."""
     return sign_in(user)
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[StripeSimulator]:
+    """A Stripe of these tests' own; its events are listed, and sent by nobody."""
+    with running_stripe_simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def stripe(simulator: StripeSimulator, settings: Settings, sent: list[Doorbell]) -> Iterator[StripeSimulator]:
+    """Stripe without a past, and a worker who does what it is rung for before the bell is silent."""
+    simulator.reset()
+    follower = Follower(StripeGateway(simulator.secret_key, simulator.url), settings.stripe.tiers)
+
+    def work(bell: Doorbell) -> None:
+        sent.append(bell)
+        if bell.task is TaskName.STRIPE_REQUEST:
+            billing_requests.perform(follower, UUID(str(bell.ids["request_id"])))
+        elif bell.task is TaskName.HANDLE_STRIPE_EVENT:
+            billing_events.handle(follower, str(bell.ids["event_id"]))
+
+    before = publish_through(work)
+    yield simulator
+    publish_through(before)

@@ -1,0 +1,65 @@
+"""For administrators: what reconciliation found, and the events that nobody could handle.
+
+To everybody else these addresses do not exist.
+"""
+
+from uuid import UUID
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+
+from api.auth import current_user, signed_in
+from api.bodies import body, query, show
+from api.paging import page, page_query
+from api.schemas.accounts import NothingIn
+from api.schemas.admin import DeadLetterOut, FindingOut, RunOut, RunsQuery
+from api.schemas.base import PageQuery
+from api.session import db
+from models.errors import NotFound
+from models.services import billing_events, reconciliation
+from models.user import Role
+from tasks.queue import TaskName, enqueue
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+
+
+@bp.before_request
+@signed_in
+def administrators_only() -> None:
+    """For every route in here, so that none can forget it."""
+    if current_user().role is not Role.ADMIN:
+        raise NotFound("address")
+
+
+@bp.get("/reconciliations")
+def reconciliations() -> ResponseReturnValue:
+    """Runs, the newest first."""
+    args = page_query(RunsQuery)
+    rows = reconciliation.runs(db(), **args)
+    return page("reconciliations", show(RunOut, rows, many=True), rows, args)
+
+
+@bp.get("/reconciliations/<uuid:run_id>")
+def reconciliation_run(run_id: UUID) -> ResponseReturnValue:
+    """One run with what it found."""
+    run = reconciliation.run(db(), run_id)
+    findings = reconciliation.findings(db(), run_id)
+    return {"reconciliation": show(RunOut, run), "findings": show(FindingOut, findings, many=True)}
+
+
+@bp.get("/dead-letters")
+def dead_letters() -> ResponseReturnValue:
+    """Events that were given up, the newest first, each with its reason."""
+    args = query(PageQuery)
+    rows = billing_events.list_dead(db(), limit=args["limit"], offset=args["offset"])
+    letters = show(DeadLetterOut, rows, many=True)
+    return {"deadLetters": letters, "count": len(rows), "limit": args["limit"], "offset": args["offset"]}
+
+
+@bp.post("/dead-letters/<event_id>/retry")
+def retry_dead_letter(event_id: str) -> ResponseReturnValue:
+    """Let an event be tried afresh."""
+    body(NothingIn, optional=True)
+    billing_events.retry_dead(db(), event_id)
+    enqueue(db(), TaskName.HANDLE_STRIPE_EVENT, event_id=event_id)
+    return {"id": event_id, "status": "received"}, 202

@@ -1,0 +1,15 @@
+"""For the machines that watch us, from inside: a proxy before the API refuses this address."""
+
+from flask import Blueprint, Response, current_app
+from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from api.metrics import exposition
+
+bp = Blueprint("metrics", __name__)
+
+
+@bp.get("/metrics")
+def metrics() -> ResponseReturnValue:
+    """Everything that is counted, in Prometheus's text format."""
+    return Response(exposition(current_app.extensions["settings"]), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,179 @@
+"""What administrators see of money's books, and the dead letters that they may send again."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from models.reconciliation import Action, ReconciliationRun, RunKind
+from models.services import accounts, alerts, billing_events, reconciliation
+from models.services.reconciliation import Found
+from models.user import Role, User
+from tasks.queue import TaskName
+
+NOW = datetime.now(UTC)
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def administrator(new_user: Callable[..., User], sign_in) -> FlaskClient:
+    return sign_in(new_user("grace@example.com", role=Role.ADMIN))
+
+
+def a_run(session: Session, *found: Found, kind: RunKind = RunKind.OBJECTS, **columns) -> ReconciliationRun:
+    run = reconciliation.begin(session, kind, since=NOW - timedelta(days=1), dry_run=columns.pop("dry_run", False))
+    for one in found:
+        reconciliation.record(session, run.id, one)
+    reconciliation.finish(session, run.id, checked=7, error=columns.pop("error", None), reached=None)
+    session.commit()
+    return run
+
+
+LOST = Found(
+    "payments", "pi_1", "lost_here", Action.REPAIRED, "Changed: status None -> succeeded.", {"status": [None, 1]}
+)
+BROKEN = Found("ledger", "u1", "history_has_no_gap", Action.REPORTED, "version 3 stands at place 2")
+
+
+def a_dead_event(session: Session, event_id: str = "evt_1") -> None:
+    billing_events.receive(
+        session,
+        event_id=event_id,
+        type="payment_intent.succeeded",
+        api_version=None,
+        created=NOW,
+        livemode=False,
+        raw=b"{}",
+    )
+    billing_events.dead(session, event_id, "orphan: its purchase is not here")
+    session.commit()
+
+
+class TestReconciliations:
+    def test_runs_are_listed_with_what_came_of_them_newest_first(self, session, administrator):
+        a_run(session, LOST, BROKEN)
+        a_run(session, kind=RunKind.EVENTS)
+        listed = administrator.get("/admin/reconciliations").json
+        assert listed["count"] == 2
+        (objects,) = administrator.get("/admin/reconciliations?kind=objects").json["reconciliations"]
+        assert {name: objects[name] for name in ("kind", "status", "dryRun", "checked", "repaired", "reported")} == {
+            "kind": "objects",
+            "status": "done",
+            "dryRun": False,
+            "checked": 7,
+            "repaired": 1,
+            "reported": 1,
+        }
+
+    def test_pages_go_on_where_the_last_one_ended(self, session, administrator):
+        ids = {str(a_run(session).id) for _ in range(3)}
+        first = administrator.get("/admin/reconciliations?limit=2").json
+        rest = administrator.get(f"/admin/reconciliations?limit=2&cursor={first['nextCursor']}").json
+        assert {run["id"] for run in first["reconciliations"] + rest["reconciliations"]} == ids
+
+    def test_a_run_shows_what_it_found(self, session, administrator):
+        run = a_run(session, LOST, BROKEN)
+        shown = administrator.get(f"/admin/reconciliations/{run.id}").json
+        assert [(found["subject"], found["action"]) for found in shown["findings"]] == [
+            ("pi_1", "repaired"),
+            ("u1", "reported"),
+        ]
+        assert shown["findings"][0]["changes"] == {"status": [None, 1]}
+
+    def test_a_run_that_is_not_there_is_404(self, administrator):
+        assert administrator.get("/admin/reconciliations/00000000-0000-0000-0000-000000000000").status_code == 404
+
+    def test_an_unknown_kind_is_refused(self, administrator):
+        assert administrator.get("/admin/reconciliations?kind=weather").status_code == 422
+
+
+class TestDeadLetters:
+    def test_they_are_listed_with_their_reason_and_without_their_content(self, session, administrator):
+        a_dead_event(session)
+        (letter,) = administrator.get("/admin/dead-letters").json["deadLetters"]
+        assert (letter["id"], letter["type"], letter["reason"]) == (
+            "evt_1",
+            "payment_intent.succeeded",
+            "orphan: its purchase is not here",
+        )
+        assert "raw" not in letter
+
+    def test_one_is_sent_again(self, session, administrator, sent):
+        a_dead_event(session)
+        assert administrator.post("/admin/dead-letters/evt_1/retry").status_code == 202
+        assert [(bell.task, bell.ids) for bell in sent] == [(TaskName.HANDLE_STRIPE_EVENT, {"event_id": "evt_1"})]
+        assert administrator.get("/admin/dead-letters").json["count"] == 0
+
+    def test_one_that_is_not_dead_is_left_alone(self, session, administrator, sent):
+        a_dead_event(session)
+        administrator.post("/admin/dead-letters/evt_1/retry")
+        again = administrator.post("/admin/dead-letters/evt_1/retry")
+        assert (again.status_code, len(sent)) == (409, 1)
+        assert administrator.post("/admin/dead-letters/evt_none/retry").status_code == 404
+
+    def test_an_ordinary_user_sends_nothing(self, session, client, stranger, sent):
+        a_dead_event(session)
+        assert client.post("/admin/dead-letters/evt_1/retry").status_code == 404
+        assert stranger.post("/admin/dead-letters/evt_1/retry").status_code == 401
+        assert sent == []
+
+
+class TestTheRole:
+    def test_counts_from_the_next_request_on_and_is_taken_as_fast(self, session, client, user):
+        accounts.set_role(session, " ADA@example.com", Role.ADMIN)
+        session.commit()
+        assert client.get("/admin/dead-letters").status_code == 200
+        accounts.set_role(session, user.email, Role.USER)
+        session.commit()
+        assert client.get("/admin/dead-letters").status_code == 404
+
+    def test_is_given_on_the_command_line(self, committed_database):
+        def admin(*arguments: str) -> subprocess.CompletedProcess[str]:
+            env = {"PATH": "/usr/bin", "DATABASE_URL": committed_database, "AGENTFORGE_ENV": "test"}
+            command = [sys.executable, "-m", "tasks.admin", *arguments]
+            return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+        unknown = admin("grant", "nobody@example.com")
+        assert (unknown.returncode, unknown.stderr) == (1, "There is no such user.\n")
+
+
+class TestMetrics:
+    def test_say_what_was_found_and_what_waits(self, session, stranger):
+        a_run(session, LOST, BROKEN)
+        a_run(session, LOST, dry_run=True)
+        a_dead_event(session)
+        alerts.add(session, kind="test", subject="x", detail="Look.", key="test")
+        session.commit()
+        said = stranger.get("/metrics").get_data(as_text=True)
+        found = 'agentforge_reconciliation_findings{action="repaired",check="payments",kind="objects"} 1.0'
+        assert found in said
+        assert 'agentforge_reconciliation_age_seconds{kind="objects"}' in said
+        assert "agentforge_dead_letters 1.0" in said
+        assert "agentforge_billing_alerts 2.0" in said  # the dead letter raised one as well
+        assert "agentforge_database_up 1.0" in said
+
+    def test_count_requests_by_route_and_name_no_ids(self, client, stranger):
+        asked = "/executions/00000000-0000-0000-0000-000000000000"
+        client.get(asked)
+        said = stranger.get("/metrics").get_data(as_text=True)
+        line = 'agentforge_requests_total{method="GET",route="/executions/<uuid:execution_id>",status="404"}'
+        assert line in said
+        assert asked not in said
+
+    def test_are_not_counted_themselves(self, stranger):
+        stranger.get("/metrics")
+        assert 'route="/metrics"' not in stranger.get("/metrics").get_data(as_text=True)
+
+    def test_say_so_when_the_database_is_away(self, stranger, session, monkeypatch):
+        monkeypatch.setattr("api.metrics.SessionFactory", nobody)
+        assert "agentforge_database_up 0.0" in stranger.get("/metrics").get_data(as_text=True)
+
+
+def nobody():
+    raise OperationalError("SELECT 1", {}, Exception("gone"))
