@@ -1,12 +1,17 @@
 """What a worker and Stripe's webhooks would have written, in one line."""
 
 import itertools
+import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
+from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from stripe import WebhookSignature
 
+from devstack.stripe_simulator import StripeSimulator
 from models.invoice import Invoice
 from models.payment_method import PaymentMethod
 from models.rules.pricing import Tier
@@ -69,3 +74,17 @@ def failed(session: Session, code: str, message: str = "No.", *, declined: bool 
     """The newest wish came to nothing."""
     stripe_requests.fail(session, request(session).id, code=code, message=message, declined=declined)
     session.commit()
+
+
+def tell(client: FlaskClient, event: dict[str, Any]) -> None:
+    """Send an event as Stripe's webhook does."""
+    body = json.dumps(event)
+    header = WebhookSignature.generate_signature_header(body, "whsec_development", int(time.time()))
+    answer = client.post("/webhooks/stripe", data=body, headers={"Stripe-Signature": header})
+    assert answer.status_code == 200, answer.json
+
+
+def tell_all(client: FlaskClient, stripe: StripeSimulator) -> None:
+    """Send everything that happened at Stripe, the oldest first."""
+    for event in stripe.objects("event"):
+        tell(client, event)
