@@ -17,7 +17,7 @@ _COPIED = (
     "description receipt_email setup_future_usage statement_descriptor statement_descriptor_suffix shipping "
     "transfer_group"
 )
-_FIELDS = f"amount currency customer payment_method payment_method_types metadata {_COPIED}"
+_FIELDS = f"amount currency customer payment_method allowed_payment_method_types metadata {_COPIED}"
 _CONFIRMING = "off_session return_url error_on_requires_action use_stripe_sdk"
 _SHOWN_TO_APPS = (
     "id object amount amount_details automatic_payment_methods canceled_at cancellation_reason capture_method "
@@ -37,7 +37,7 @@ def create(world: World, params: Params) -> StripeObject:
         raise bad_parameter("The Stripe simulator captures at once.", "capture_method", "simulator_unsupported")
     fields = _fields(world, params)
     automatic = params.get("automatic_payment_methods")
-    if "payment_method_types" not in params:
+    if "allowed_payment_method_types" not in params:
         fields["automatic_payment_methods"] = {"allow_redirects": "always", "enabled": True} | (automatic or {})
     redirects = fields.get("automatic_payment_methods") or {"enabled": False}
     if params.get("confirm"):
@@ -66,9 +66,7 @@ def update(world: World, params: Params, intent: str) -> StripeObject:
     if found["status"] not in payments.OPEN and set(params) - {"metadata", "description"}:
         raise payments.unexpected(found, "update")
     _check_amount({"amount": found["amount"], "currency": found["currency"]} | params)
-    found |= _fields(world, params, found) | {
-        name: params[name] for name in ("amount", "currency", "payment_method_types") if name in params
-    }
+    found |= _fields(world, params, found) | {name: params[name] for name in ("amount", "currency") if name in params}
     if found["payment_method"] and found["status"] == "requires_payment_method":
         found["status"] = "requires_confirmation"
     return found
@@ -151,8 +149,11 @@ def _fields(world: World, params: Params, intent: StripeObject | None = None) ->
         method = payment_methods.resolve(world, params["payment_method"])
         payment_methods.belongs(world, method, customer)
         fields["payment_method"] = method["id"]
-    if "payment_method_types" in params:
-        fields["payment_method_types"] = params["payment_method_types"]
+    if allowed := params.get("allowed_payment_method_types"):
+        if "card" not in allowed:
+            message = "The Stripe simulator pays by card only."
+            raise bad_parameter(message, "allowed_payment_method_types", "simulator_unsupported")
+        fields |= {"allowed_payment_method_types": allowed, "payment_method_types": allowed}
     return fields
 
 
