@@ -38,6 +38,14 @@ class Execution(Changing, Record):
         Index(
             "ix_workflow_executions_leased", "lease_expires_at", postgresql_where=text("lease_expires_at IS NOT NULL")
         ),
+        Index("ix_workflow_executions_driven", "user_id", postgresql_where=text("status IN ('running', 'cancelling')")),
+        Index(
+            "ix_workflow_executions_deferred",
+            "user_id",
+            "created_at",
+            "id",
+            postgresql_where=text("status = 'queued' AND deferred_at IS NOT NULL"),
+        ),
         Index("ix_workflow_executions_due", "wake_at", postgresql_where=text("status = 'waiting'")),
     )
 
@@ -68,6 +76,8 @@ class Execution(Changing, Record):
     wake_at: Mapped[UtcTime | None]
     waiting_for: Mapped[JsonB] = mapped_column(nullable=True)
     crashes: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    # Since when it waits for another run of its owner's to end; that run rings for it.
+    deferred_at: Mapped[UtcTime | None]
     rung_at: Mapped[UtcTime | None]  # the last doorbell; none yet means that one is due
     started_at: Mapped[UtcTime | None]
     finished_at: Mapped[UtcTime | None]

@@ -13,5 +13,5 @@ from tasks.queue import TaskName, enqueue
 def sweep() -> None:
     """Ring again for executions whose doorbell was lost, whose lease ran out or whose time has come."""
     with session_scope() as session:
-        for execution_id, priority in sweeps.due(session):
+        for execution_id, priority in (*sweeps.due(session), *sweeps.forgotten_turns(session)):
             enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=execution_id)

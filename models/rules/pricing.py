@@ -52,6 +52,7 @@ class Plan:
     price_cents: int
     limits: Limits
     priority: Priority
+    concurrent_runs: int  # driven at a time; more of them wait in the queue
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class Package:
 PLANS = {
     plan.tier: plan
     for plan in (
-        Plan(Tier.FREE, 0, Limits(3, 10, 100, 100), Priority.LOW),
-        Plan(Tier.PREMIUM, 999, Limits(UNLIMITED, 50, 10_000, 10_240), Priority.NORMAL),
-        Plan(Tier.ENTERPRISE, 4999, Limits(UNLIMITED, UNLIMITED, UNLIMITED, 102_400), Priority.HIGH),
+        Plan(Tier.FREE, 0, Limits(3, 10, 100, 100), Priority.LOW, 3),
+        Plan(Tier.PREMIUM, 999, Limits(UNLIMITED, 50, 10_000, 10_240), Priority.NORMAL, 20),
+        Plan(Tier.ENTERPRISE, 4999, Limits(UNLIMITED, UNLIMITED, UNLIMITED, 102_400), Priority.HIGH, 100),
     )
 }
 

@@ -134,7 +134,7 @@ def wait(session: Session, event_id: str, reason: str, *, counts: bool = True, a
         reason: a sentence that ends as the dead letter's, when this was the last attempt.
         counts: False when the event is not to blame, such as for an outage of Stripe's.
     """
-    row = session.scalars(select(StripeEvent).where(StripeEvent.id == event_id).with_for_update()).one()
+    row = _locked(session, event_id)
     if row.status not in _OPEN:
         return
     if counts and row.attempts >= MOST_ATTEMPTS:
@@ -154,7 +154,7 @@ def wait(session: Session, event_id: str, reason: str, *, counts: bool = True, a
 
 def dead(session: Session, event_id: str, reason: str) -> None:
     """Give up at once: trying again cannot help."""
-    row = session.scalars(select(StripeEvent).where(StripeEvent.id == event_id).with_for_update()).one()
+    row = _locked(session, event_id)
     if row.status in _OPEN:
         _bury(session, row, reason)
 
@@ -199,6 +199,11 @@ def _bury(session: Session, row: StripeEvent, reason: str) -> None:
 def _end(session: Session, event_id: str, status: EventStatus) -> None:
     now = func.clock_timestamp()
     _set(session, event_id, status=status, handled_at=now, begun_at=None, next_try_at=None, error=None)
+
+
+def _locked(session: Session, event_id: str) -> StripeEvent:
+    row = select(StripeEvent).where(StripeEvent.id == event_id).with_for_update()
+    return session.scalars(row.execution_options(populate_existing=True)).one()
 
 
 def _set(session: Session, event_id: str, **values: Any) -> None:

@@ -30,11 +30,10 @@ def owner(session: Session, customer: str | None) -> UUID | None:
 
 def remember(session: Session, user_id: UUID, customer: str) -> str:
     """Make `customer` the user's, unless there is one already; answers the one that counts."""
-    first = (
-        update(User).where(User.id == user_id, User.stripe_customer_id.is_(None)).values(stripe_customer_id=customer)
-    )
-    session.execute(first.execution_options(synchronize_session=False))
-    return session.scalars(select(User.stripe_customer_id).where(User.id == user_id)).one() or customer
+    first = update(User).where(User.id == user_id, User.stripe_customer_id.is_(None))
+    session.execute(first.values(stripe_customer_id=customer).execution_options(synchronize_session=False))
+    user = select(User).where(User.id == user_id).execution_options(populate_existing=True)
+    return session.scalars(user).one().stripe_customer_id or customer
 
 
 def sync_customer(session: Session, customer: Mapping[str, Any]) -> UUID | None:
@@ -56,10 +55,10 @@ def sync_customer(session: Session, customer: Mapping[str, Any]) -> UUID | None:
 
 
 def _forget(session: Session, customer: str) -> None:
-    gone = update(User).where(User.stripe_customer_id == customer).returning(User.id)
+    gone = update(User).where(User.stripe_customer_id == customer).returning(User)
     values = {"stripe_customer_id": None, "stripe_customers_lost": User.stripe_customers_lost + 1}
-    for user_id in session.scalars(gone.values(values).execution_options(synchronize_session=False)):
-        payment_methods.remove_all(session, user_id)
+    for user in session.scalars(gone.values(values), execution_options={"populate_existing": True}).all():
+        payment_methods.remove_all(session, user.id)
 
 
 def _claimed_user(session: Session, customer: Mapping[str, Any]) -> UUID | None:

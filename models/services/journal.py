@@ -62,6 +62,20 @@ _EVENTS = """
     ON CONFLICT (execution_id, seq) DO NOTHING
 """
 
+# A run that was asked to stop while its driver parked it: nobody would wake it, so the next driver ends it. That one's
+# claim counts a crash, and there was none.
+_STOP_PARKED = """
+    UPDATE workflow_executions
+       SET status = 'cancelling', waiting_for = NULL, wake_at = NULL, lease_expires_at = now(), crashes = crashes - 1
+     WHERE id = ANY(%s::uuid[]) AND status = 'waiting' AND cancel_requested_at IS NOT NULL
+"""
+
+# What an earlier driver left open and this one did not come to.
+_CLOSE_NODES = """
+    UPDATE node_executions SET status = 'cancelled', finished_at = now()
+     WHERE execution_id = ANY(%s::uuid[]) AND status IN ('pending', 'running', 'waiting')
+"""
+
 
 @dataclass(frozen=True)
 class NodeRow:
@@ -133,10 +147,22 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
     events = [_event(p.execution_id, row) for p in kept for row in p.events]
     if events:
         connection.exec_driver_sql(_EVENTS, (_json(events),))
-    ended = {p.execution_id: p.charged for p in kept if p.ending and p.ending.status is not ExecutionStatus.WAITING}
-    if ended:
-        credits.settle_many(session, ended)
+    _leave(session, [progress for progress in kept if progress.ending])
     return ours
+
+
+def _leave(session: Session, leaving: Sequence[Progress]) -> None:
+    """Settle what has ended, and see to it that nothing of it stays open."""
+    connection = session.connection()
+    ended = [p for p in leaving if p.ending and p.ending.status is not ExecutionStatus.WAITING]
+    parked = [str(p.execution_id) for p in leaving if p.ending and p.ending.status is ExecutionStatus.WAITING]
+    if parked:
+        connection.exec_driver_sql(_STOP_PARKED, (parked,))
+    resumed = [str(p.execution_id) for p in ended if p.epoch > 1]
+    if resumed:
+        connection.exec_driver_sql(_CLOSE_NODES, (resumed,))
+    if ended:
+        credits.settle_many(session, {p.execution_id: p.charged for p in ended})
 
 
 def _totals(progress: Progress) -> dict[str, Json]:

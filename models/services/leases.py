@@ -15,11 +15,27 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.rules.pricing import Priority
+from models.rules.pricing import PLANS, Tier
 from models.rules.schedule import Step
 from models.rules.states import NodeStatus
 
 Json = Any
+
+# How many runs of the owner are driven is counted from rows, under a lock per owner, so no slot can leak.
+_LOCK_OWNER = text("""
+    SELECT pg_advisory_xact_lock(hashtextextended('runs:' || user_id::text, 0))
+      FROM workflow_executions WHERE id = :id
+""")
+
+_TURN = text("""
+    SELECT u.subscription_tier AS tier,
+           (SELECT count(*) FROM workflow_executions r
+             WHERE r.user_id = e.user_id AND r.status IN ('running', 'cancelling')) AS driven
+      FROM workflow_executions e JOIN users u ON u.id = e.user_id
+     WHERE e.id = :id AND e.status IN ('queued', 'waiting')
+""")
+
+_DEFER = text("UPDATE workflow_executions SET deferred_at = now() WHERE id = :id AND status = 'queued'")
 
 _CLAIM = text("""
     UPDATE workflow_executions e
@@ -29,7 +45,7 @@ _CLAIM = text("""
            lease_expires_at = now() + make_interval(secs => :seconds),
            crashes = e.crashes + CASE WHEN e.status IN ('running', 'cancelling') THEN 1 ELSE 0 END,
            started_at = coalesce(e.started_at, now()),
-           wake_at = NULL, waiting_for = NULL, updated_at = now()
+           wake_at = NULL, waiting_for = NULL, deferred_at = NULL, updated_at = now()
      WHERE e.id = :id
        AND (e.status = 'queued'
             OR (e.status = 'waiting' AND e.wake_at <= now())
@@ -70,7 +86,6 @@ _HISTORY = text("""
 
 
 _HEARD = text("UPDATE workflow_executions SET wake_at = NULL WHERE id = :id AND epoch = :epoch AND wake_at <= now()")
-_PRIORITY = text("SELECT priority FROM workflow_executions WHERE id = :id")
 _GRAPH = text("SELECT graph FROM workflow_versions WHERE id = :id")
 
 
@@ -120,10 +135,15 @@ class PastStep:
 def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -> Lease | None:
     """Take the lease of an execution that waits for a driver; None when there is nothing to do.
 
+    A run whose owner has as many runs under way as the tier allows stays where it is, and is marked as deferred.
+
     Args:
         owner: names the worker process, for operators.
         seconds: how long the lease lasts unless it is renewed.
     """
+    if not _has_turn(session, execution_id):
+        session.execute(_DEFER, {"id": execution_id})
+        return None
     row = session.execute(_CLAIM, {"id": execution_id, "owner": owner, "seconds": seconds}).one_or_none()
     if row is None:
         return None
@@ -144,6 +164,12 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         is_retry=row.is_retry,
         cancelled=row.cancelled,
     )
+
+
+def _has_turn(session: Session, execution_id: UUID) -> bool:
+    session.execute(_LOCK_OWNER, {"id": execution_id})
+    row = session.execute(_TURN, {"id": execution_id}).one_or_none()
+    return row is None or row.driven < PLANS[Tier(row.tier)].concurrent_runs
 
 
 def renew(session: Session, leases: Sequence[tuple[UUID, int]], *, seconds: float) -> dict[UUID, News]:
@@ -191,12 +217,6 @@ def history(session: Session, execution_id: UUID) -> dict[Step, PastStep]:
 def graph(session: Session, version_id: UUID) -> Json:
     """The `{nodes, connections}` of a workflow version."""
     return session.scalar(_GRAPH, {"id": version_id})
-
-
-def priority(session: Session, execution_id: UUID) -> Priority | None:
-    """In which queue the execution waits; None if there is no such execution."""
-    word = session.scalar(_PRIORITY, {"id": execution_id})
-    return Priority(word) if word else None
 
 
 def _pairs(leases: Sequence[tuple[UUID, int]]) -> str:

@@ -93,7 +93,7 @@ def sent(session: Session, notification_id: UUID) -> None:
 
 def failed(session: Session, notification_id: UUID, reason: str, *, for_good: bool = False) -> None:
     """It could not be sent: tried again later, a few times, unless it failed `for_good`."""
-    row = session.scalars(select(Notification).where(Notification.id == notification_id).with_for_update()).one()
+    row = _locked(session, notification_id)
     if row.status is not NotificationStatus.SENDING:
         return
     over = for_good or row.attempts >= MOST_ATTEMPTS
@@ -120,6 +120,11 @@ def remove_device(session: Session, token: str) -> None:
 def devices(session: Session, user_id: UUID) -> Sequence[str]:
     """The tokens of a user's phones."""
     return session.scalars(select(PushDevice.token).where(PushDevice.user_id == user_id)).all()
+
+
+def _locked(session: Session, notification_id: UUID) -> Notification:
+    row = select(Notification).where(Notification.id == notification_id).with_for_update()
+    return session.scalars(row.execution_options(populate_existing=True)).one()
 
 
 def _set(session: Session, notification_id: UUID, **values: Any) -> Notification:

@@ -94,7 +94,7 @@ def must_look_up(request: StripeRequest, *, now: datetime | None = None) -> bool
 
 def new_attempt(session: Session, request_id: UUID) -> StripeRequest:
     """Begin again under a new key: only after it was looked up that the old one had no effect."""
-    row = session.scalars(select(StripeRequest).where(StripeRequest.id == request_id).with_for_update()).one()
+    row = _locked(session, request_id)
     number = row.attempt + 1
     key = _key(row.kind, row.subject_id or row.id, number)
     return _set(session, request_id, attempt=number, key=key, attempt_started_at=func.clock_timestamp())
@@ -116,7 +116,7 @@ def retry_later(session: Session, request_id: UUID, reason: str, *, after: float
 
     One that was tried too often fails with the code `gave_up`: reconciliation finds out what became of it.
     """
-    row = session.scalars(select(StripeRequest).where(StripeRequest.id == request_id).with_for_update()).one()
+    row = _locked(session, request_id)
     if row.status in (RequestStatus.DONE, RequestStatus.FAILED):
         return
     if row.tries >= MOST_TRIES:
@@ -146,6 +146,11 @@ def _finish(session: Session, request_id: UUID, **values: Any) -> bool:
     done = update(StripeRequest).where(StripeRequest.id == request_id, unfinished)
     done = done.values(finished_at=func.clock_timestamp(), next_try_at=None, **values).returning(StripeRequest)
     return session.scalar(done, execution_options={"populate_existing": True}) is not None
+
+
+def _locked(session: Session, request_id: UUID) -> StripeRequest:
+    row = select(StripeRequest).where(StripeRequest.id == request_id).with_for_update()
+    return session.scalars(row.execution_options(populate_existing=True)).one()
 
 
 def _set(session: Session, request_id: UUID, **values: Any) -> StripeRequest:

@@ -9,14 +9,14 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.rules.pricing import Priority
+from models.rules.pricing import PLANS, Priority, Tier
 
 # A queued row whose doorbell was lost (never rung: the process died after its commit), a lease that ran out, a timer.
 _DUE = text("""
     UPDATE workflow_executions SET rung_at = now()
      WHERE id IN (
         SELECT id FROM workflow_executions
-         WHERE (status = 'queued'
+         WHERE (status = 'queued' AND deferred_at IS NULL
                 AND coalesce(rung_at, created_at + make_interval(secs => :first - :again))
                     < now() - make_interval(secs => :again))
             OR (lease_expires_at < now()
@@ -29,11 +29,62 @@ _DUE = text("""
  RETURNING id, priority
 """)
 
+# The oldest of those that were passed over because their owner had enough under way.
+_NEXT = text("""
+    UPDATE workflow_executions SET deferred_at = NULL, rung_at = now()
+     WHERE id = (
+        SELECT id FROM workflow_executions
+         WHERE user_id = :user AND status = 'queued' AND deferred_at IS NOT NULL
+         ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+ RETURNING id, priority
+""")
+
+_OWNERS_WITH_DEFERRED = text("""
+    SELECT d.user_id, u.subscription_tier AS tier,
+           (SELECT count(*) FROM workflow_executions r
+             WHERE r.user_id = d.user_id AND r.status IN ('running', 'cancelling')) AS driven
+      FROM (SELECT DISTINCT user_id FROM workflow_executions
+             WHERE status = 'queued' AND deferred_at IS NOT NULL) d
+      JOIN users u ON u.id = d.user_id
+""")
+
+_SAME = text("SELECT id, priority FROM workflow_executions WHERE id = :id")
+_OWNER = text("SELECT user_id FROM workflow_executions WHERE id = :id")
+
+Turn = tuple[UUID, Priority]  # an execution to ring for, and its queue
 FIRST_RING = 10.0  # seconds after its commit that a row's own doorbell has to arrive
 RING_AGAIN = 60.0  # seconds between further rings: behind a backlog the first bell is merely late
 
 
-def due(session: Session, *, limit: int = 500) -> Sequence[tuple[UUID, Priority]]:
+def due(session: Session, *, limit: int = 500) -> Sequence[Turn]:
     """Executions to ring for now, the oldest first, at most `limit`."""
     rows = session.execute(_DUE, {"first": FIRST_RING, "again": RING_AGAIN, "limit": limit})
     return [(row.id, Priority(row.priority)) for row in rows]
+
+
+def again(session: Session, execution_id: UUID) -> Turn | None:
+    """The same run, in the queue where it waits."""
+    row = session.execute(_SAME, {"id": execution_id}).one_or_none()
+    return (row.id, Priority(row.priority)) if row else None
+
+
+def turn_after(session: Session, execution_id: UUID) -> Turn | None:
+    """What its owner has waiting now that this run ended or was parked."""
+    return next_turn(session, session.scalars(_OWNER, {"id": execution_id}).one())
+
+
+def next_turn(session: Session, user_id: UUID) -> Turn | None:
+    """The user's oldest run that was passed over, to be rung for now that another one ended."""
+    row = session.execute(_NEXT, {"user": user_id}).one_or_none()
+    return (row.id, Priority(row.priority)) if row else None
+
+
+def forgotten_turns(session: Session) -> Sequence[Turn]:
+    """Runs that were passed over although their owners have room now: whoever should have rung died."""
+    turns = []
+    for owner in session.execute(_OWNERS_WITH_DEFERRED).all():
+        for _ in range(PLANS[Tier(owner.tier)].concurrent_runs - owner.driven):
+            if (turn := next_turn(session, owner.user_id)) is None:
+                break
+            turns.append(turn)
+    return turns

@@ -7,8 +7,9 @@ from uuid import UUID
 from models.db import session_scope
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import journal, leases, sweeps
+from models.services import executions, journal, leases, sweeps
 from models.services.journal import Ending, NodeRow, Progress
+from models.user import User
 from tests.engine.conftest import Bench, call, transform
 from tests.factories import node
 from workers.engine.endings import Left
@@ -92,6 +93,35 @@ class TestResume:
         run = bench.execution(execution_id)
         assert (run.status, run.error["code"], run.credits_charged) == ("failed", "quarantined", 0)
         assert bench.world.calls["a"] == 0
+
+    def test_what_was_under_way_does_not_stay_running_when_the_run_is_ended(self, bench: Bench):
+        bench.world.on("a", bench.world.hang)
+        execution_id = bench.submit([call("a")])
+        left = bench.in_background(execution_id)
+        assert bench.world.arrived.wait(10)
+        die(bench, execution_id)
+        left()
+        bench.sql("UPDATE workflow_executions SET crashes = 2 WHERE id = :id", id=execution_id)
+        bench.another().drive(execution_id)
+        assert bench.execution(execution_id).status == "failed"
+        assert bench.nodes(execution_id)["a"].status == "cancelled"
+
+
+class TestParking:
+    def test_a_run_that_is_cancelled_while_it_parks_ends_as_cancelled(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        with session_scope() as session:
+            lease = leases.claim(session, execution_id, owner="worker", seconds=30)
+            executions.request_cancel(session, session.get_one(User, bench.user_id), execution_id)
+        parked = Ending(ExecutionStatus.WAITING, waiting_for={"type": "budget"})
+        with session_scope() as session:
+            journal.record(session, [Progress(execution_id, lease.epoch, Decimal(0), 0, 1, 0, ending=parked)])
+        with session_scope() as session:
+            assert execution_id in {found for found, _ in sweeps.due(session)}
+        assert bench.another().drive(execution_id) is Left.ENDED
+        run = bench.execution(execution_id)
+        assert (run.status, run.crashes, run.waiting_for) == ("cancelled", 0, None)
+        assert bench.sql("SELECT held FROM credits WHERE user_id = :id", id=bench.user_id) == 0
 
 
 class TestFence:

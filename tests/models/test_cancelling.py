@@ -86,7 +86,7 @@ class TestARunThatSomebodyDrives:
     def test_is_cancelling_until_its_driver_ends_it(self, session: Session, owner: User, run: Execution) -> None:
         asked = executions.request_cancel(session, owner, run.id)
         assert (asked.status, asked.finished_at) == (S.CANCELLING, None)
-        assert leases.renew(session, [(run.id, 1)], seconds=30) == {run.id: True}
+        assert leases.renew(session, [(run.id, 1)], seconds=30) == {run.id: leases.News(cancelled=True, woken=False)}
         assert credits.balance(session, owner.id).held == run.credits_cap
 
     def test_gets_no_event_because_its_driver_counts_them(self, session: Session, owner: User, run: Execution) -> None:
