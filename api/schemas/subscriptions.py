@@ -30,7 +30,7 @@ class LimitsOut(Out):
     max_workflows = Plain()
     max_nodes = Plain()
     api_calls_per_month = Plain()
-    storage_mb = Plain(data_key="storage_mb")
+    storage_mb = Plain(data_key="storageMB")
 
 
 class CurrentOut(Out):

@@ -76,7 +76,8 @@ def attach_to(world: World, method: StripeObject, customer: str) -> None:
     belongs(world, method, customer)
     card = behaviour(world, method)
     if not card.attaches and card.decline:
-        raise StripeError(402, "", **decline_fields(*card.decline))
+        fields = decline_fields(*card.decline)
+        raise StripeError(402, fields.pop("message"), **fields)
     method["customer"] = customer
     world.emit("payment_method.attached", method)
 
