@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 OnWritten = Callable[[Exception | None], None]
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between tries while the database is away
+LARGEST_BATCH = 32 * 1024 * 1024  # bytes of results: the database takes 256 MiB of JSON, and within its time limit
+TOO_LARGE, TOO_LONG = "54000", "57014"  # SQLSTATE: past a limit of the database, past the time for one statement
 
 
 class Journal:
@@ -58,14 +60,23 @@ class Journal:
             self._write_batch(batch)
 
     def _take(self) -> tuple[list[tuple[Progress, OnWritten]], list[tuple[Progress, OnWritten]]]:
-        """One write per execution; a driver's second write waits for the next batch, which keeps its order."""
+        """One write per execution, as long as they are not too large together.
+
+        A driver's second write waits for the next batch, and so does all that comes after it: its order is kept.
+        """
         batch: dict[UUID, tuple[Progress, OnWritten]] = {}
-        later = []
+        later: list[tuple[Progress, OnWritten]] = []
+        behind: set[UUID] = set()
+        size = 0
         for write in self._waiting:
-            if write[0].execution_id in batch:
+            execution_id = write[0].execution_id
+            more = sum(len(row.output or b"") for row in write[0].nodes)
+            if execution_id in batch or execution_id in behind or (batch and size + more > LARGEST_BATCH):
+                behind.add(execution_id)
                 later.append(write)
             else:
-                batch[write[0].execution_id] = write
+                batch[execution_id] = write
+                size += more
         return list(batch.values()), later
 
     def _write_batch(self, batch: list[tuple[Progress, OnWritten]]) -> None:
@@ -75,6 +86,10 @@ class Journal:
                     ours = journal.record(session, [progress for progress, _ in batch])
                 break
             except (OperationalError, PoolTimeout) as error:
+                code = getattr(getattr(error, "orig", None), "pgcode", None)
+                if code == TOO_LARGE or (code == TOO_LONG and len(batch) > 1):
+                    self._write_apart(batch, error)  # the same again would not pass either
+                    return
                 # The database is away. Leases run out meanwhile; whoever claims next raises the epoch, and these
                 # writes are then left out by the fence.
                 log.warning("journal.retry", error=type(error).__name__, writes=len(batch), tries=tries)

@@ -1,0 +1,74 @@
+"""The one writer of a process: what waits is written together, but never so much that the database refuses it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from queue import Queue
+from uuid import UUID
+
+import orjson
+import pytest
+
+from models.db import session_scope
+from models.rules.schedule import Step
+from models.rules.states import NodeStatus
+from models.services import leases
+from models.services.journal import NodeRow, Progress
+from tests.engine.conftest import Bench, transform
+from workers.engine.journal import LARGEST_BATCH, Journal
+
+MIB = orjson.dumps("x" * 1_000_000)
+Result = tuple[UUID, Exception | None]
+
+
+@pytest.fixture
+def written() -> Queue[Result]:
+    """What became of each write."""
+    return Queue()
+
+
+@pytest.fixture
+def progress(bench: Bench) -> Callable[[int], Progress]:
+    """Makes what the driver of a run of its own has to say: so many results of a megabyte each."""
+    bench.sql("UPDATE users SET subscription_tier = 'enterprise'")  # which may run many at a time
+
+    def make(results: int) -> Progress:
+        execution_id = bench.submit([transform("a", "1")])
+        with session_scope() as session:
+            lease = leases.claim(session, execution_id, owner="worker", seconds=300)
+        assert lease
+        now = datetime.now(UTC)
+        rows = [NodeRow(Step("a", str(i)), NodeStatus.SUCCESS, 1, now, now, output=MIB) for i in range(results)]
+        return Progress(execution_id, lease.epoch, Decimal(0), 0, lease.last_seq, 0, nodes=rows)
+
+    return make
+
+
+def said(written: Queue[Result], execution_id: UUID) -> Callable[[Exception | None], None]:
+    return lambda error: written.put((execution_id, error))
+
+
+def test_results_that_are_large_together_are_written_one_after_the_other(bench, progress, written):
+    """PostgreSQL takes no more than 256 MiB of JSON in one statement; a batch that never fits would hold up all."""
+    journal = Journal()
+    writes = [progress(20) for _ in range(3)]
+    assert 20 * len(MIB) < LARGEST_BATCH < 2 * 20 * len(MIB)
+    with journal._changed:  # they all wait while another commit is on its way
+        for write in writes:
+            journal.write(write, said(written, write.execution_id))
+    results = dict(written.get(timeout=60) for _ in writes)
+    journal.stop()
+    assert results == {write.execution_id: None for write in writes}
+    assert bench.sql("SELECT count(DISTINCT xmin::text) FROM node_executions") == 3
+
+
+def test_small_results_are_written_together(bench, progress, written):
+    journal = Journal()
+    writes = [progress(1) for _ in range(3)]
+    with journal._changed:
+        for write in writes:
+            journal.write(write, said(written, write.execution_id))
+    results = dict(written.get(timeout=60) for _ in writes)
+    journal.stop()
+    assert results == {write.execution_id: None for write in writes}
+    assert bench.sql("SELECT count(DISTINCT xmin::text) FROM node_executions") == 1
