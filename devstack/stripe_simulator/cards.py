@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from devstack.stripe_simulator.errors import StripeError
+
 
 @dataclass(frozen=True)
 class Card:
@@ -52,6 +54,7 @@ CARDS: dict[str, Card] = {
 }
 _BY_NUMBER = {card.number: name for name, card in CARDS.items()}
 
+AUTHENTICATION_REQUIRED = ("authentication_required", "authentication_required")
 _MESSAGES = {
     "card_declined": "Your card was declined.",
     "expired_card": "Your card has expired.",
@@ -83,6 +86,13 @@ def decline_fields(code: str, decline_code: str) -> dict[str, Any]:
         "advice_code": advice,
         "doc_url": "https://stripe.com/docs/error-codes/" + code.replace("_", "-"),
     }
+
+
+def card_error(decline: tuple[str, str], **fields: Any) -> StripeError:
+    """402: a card was declined; `fields` say for which payment."""
+    said = decline_fields(*decline) | fields
+    message = said.pop("message")
+    return StripeError(402, message, **said)
 
 
 def card_details(name: str) -> dict[str, Any]:

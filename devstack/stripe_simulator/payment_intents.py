@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from devstack.stripe_simulator import payment_methods, payments
-from devstack.stripe_simulator.cards import decline_fields
+from devstack.stripe_simulator.cards import AUTHENTICATION_REQUIRED, card_error
 from devstack.stripe_simulator.errors import StripeError, bad_parameter, invalid
 from devstack.stripe_simulator.metadata import merge_metadata
 from devstack.stripe_simulator.paging import page
@@ -124,9 +124,7 @@ def missing_method() -> StripeError:
 def _confirm(world: World, intent: StripeObject, params: Params) -> None:
     asks = wants_3ds(world, intent)
     if asks and params.get("error_on_requires_action"):
-        fields = decline_fields("authentication_required", "authentication_required")
-        message = fields.pop("message")
-        raise StripeError(402, message, **fields, payment_intent=deepcopy(intent))
+        raise card_error(AUTHENTICATION_REQUIRED, payment_intent=deepcopy(intent))
     off_session = params.get("off_session", False)
     payments.confirm(world, intent, off_session=bool(off_session), return_url=params.get("return_url"))
 

@@ -3,7 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
-from devstack.stripe_simulator.cards import CARDS, Card, card_details, card_named, decline_fields
+from devstack.stripe_simulator.cards import CARDS, Card, card_details, card_error, card_named
 from devstack.stripe_simulator.errors import StripeError, invalid, missing
 from devstack.stripe_simulator.metadata import merge_metadata
 from devstack.stripe_simulator.paging import page
@@ -76,8 +76,7 @@ def attach_to(world: World, method: StripeObject, customer: str) -> None:
     belongs(world, method, customer)
     card = behaviour(world, method)
     if not card.attaches and card.decline:
-        fields = decline_fields(*card.decline)
-        raise StripeError(402, fields.pop("message"), **fields)
+        raise card_error(card.decline)
     method["customer"] = customer
     world.emit("payment_method.attached", method)
 

@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 from devstack.stripe_simulator import payment_methods
-from devstack.stripe_simulator.cards import Card, decline_fields
+from devstack.stripe_simulator.cards import AUTHENTICATION_REQUIRED, Card, card_error, decline_fields
 from devstack.stripe_simulator.errors import StripeError, invalid
 from devstack.stripe_simulator.world import StripeObject, World
 
@@ -64,7 +64,7 @@ def confirm(world: World, intent: StripeObject, *, off_session: bool = False, re
     if card.asks and not off_session:
         ask(world, intent, return_url)
     else:
-        decline = ("authentication_required", "authentication_required") if card.asks else card.decline
+        decline = AUTHENTICATION_REQUIRED if card.asks else card.decline
         settle(world, intent, decline)
 
 
@@ -154,9 +154,7 @@ def _refused(world: World, intent: StripeObject, decline: tuple[str, str]) -> St
     world.emit("charge.failed", charge)
     world.emit("payment_intent.payment_failed", intent)
     world.after_payment(intent)
-    message = error["message"]
-    fields = {name: value for name, value in error.items() if name != "message"}
-    return StripeError(402, message, **fields, payment_intent=deepcopy(intent))
+    return card_error(decline, charge=charge["id"], payment_method=deepcopy(method), payment_intent=deepcopy(intent))
 
 
 def _save_method(world: World, intent: StripeObject, method: StripeObject) -> None:

@@ -1,7 +1,7 @@
 """Subscriptions as the API offers them: one price each, charged automatically."""
 
 from devstack.stripe_simulator import catalog, cycles, invoicing, payment_methods, proration
-from devstack.stripe_simulator.cards import decline_fields
+from devstack.stripe_simulator.cards import AUTHENTICATION_REQUIRED, card_error
 from devstack.stripe_simulator.errors import StripeError, invalid
 from devstack.stripe_simulator.invoicing import DAY
 from devstack.stripe_simulator.metadata import merge_metadata
@@ -224,11 +224,9 @@ def _want_payable(world: World, method_id: str | None) -> None:
             "This customer has no attached payment source or default payment method.", code="resource_missing"
         )
     card = payment_methods.behaviour(world, world.get("payment_method", method_id))
-    decline = ("authentication_required", "authentication_required") if card.asks else card.decline
+    decline = AUTHENTICATION_REQUIRED if card.asks else card.decline
     if decline:
-        fields = decline_fields(*decline)
-        message = fields.pop("message")
-        raise StripeError(402, message, **fields)
+        raise card_error(decline)
 
 
 def _announce_end_of_trial(world: World, subscription_id: str) -> None:
