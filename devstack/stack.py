@@ -29,6 +29,7 @@ FLOWER_USER = "operator"
 _FROM_SYSTEM = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 _GATEWAY_TURNS = 7  # turns at a time, of all our workers together; a gateway takes 8
 _API_PORT, _FLOWER_PORT, _OPENCLAW_PORT, _AI_PORT, _STRIPE_PORT = 3000, 5555, 18790, 18791, 12111
+_MAIL_PORT, _SMTP_PORT = 18793, 18794
 _PROVIDER_PATHS = {
     "OPENAI_BASE_URL": "/openai/v1",
     "ANTHROPIC_BASE_URL": "/anthropic/v1",
@@ -45,6 +46,8 @@ class Ports:
     openclaw: int
     ai: int
     stripe: int
+    mail: int  # of the page with what was caught
+    smtp: int
 
 
 class Stack:
@@ -61,6 +64,7 @@ class Stack:
         self.redis = None if env.get("REDIS_URL") else RedisServer(self.directory / "redis")
         self.simulates_openclaw = not env.get("OPENCLAW_URL")
         self.simulates_stripe = not (env.get("STRIPE_SECRET_KEY") or env.get("STRIPE_API_BASE"))
+        self.catches_mail = not env.get("SMTP_URL")
         self.simulated_providers = [name for name in _PROVIDER_PATHS if not env.get(name)]
 
     # Addresses -------------------------------------------------------------------------------
@@ -75,6 +79,8 @@ class Stack:
                 openclaw=free_port(_OPENCLAW_PORT),
                 ai=free_port(_AI_PORT),
                 stripe=free_port(_STRIPE_PORT),
+                mail=free_port(_MAIL_PORT),
+                smtp=free_port(_SMTP_PORT),
             )
         return self._ports
 
@@ -100,6 +106,8 @@ class Stack:
             found["ai_simulator"] = f"http://{LOOPBACK}:{self.ports.ai}"
         if self.simulates_stripe:
             found["stripe_simulator"] = f"http://{LOOPBACK}:{self.ports.stripe}"
+        if self.catches_mail:
+            found["mail"] = f"http://{LOOPBACK}:{self.ports.mail}"
         return found
 
     def _pick(self, what: str, variable: str, default: int) -> int:
@@ -132,6 +140,9 @@ class Stack:
             env |= {name: f"http://{simulator}{_PROVIDER_PATHS[name]}" for name in self.simulated_providers}
         if self.simulates_stripe:
             env |= self._stripe_secrets() | {"STRIPE_API_BASE": f"http://{LOOPBACK}:{self.ports.stripe}"}
+        if self.catches_mail:
+            env["SMTP_URL"] = f"smtp://{LOOPBACK}:{self.ports.smtp}"
+            env["EXPO_URL"] = f"http://{LOOPBACK}:{self.ports.mail}"
         env |= {name: self._env[name] for name in sorted(known_settings()) if self._env.get(name)}
         return env | {
             "DATABASE_URL": self.database_url(),
@@ -170,6 +181,9 @@ class Stack:
         if self.simulated_providers:
             command = ["devstack.ai_simulator", "--port", str(self.ports.ai)]
             yield self._python("ai-providers", command, stage=0, is_ready=partial(accepts, self.ports.ai))
+        if self.catches_mail:
+            command = ["devstack.mail_catcher", "--port", str(self.ports.mail), "--smtp-port", str(self.ports.smtp)]
+            yield self._python("mail", command, stage=0, is_ready=partial(accepts, self.ports.smtp))
         if self.simulates_stripe:
             webhook_url = f"http://{LOOPBACK}:{self.ports.api}/webhooks/stripe"
             command = ["devstack.stripe_simulator", "--port", str(self.ports.stripe), "--webhook-url", webhook_url]
