@@ -34,7 +34,9 @@ _NEXT = text("""
     UPDATE workflow_executions SET deferred_at = NULL, rung_at = now()
      WHERE id = (
         SELECT id FROM workflow_executions
-         WHERE user_id = :user AND status = 'queued' AND deferred_at IS NOT NULL
+         WHERE user_id = coalesce(CAST(:user AS uuid),
+                                  (SELECT user_id FROM workflow_executions WHERE id = CAST(:after AS uuid)))
+           AND status = 'queued' AND deferred_at IS NOT NULL
          ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
  RETURNING id, priority
 """)
@@ -49,7 +51,6 @@ _OWNERS_WITH_DEFERRED = text("""
 """)
 
 _SAME = text("SELECT id, priority FROM workflow_executions WHERE id = :id")
-_OWNER = text("SELECT user_id FROM workflow_executions WHERE id = :id")
 
 Turn = tuple[UUID, Priority]  # an execution to ring for, and its queue
 FIRST_RING = 10.0  # seconds after its commit that a row's own doorbell has to arrive
@@ -69,14 +70,8 @@ def again(session: Session, execution_id: UUID) -> Turn | None:
 
 
 def turn_after(session: Session, execution_id: UUID) -> Turn | None:
-    """What its owner has waiting now that this run ended or was parked."""
-    return next_turn(session, session.scalars(_OWNER, {"id": execution_id}).one())
-
-
-def next_turn(session: Session, user_id: UUID) -> Turn | None:
-    """The user's oldest run that was passed over, to be rung for now that another one ended."""
-    row = session.execute(_NEXT, {"user": user_id}).one_or_none()
-    return (row.id, Priority(row.priority)) if row else None
+    """The owner's oldest run that was passed over, to be rung for now that this one ended or was parked."""
+    return _next_turn(session, {"user": None, "after": execution_id})
 
 
 def forgotten_turns(session: Session) -> Sequence[Turn]:
@@ -84,7 +79,12 @@ def forgotten_turns(session: Session) -> Sequence[Turn]:
     turns = []
     for owner in session.execute(_OWNERS_WITH_DEFERRED).all():
         for _ in range(PLANS[Tier(owner.tier)].concurrent_runs - owner.driven):
-            if (turn := next_turn(session, owner.user_id)) is None:
+            if (turn := _next_turn(session, {"user": owner.user_id, "after": None})) is None:
                 break
             turns.append(turn)
     return turns
+
+
+def _next_turn(session: Session, whose: dict[str, UUID | None]) -> Turn | None:
+    row = session.execute(_NEXT, whose).one_or_none()
+    return (row.id, Priority(row.priority)) if row else None
