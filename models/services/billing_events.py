@@ -112,9 +112,13 @@ def begin(session: Session, event_id: str) -> bool:
 
 
 def claim(session: Session, event_id: str) -> StripeEvent | None:
-    """Take an event for the transaction of its effect; None when it is over or another worker holds it."""
+    """Take an event for the transaction of its effect; None when it is over.
+
+    Waits for whoever holds the row. It must not be skipped: another worker's `begin` that comes too late holds it for a
+    moment as well, and the event would then be left to the sweep.
+    """
     mine = select(StripeEvent).where(StripeEvent.id == event_id, StripeEvent.status.in_(_OPEN))
-    return session.scalar(mine.with_for_update(skip_locked=True).execution_options(populate_existing=True))
+    return session.scalar(mine.with_for_update().execution_options(populate_existing=True))
 
 
 def done(session: Session, event_id: str) -> None:
