@@ -23,7 +23,8 @@ def upgrade() -> None:
                   FROM credit_transactions WHERE purchase_id IS NOT NULL GROUP BY purchase_id
             ), reversals AS (
                 SELECT id, 're:' || stripe_id AS key, purchase_id, amount_cents, counted_cents,
-                       status = 'succeeded' AS counts, false AS open_ended
+                       status = 'succeeded' AS counts,
+                       status NOT IN ('pending', 'requires_action', 'succeeded', 'failed', 'canceled') AS open_ended
                   FROM refunds
                  UNION ALL
                 SELECT id, 'dp:' || stripe_id, purchase_id, amount_cents, counted_cents,

@@ -126,7 +126,7 @@ def _returned_cents(session: Session, purchase: Purchase) -> int:
 def _stands(row: Refund | Dispute) -> bool | None:
     """Whether the money is back with the customer; None when Stripe's word for it is new to us: nothing moves then."""
     if isinstance(row, Refund):
-        return row.status == "succeeded"
+        return row.status == "succeeded" if row.status in billing.REFUND_STATUSES else None
     if row.status in billing.DISPUTE_TAKES:
         return True
     return False if row.status in billing.DISPUTE_TAKES_NOT else None
@@ -158,6 +158,6 @@ def _fill(row: Reversal, purchase: Purchase, thing: Mapping[str, Any]) -> None:
 
 
 def _alert(session: Session, purchase: Purchase, row: Reversal, what: str) -> None:
-    detail = f"{row.stripe_id} of the purchase {purchase.id} has {what}: no credits were moved for it."
+    detail = f"{row.stripe_id} of the purchase {purchase.id} has {what}: no credits move for it."
     key = f"reversal:{row.stripe_id}:{row.status}"
     alerts.add(session, kind="unknown_status", subject=row.stripe_id, detail=detail, key=key, user_id=purchase.user_id)

@@ -114,11 +114,17 @@ class TestRefund:
         assert refunds.sync_refund(session, billing.refund(paid, payment_intent=None)) is None
         assert balance(session, paid) == 100
 
-    def test_with_an_unknown_status_takes_nothing_and_calls_a_person(self, session: Session) -> None:
+    @pytest.mark.parametrize(("before", "left"), [("pending", 100), ("succeeded", 0), ("failed", 100)])
+    def test_with_an_unknown_status_leaves_things_as_they_are_and_calls_a_person(
+        self, session: Session, before: str, left: int
+    ) -> None:
         paid = billing.purchase(session, paid=True)
-        refunds.sync_refund(session, billing.refund(paid, status="dreaming"))
-        assert balance(session, paid) == 100
+        refund = billing.refund(paid)
+        for status in (before, "dreaming"):
+            refunds.sync_refund(session, refund | {"status": status})
+        assert balance(session, paid) == left
         assert [alert.kind for alert in alerts.list_open(session)] == ["unknown_status"]
+        assert credits.violations(session) == []
 
 
 class TestDispute:
