@@ -29,13 +29,14 @@ class Running:
 
     pid: int
     ready: bool
-    addresses: dict[str, str]  # api, flower, flower_user, flower_password, database, redis, openclaw, ai_simulator
+    addresses: dict[str, str]  # as `Stack.addresses` names them
 
     def __str__(self) -> str:
         at = self.addresses
+        mail = f"\n  Mail     {at['mail']}   what users would have been sent" if "mail" in at else ""
         return (
             f"  API      {at['api']}\n"
-            f"  Flower   {at['flower']}   user {at['flower_user']}, password {at['flower_password']}"
+            f"  Flower   {at['flower']}   user {at['flower_user']}, password {at['flower_password']}{mail}"
         )
 
 
