@@ -1,10 +1,18 @@
 """A run outlives its drivers: what was recorded is not repeated, and a driver whose time is over writes nothing."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from uuid import UUID
 
+import pytest
+from sqlalchemy import text
+
 from models.db import session_scope
+from models.rules.effects import Done
+from models.rules.kinds import NodeCall, NodeKind
+from models.rules.nodes import KINDS
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import executions, journal, leases, sweeps
@@ -187,6 +195,39 @@ class TestHandOver:
         bench.another().drive(execution_id)
         run = bench.execution(execution_id)
         assert (run.status, run.crashes, bench.world.calls["a"]) == ("success", 0, 1)
+
+    def test_so_does_one_that_was_only_just_claimed(self, bench: Bench):
+        bench.world.on("a", bench.world.hang)
+        execution_id = bench.submit([call("a")])
+        leaving = bench.another()
+        with ThreadPoolExecutor(1) as elsewhere, session_scope() as session:
+            session.execute(text("LOCK TABLE workflow_versions IN ACCESS EXCLUSIVE MODE"))
+            left = bench.in_background(execution_id, leaving)
+            while bench.execution(execution_id).status != "running":
+                time.sleep(0.01)  # its driver is about to read the graph
+            gone = elsewhere.submit(leaving.leave, 10)
+            while leaving.drive(execution_id) is not Left.HANDED_OVER:
+                time.sleep(0.01)
+            time.sleep(0.2)  # everybody who could be asked was asked
+            session.commit()
+            assert gone.result()
+        bench.runtimes.remove(leaving)
+        assert left() is Left.HANDED_OVER
+        assert bench.execution(execution_id).status == "queued"
+
+
+class TestBugs:
+    def test_a_driver_that_breaks_leaves_no_thread_behind(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
+        """What it had started would wait for ever to be heard."""
+
+        def broken(_: NodeCall) -> Done:
+            raise RuntimeError("a bug in a node type")
+
+        monkeypatch.setitem(KINDS, "broken", NodeKind(type="broken", fields=(), begin=broken))
+        runtime = bench.another(Pace(lease=30, heartbeat=1, threads=1))
+        bench.world.on("a", bench.world.hang)
+        assert runtime.drive(bench.submit([call("a"), node("b", "broken")])) is Left.LOST
+        assert bench.in_background(bench.submit([call("c")]), runtime)() is Left.ENDED
 
 
 class TestLeases:

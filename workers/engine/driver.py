@@ -60,6 +60,13 @@ class Driver:
 
     def run(self) -> Left:
         """Drive until the execution is over, waits, was handed over or belongs to somebody else."""
+        try:
+            return self._run()
+        except BaseException:
+            self._attempts.detach()  # nobody hears them any more, and some wait to be heard
+            raise
+
+    def _run(self) -> Left:
         endings.announce(self._recorder, self._lease)
         self._reason = endings.verdict_on_arrival(self._lease)
         if self._reason is None:

@@ -78,6 +78,8 @@ class Runtime:
         try:
             driver = self._driver(lease)
             self._keeper.keep(lease, driver)
+            if self._leaving:  # perhaps since before it was kept, and nobody asked this one
+                driver.hand_over()
             left = driver.run()
         except Exception:
             # A bug of ours: the lease is left to run out, and after a second time the run ends as quarantined.
