@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from models.db import session_scope
@@ -39,7 +40,8 @@ class Attempt:
     @property
     def key(self) -> str:
         """The idempotency key of the effect: the same for every attempt, because the effect is the same."""
-        return f"af:{self.execution_id}:{self.step.node_id}:{self.step.path}"
+        # It travels in a header, where a node's id may hold what does not.
+        return f"af:{self.execution_id}:{quote(self.step.node_id, safe='')}:{self.step.path}"
 
 
 @dataclass(frozen=True)
