@@ -248,6 +248,9 @@ class TestAgent:
             ("12", None),
             ("[NaN]", None),
             ("[" * 5000, None),
+            ("[" * 300 + "]" * 300, None),
+            ('["\\ud800"]', None),
+            ("[123456789012345678901234567890]", [1.2345678901234568e29]),
         ],
     )
     def test_finds_json_in_what_was_said(self, text, value):

@@ -1,8 +1,9 @@
 """`ai_agent`: one turn of an OpenClaw agent, or one call of a model with the user's own key."""
 
-import json
 import re
 from typing import Any
+
+import orjson
 
 from models.rules.effects import AgentTurn, Done, ModelCall, TextAnswer
 from models.rules.expressions import ExpressionFailed
@@ -53,14 +54,12 @@ def json_in(text: str) -> Json:
     for candidate in (text, fenced[1] if fenced else ""):
         if candidate.strip()[:1] in ("{", "["):
             try:
-                return json.loads(candidate, parse_constant=_refuse)
-            except (ValueError, RecursionError):
+                found = orjson.loads(candidate)
+                orjson.dumps(found)  # what is nested too deeply to be kept stays text
+            except (orjson.JSONDecodeError, TypeError):
                 continue
+            return found
     return None
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(name)
 
 
 def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
