@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from models.rules.config import expressions_of
@@ -9,13 +10,21 @@ from models.rules.expressions import Expression
 from models.rules.findings import Finding, error
 from models.rules.graph import Graph, Node
 from models.rules.lint_graph import Draft
+from models.rules.lint_shape import MOST_FINDINGS
 from models.rules.nodes.process import LIST_OPERATIONS, operation_of
 
 Json = Any
 
 
 def check_references(draft: Draft, order: list[str] | None) -> Iterator[Finding]:
-    """Unknown nodes, nodes not upstream, variables out of place. `order` is None when there is none to judge by."""
+    """Unknown nodes, nodes not upstream, variables out of place. `order` is None when there is none to judge by.
+
+    All of them are errors, and the first hundred say enough: each of them is compared with many names.
+    """
+    return islice(_wrong_references(draft, order), MOST_FINDINGS)
+
+
+def _wrong_references(draft: Draft, order: list[str] | None) -> Iterator[Finding]:
     ids = frozenset(draft.graph.nodes)
     before = _Upstream(draft.graph, order) if order is not None else None
     for node in draft.graph.nodes.values():

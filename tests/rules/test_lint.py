@@ -314,3 +314,9 @@ def test_a_fan_of_a_thousand_nodes_is_judged():
         "connections": [link("a", m) for m in middle] + [link(m, "z") for m in middle],
     }
     assert lint(document).findings == ()
+
+
+def test_a_hundred_wrong_references_are_enough():
+    nodes = [node("a", "output", config={"value": [f"{{{{ nodes.x{index}.output }}}}" for index in range(300)]})]
+    errors = lint({"nodes": nodes, "connections": []}).errors
+    assert [finding.code for finding in errors] == ["unknown_reference"] * 100
