@@ -15,6 +15,7 @@ from models.errors import FieldError, InvalidInput
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 NUL = "\x00"
+NO_NUL = "Must not contain NUL characters."
 
 
 def init_app(app: Flask) -> None:
@@ -40,6 +41,7 @@ def body(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
 
 def query(schema: type[Schema]) -> dict[str, Any]:
     """The arguments of the address as `schema` reads them; those it does not know are ignored."""
+    _refuse(request.args.to_dict(), lambda value: isinstance(value, str) and NUL in value, NO_NUL)
     loaded: dict[str, Any] = _instance(schema).load(request.args.to_dict())
     return loaded
 
@@ -79,7 +81,7 @@ def _document(optional: bool) -> Any:
     if _deeper_than(document, MAX_DEPTH):
         raise BadRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
     if b"\\u0000" in raw:
-        _refuse(document, lambda value: isinstance(value, str) and NUL in value, "Must not contain NUL characters.")
+        _refuse(document, lambda value: isinstance(value, str) and NUL in value, NO_NUL)
     return document
 
 

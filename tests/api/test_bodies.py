@@ -94,6 +94,10 @@ class TestText:
         answer = post(stranger, b'{"na\\u0000me": 1}')
         assert (answer.status_code, fields(answer)) == (422, ["na\\u0000me"])
 
+    def test_arguments_of_the_address_are_text_too(self, client):
+        answer = client.get("/api/templates?category=a%00b")
+        assert (answer.status_code, fields(answer)) == (422, ["category"])
+
     def test_an_escaped_backslash_is_not_a_nul(self, stranger):
         answer = post(stranger, b'{"email": "a@example.com", "password": "12345678", "name": "\\\\u0000"}')
         assert answer.json["user"]["name"] == "\\u0000"
