@@ -17,8 +17,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from models.credit import CreditTransaction, CreditType
 from models.errors import InsufficientCredits
 from models.purchase import Purchase
 from models.rules.billing import share
@@ -298,6 +300,26 @@ class TestTheSameKey:
         other = credits.restore if move is credits.claw_back else credits.claw_back
         with pytest.raises(credits.KeyReused):
             other(session, paid.user_id, Decimal(7), **asked)
+
+    def test_is_held_to_by_the_database_whatever_the_code_does(self, session: Session) -> None:
+        """Wallets are locked one by one: for two users at once, only the unique key stands between them."""
+        users = [factories.user(session, credits=0) for _ in range(2)]
+        moves = [
+            CreditTransaction(
+                user_id=user.id,
+                version=1,
+                key="gift",
+                type=CreditType.CREDIT,
+                amount=Decimal(1),
+                balance_after=Decimal(1),
+                reason="A gift",
+                source="gift",
+            )
+            for user in users
+        ]
+        session.add_all(moves)
+        with pytest.raises(IntegrityError, match="uq_credit_transactions_key"):
+            session.flush()
 
     def test_of_a_purchase_grants_for_that_purchase_alone(self, session: Session) -> None:
         paid, other = billing.purchase(session, paid=True), billing.purchase(session)
