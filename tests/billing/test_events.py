@@ -15,6 +15,14 @@ from workers.billing.subjects import Follower
 from workers.gateways.stripe import StripeGateway
 
 
+HISTORY = ("payment_intent.created", "payment_intent.payment_failed", "payment_intent.succeeded", "refund.created")
+
+
+def intent_of(event: dict) -> str:
+    thing = event["data"]["object"]
+    return thing["id"] if thing["object"] == "payment_intent" else thing["payment_intent"]
+
+
 class TestOnce:
     def test_one_event_in_eight_hands_grants_once(self, shop: Shop):
         user = shop.user()
@@ -56,27 +64,21 @@ class TestOnce:
 
 class TestOrder:
     def test_in_whatever_order_and_however_often_the_news_comes_the_end_is_the_same(self, shop: Shop):
-        ends = set()
-        for order in itertools.permutations(range(4)):
-            user = shop.user()
-            purchase = shop.buys(user, "pack_500")
+        orders = list(itertools.permutations(HISTORY))
+        users = [shop.user() for _ in orders]
+        bought = [shop.buys(user, "pack_500") for user in users]
+        for purchase in bought:
             shop.stripe.pay_intent(purchase.payment_intent_id, "pm_card_chargeDeclined")
             shop.stripe.pay_intent(purchase.payment_intent_id)
             shop.stripe.refund(purchase.payment_intent_id, 3999 // 3)
-            [created, failed, paid, *_], refunded = self._news(shop, purchase.payment_intent_id)
-            news = [created, failed, paid, refunded]
-            for position, index in enumerate([*order, order[0]]):
-                shop.handle(news[index] | {"id": f"{news[index]['id']}_{position}"})
+        news = {(event["type"], intent_of(event)): event for event in shop.events(*HISTORY)}
+        ends = set()
+        for order, user, purchase in zip(orders, users, bought, strict=True):
+            for position, name in enumerate([*order, order[0]]):
+                event = news[name, purchase.payment_intent_id]
+                shop.handle(event | {"id": f"{event['id']}_{position}"})
             ends.add((shop.fresh(purchase).status, shop.credits(user), len(shop.keys(user))))
         assert ends == {(PurchaseStatus.SUCCEEDED, Decimal("366.67"), 2)}
-
-    @staticmethod
-    def _news(shop: Shop, intent: str):
-        about = [event for event in shop.events() if event["data"]["object"].get("payment_intent", intent) == intent]
-        own = [event for event in about if event["data"]["object"]["id"] == intent]
-        order = ["payment_intent.created", "payment_intent.payment_failed", "payment_intent.succeeded"]
-        mine = [next(event for event in own if event["type"] == name) for name in order]
-        return mine, next(event for event in about if event["type"] == "refund.created")
 
     def test_what_an_old_event_says_is_not_believed(self, shop: Shop):
         """Its payload is of another time, and of another version of the API."""

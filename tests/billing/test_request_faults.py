@@ -176,9 +176,7 @@ class TestTwoWorkers:
 
 
 class TestKilledWorkers:
-    def test_a_worker_killed_while_stripe_works_is_replaced_and_money_moves_once(
-        self, shop: Shop, committed_database: str
-    ):
+    def test_a_worker_killed_while_stripe_works_is_replaced_and_money_moves_once(self, shop: Shop, shop_database: str):
         user = shop.user()
         request = shop.wants(user, card=CARD)
         shop.stripe.fail_next("POST", INTENTS, "slow", seconds=0.5)
@@ -187,7 +185,7 @@ class TestKilledWorkers:
                 sys.executable,
                 "-c",
                 WORKER,
-                committed_database,
+                shop_database,
                 shop.stripe.url,
                 shop.stripe.secret_key,
                 str(request.id),
