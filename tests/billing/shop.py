@@ -162,3 +162,17 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
 def uuid_of(thing: dict[str, Any], name: str) -> UUID:
     return UUID(thing["metadata"][name])
+
+
+class SlowReader(StripeGateway):
+    """Reads a subscription, and is slow to say what it read."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.has_read, self.may_go_on = threading.Event(), threading.Event()
+
+    def subscription(self, subscription_id: str):
+        found = super().subscription(subscription_id)
+        self.has_read.set()
+        assert self.may_go_on.wait(10)
+        return found

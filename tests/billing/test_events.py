@@ -9,11 +9,9 @@ from models.db import session_scope
 from models.purchase import PurchaseStatus
 from models.services import billing_events, purchases
 from models.stripe_event import EventStatus, StripeEvent
-from tests.billing.shop import CARD, TIERS, Shop, at_once, follower
+from tests.billing.shop import CARD, TIERS, Shop, SlowReader, at_once, follower
 from workers.billing import events, requests
 from workers.billing.subjects import Follower
-from workers.gateways.stripe import StripeGateway
-
 
 HISTORY = ("payment_intent.created", "payment_intent.payment_failed", "payment_intent.succeeded", "refund.created")
 
@@ -114,20 +112,6 @@ class TestOrder:
         second.join()
         assert shop.scalar("SELECT status FROM subscriptions") == "canceled"
         assert shop.scalar("SELECT subscription_tier FROM users") == "free"
-
-
-class SlowReader(StripeGateway):
-    """Reads a subscription, and is slow to say what it read."""
-
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.has_read, self.may_go_on = threading.Event(), threading.Event()
-
-    def subscription(self, subscription_id: str):
-        found = super().subscription(subscription_id)
-        self.has_read.set()
-        assert self.may_go_on.wait(10)
-        return found
 
 
 class TestEarly:
