@@ -6,8 +6,9 @@ A worker that is told to stop hands its executions over within seconds; nothing 
 import os
 import socket
 import threading
-from functools import cache
-from typing import Any
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, TypeVar
 
 from celery.signals import worker_init, worker_shutting_down
 
@@ -27,6 +28,21 @@ from workers.notifications.sender import Sender
 
 LEAVING_SECONDS = 8.0  # for all drivers to stop; supervisors usually kill after ten
 
+T = TypeVar("T")
+_making = threading.RLock()
+
+
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """Make it when it is first asked for, and never a second time: many threads ask first at once."""
+    made = cache(make)
+
+    @wraps(make)
+    def get() -> T:
+        with _making:
+            return made()
+
+    return get
+
 
 @worker_init.connect(weak=False)
 def _connect(**_: Any) -> None:
@@ -34,7 +50,7 @@ def _connect(**_: Any) -> None:
     connect(settings.database_url, pool_size=20)
 
 
-@cache
+@once
 def gateways() -> Gateways:
     """The ways out of this process."""
     return Gateways(
@@ -46,7 +62,7 @@ def gateways() -> Gateways:
     )
 
 
-@cache
+@once
 def runtime() -> Runtime:
     """The engine of this process."""
     worker_shutting_down.connect(_leave_soon, weak=False)
@@ -54,20 +70,20 @@ def runtime() -> Runtime:
     return Runtime(Performer(gateways()), owner=f"{socket.gethostname()}:{os.getpid()}", pace=pace)
 
 
-@cache
+@once
 def sender() -> Sender:
     """Whoever tells users what happened."""
     said = settings.messages
     return Sender(MailGateway(said.smtp_url, said.mail_from), PushGateway(said.expo_url, access_token=said.expo_token))
 
 
-@cache
+@once
 def stripe() -> StripeGateway:
     """The line to Stripe, made after this process was forked."""
     return StripeGateway(settings.stripe.secret_key, settings.stripe.base_url)
 
 
-@cache
+@once
 def follower() -> Follower:
     """Whoever brings home what Stripe knows."""
     return Follower(stripe(), settings.stripe.tiers)
