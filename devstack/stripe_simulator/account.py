@@ -146,7 +146,7 @@ class _Work:
             world.run_due()
             world.request = {"id": self.request_id, "idempotency_key": self.key}
             try:
-                return Answer(200, json.dumps(self._view(world, checked, secret, expand), indent=2).encode())
+                return Answer(200, json.dumps(self._view(world, checked, secret, expand)).encode())
             finally:
                 world.request = None
 
@@ -155,12 +155,13 @@ class _Work:
             payment_intents.of_client_secret(world, self.ids["intent"], secret)
             extra = {"from_app": True} if self.route.method == "POST" else {}
             return payment_intents.shown_to_app(self.route.view(world, params, **self.ids, **extra))
-        return expanded(world, self.route.view(world, params, **self.ids), expand)
+        shown = self.route.view(world, params, **self.ids)
+        return expanded(world, shown, expand) if expand else shown
 
 
 def refusal(error: StripeError) -> Answer:
     """The answer that an error is."""
-    return Answer(error.status, json.dumps(error.body, indent=2).encode(), dict(error.headers))
+    return Answer(error.status, json.dumps(error.body).encode(), dict(error.headers))
 
 
 def _meet(fault: Fault) -> None:

@@ -72,7 +72,7 @@ class TestKeys:
 
     def test_the_library_retries_a_key_in_use(self, simulator):
         simulator.fail_next(*CREATE, "slow", seconds=0.3)
-        first = threading.Thread(target=create, args=(simulator, "k"))
+        first = threading.Thread(target=create, args=(simulator, "k"), kwargs={"retries": 3})
         first.start()
         assert create(simulator, "k", retries=3) == intents(simulator)[0]
         first.join()
