@@ -9,14 +9,17 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from devstack.stripe_simulator import StripeSimulator, running_stripe_simulator
+from devstack.stripe_simulator import StripeSimulator
 from models.db import session_scope
 from models.purchase import Purchase
 from models.reconciliation import ReconciliationFinding, ReconciliationRun, RunKind
 from models.services import reconciliation
 from tasks.queue import publish_through
+from tests.billing.conftest import shop_database, shop_engine, stripe, stripe_server
 from tests.billing.shop import Shop, follower
 from workers.reconciliation.runner import Reconciler
+
+__all__ = ["shop_database", "shop_engine", "stripe", "stripe_server"]  # fixtures of the shop's
 
 
 @dataclass
@@ -68,15 +71,8 @@ class Books:
                 session.execute(text(statement))
 
 
-@pytest.fixture(scope="session")
-def stripe_server() -> Iterator[StripeSimulator]:
-    with running_stripe_simulator() as simulator:
-        yield simulator
-
-
 @pytest.fixture
-def books(stripe_server: StripeSimulator, committed_database: str) -> Iterator[Books]:
-    stripe_server.reset()
+def books(stripe: StripeSimulator, shop_database: str) -> Iterator[Books]:
     before = publish_through(lambda doorbell: None)
-    yield Books(Shop(stripe_server, follower(stripe_server)))
+    yield Books(Shop(stripe, follower(stripe)))
     publish_through(before)

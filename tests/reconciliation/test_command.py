@@ -13,14 +13,14 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
-def reconcile(books: Books, committed_database: str):
+def reconcile(books: Books, shop_database: str):
     """Runs the command as an operator does."""
 
     def run(*arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:
         env = {
             "PATH": "/usr/bin",
             "AGENTFORGE_ENV": "test",
-            "DATABASE_URL": committed_database,
+            "DATABASE_URL": shop_database,
             "STRIPE_SECRET_KEY": key or books.stripe.secret_key,
             "STRIPE_API_BASE": books.stripe.url,
         }
