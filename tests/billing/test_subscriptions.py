@@ -216,6 +216,15 @@ class TestMoneyBack:
         shop.handle_all()
         assert shop.credits(user) == 1150
 
+    def test_a_refund_that_is_heard_of_before_its_payment_brings_both_home(self, shop: Shop):
+        user = shop.user()
+        purchase = shop.buys(user)
+        shop.stripe.pay_intent(purchase.payment_intent_id)
+        shop.stripe.refund(purchase.payment_intent_id)
+        shop.scalar("UPDATE purchases SET payment_intent_id = NULL RETURNING 1")  # it was made, but not recorded
+        assert shop.handle_all("charge.refunded") == ["done"]
+        assert (shop.credits(user), len(shop.keys(user))) == (0, 2)
+
     def test_a_dispute_takes_the_credits_until_it_is_won(self, shop: Shop):
         user = shop.user()
         purchase = shop.buys(user, card=CARD)

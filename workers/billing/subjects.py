@@ -105,6 +105,11 @@ class Follower:
         return [row for refund in self.gateway.refunds(charge=charge) if (row := self.refunded(session, refund))]
 
     def _intent_of(self, session: Session, reversal: Plain) -> Plain | None:
-        """The payment intent of a refund or a dispute, read only when no purchase is known by it."""
-        intent = ref(reversal.get("payment_intent"))
-        return None if intent is None or purchases.knows(session, intent) else self.gateway.payment(intent)
+        """The payment intent of a refund or a dispute; brought home first when no purchase is known by it."""
+        intent_id = ref(reversal.get("payment_intent"))
+        if intent_id is None or purchases.knows(session, intent_id):
+            return None
+        billing_events.lock(session, intent_id)
+        intent = self.gateway.payment(intent_id)
+        purchases.sync_intent(session, intent)
+        return intent

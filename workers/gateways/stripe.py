@@ -79,10 +79,6 @@ class StripeGateway:
             automatic_payment_methods=CARDS_ONLY if confirmed else {"enabled": True},
         )
 
-    def confirm_payment(self, intent_id: str, *, payment_method: str, key: str) -> Plain:
-        """Try to pay with this payment method; raises `StripeDeclined`."""
-        return self._line.ask(self._v1.payment_intents.confirm, intent_id, key=key, payment_method=payment_method)
-
     def cancel_payment(self, intent_id: str, *, key: str) -> Plain:
         """Give up an intent that was not paid; raises `StripeRefused` when it is too late."""
         return self._line.ask(self._v1.payment_intents.cancel, intent_id, key=key, cancellation_reason="abandoned")
