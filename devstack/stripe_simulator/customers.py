@@ -9,6 +9,8 @@ from devstack.stripe_simulator.routing import endpoint
 from devstack.stripe_simulator.world import StripeObject, World
 
 _FIELDS = "description email name phone metadata invoice_settings"
+_SETTINGS = ("custom_fields", "default_payment_method", "footer", "rendering_options")
+_NONE = ("address", "currency", "customer_account", "default_source", "discount", "shipping", "test_clock")
 _TEXTS = ("description", "email", "name", "phone")
 
 
@@ -17,26 +19,15 @@ def create(world: World, params: Params) -> StripeObject:
     made = world.add(
         "cus",
         "customer",
-        address=None,
         balance=0,
-        currency=None,
-        customer_account=None,
-        default_source=None,
         delinquent=False,
-        discount=None,
         invoice_prefix=world.new_id("x")[-8:].upper(),
-        invoice_settings={
-            "custom_fields": None,
-            "default_payment_method": None,
-            "footer": None,
-            "rendering_options": None,
-        },
+        invoice_settings=dict.fromkeys(_SETTINGS),
         metadata=merge_metadata({}, params),
         next_invoice_sequence=1,
         preferred_locales=[],
-        shipping=None,
         tax_exempt="none",
-        test_clock=None,
+        **dict.fromkeys(_NONE),
         **{name: params.get(name) or None for name in _TEXTS},
     )
     try:

@@ -1,7 +1,7 @@
 """What time and payments do to subscriptions: activation, renewal, dunning, expiry, the end."""
 
-from devstack.stripe_simulator import invoicing, payments
-from devstack.stripe_simulator.invoicing import DAY, HOUR, add_months
+from devstack.stripe_simulator import invoice_shape, invoicing, payments
+from devstack.stripe_simulator.months import DAY, HOUR, add_months
 from devstack.stripe_simulator.world import StripeObject, World
 
 FIRST_PAYMENT_WITHIN = 23 * HOUR
@@ -26,7 +26,7 @@ def recurring_line(world: World, subscription: StripeObject) -> StripeObject:
     amount = price["unit_amount"] * item["quantity"]
     text = f"{item['quantity']} × {name} (at ${price['unit_amount'] / 100:.2f} / {price['recurring']['interval']})"
     period = (item["current_period_start"], item["current_period_end"])
-    return invoicing.line(item, price, amount, period, text)
+    return invoice_shape.line(item, price, amount, period, text)
 
 
 def period_end(world: World, subscription: StripeObject, start: int) -> int:
@@ -193,4 +193,4 @@ def _announce(world: World, subscription_id: str, period_end: int) -> None:
         return
     lines = [*world.hidden[subscription_id].get("pending", []), recurring_line(world, subscription)]
     upcoming = {"object": "invoice", "created": period_end, "livemode": False, "metadata": {}}
-    world.emit("invoice.upcoming", upcoming | invoicing.shape(world, subscription, lines, "upcoming"))
+    world.emit("invoice.upcoming", upcoming | invoice_shape.shape(world, subscription, lines, "upcoming"))

@@ -26,7 +26,6 @@ def make(
 ) -> StripeObject:
     """The customer's bank disputes a charge; `warning_*` is an inquiry, for which no money moves yet."""
     inquiry = status.startswith("warning_")
-    card = charge["payment_method_details"]["card"]
     dispute = world.add(
         "dp",
         "dispute",
@@ -40,15 +39,7 @@ def make(
         is_charge_refundable=inquiry,
         network_reason_code="10.4",
         payment_intent=charge["payment_intent"],
-        payment_method_details={
-            "card": {
-                "brand": card["brand"],
-                "case_type": "inquiry" if inquiry else "chargeback",
-                "network": card["brand"],
-                "network_reason_code": "10.4",
-            },
-            "type": "card",
-        },
+        payment_method_details=_card_details(charge, "inquiry" if inquiry else "chargeback"),
         reason=reason,
         status=status,
     )
@@ -57,6 +48,12 @@ def make(
     if not inquiry:
         _move_funds(world, dispute, "withdrawn")
     return dispute
+
+
+def _card_details(charge: StripeObject, case_type: str) -> StripeObject:
+    brand = charge["payment_method_details"]["card"]["brand"]
+    card = {"brand": brand, "case_type": case_type, "network": brand, "network_reason_code": "10.4"}
+    return {"card": card, "type": "card"}
 
 
 def _evidence_details(world: World) -> StripeObject:

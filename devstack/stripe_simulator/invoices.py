@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 
-from devstack.stripe_simulator import cycles, invoicing, payment_methods, proration
+from devstack.stripe_simulator import cycles, invoice_shape, invoicing, payment_methods, proration
 from devstack.stripe_simulator.errors import invalid
 from devstack.stripe_simulator.metadata import merge_metadata
 from devstack.stripe_simulator.paging import INCLUDABLE, listed, page
@@ -57,7 +57,7 @@ def preview(world: World, params: Params) -> StripeObject:
         changes.append(cycles.recurring_line(world, upcoming))
     name = world.new_id("upcoming_in")
     changes = [one | {"id": world.new_id("il"), "invoice": name} for one in deepcopy(changes)]
-    fields = invoicing.shape(world, subscription, changes, "upcoming")
+    fields = invoice_shape.shape(world, subscription, changes, "upcoming")
     return {"id": name, "object": "invoice", "created": at, "livemode": False, "metadata": {}} | fields
 
 

@@ -165,8 +165,6 @@ def _save_method(world: World, intent: StripeObject, method: StripeObject) -> No
 
 
 def _charge(world: World, intent: StripeObject, method: StripeObject, decline: tuple[str, str] | None) -> StripeObject:
-    card = {name: method["card"][name] for name in _CARD_OF_CHARGE} | {"amount_authorized": intent["amount"]}
-    failed = decline_fields(*decline) if decline else {}
     charge_id = world.new_id("ch")
     return world.add(
         "ch",
@@ -184,20 +182,28 @@ def _charge(world: World, intent: StripeObject, method: StripeObject, decline: t
         customer=intent["customer"],
         description=intent["description"],
         disputed=False,
-        failure_code=failed.get("code"),
-        failure_message=failed.get("message"),
+        **_failure(decline),
         fraud_details={},
         metadata=dict(intent["metadata"]),
         outcome=_outcome(decline),
         paid=not decline,
         payment_intent=intent["id"],
         payment_method=method["id"],
-        payment_method_details={"card": card, "type": "card"},
+        payment_method_details={"card": _card_of(intent, method), "type": "card"},
         receipt_email=intent["receipt_email"],
         receipt_url=None if decline else f"{world.base_url}/receipts/{charge_id}",
         refunded=False,
         status="failed" if decline else "succeeded",
     )
+
+
+def _failure(decline: tuple[str, str] | None) -> StripeObject:
+    said = decline_fields(*decline) if decline else {}
+    return {"failure_code": said.get("code"), "failure_message": said.get("message")}
+
+
+def _card_of(intent: StripeObject, method: StripeObject) -> StripeObject:
+    return {name: method["card"][name] for name in _CARD_OF_CHARGE} | {"amount_authorized": intent["amount"]}
 
 
 _CARD_OF_CHARGE = ("brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4", "wallet")

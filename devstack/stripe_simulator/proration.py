@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 
-from devstack.stripe_simulator import catalog, cycles, invoicing
+from devstack.stripe_simulator import catalog, cycles, invoice_shape, invoicing
 from devstack.stripe_simulator.errors import invalid
 from devstack.stripe_simulator.parameters import Params
 from devstack.stripe_simulator.world import StripeObject, World
@@ -52,7 +52,7 @@ def lines(world: World, subscription: StripeObject, new: StripeObject, at: int) 
         price = item["price"]
         name = world.get("product", price["product"])["name"]
         amount = sign * round(price["unit_amount"] * item["quantity"] * share)
-        found.append(invoicing.line(item, price, amount, (at, end), text.format(name), proration=True))
+        found.append(invoice_shape.line(item, price, amount, (at, end), text.format(name), proration=True))
     return found
 
 

@@ -8,6 +8,21 @@ from devstack.stripe_simulator.parameters import Params
 from devstack.stripe_simulator.routing import endpoint
 from devstack.stripe_simulator.world import StripeObject, World
 
+_TO_CARD = {
+    "reference": None,
+    "reference_status": "pending",
+    "reference_type": "acquirer_reference_number",
+    "type": "refund",
+}
+_NONE = (
+    "customer_account",
+    "failure_balance_transaction",
+    "failure_reason",
+    "next_action",
+    "receipt_number",
+    "source_transfer_reversal",
+    "transfer_reversal",
+)
 _LATER = 3600  # seconds until the refund of a card for such tests fails or succeeds
 
 
@@ -23,7 +38,6 @@ def make(world: World, charge: StripeObject, amount: int, reason: str | None, me
     """Give back `amount` cents of a charge."""
     method = world.get("payment_method", charge["payment_method"])
     fate = payment_methods.behaviour(world, method).refund
-    reference = {"reference": None, "reference_status": "pending", "reference_type": "acquirer_reference_number"}
     refund = world.add(
         "re",
         "refund",
@@ -32,20 +46,14 @@ def make(world: World, charge: StripeObject, amount: int, reason: str | None, me
         charge=charge["id"],
         currency=charge["currency"],
         customer=charge["customer"],
-        customer_account=None,
-        destination_details={"card": reference | {"type": "refund"}, "type": "card"},
-        failure_balance_transaction=None,
-        failure_reason=None,
+        destination_details={"card": dict(_TO_CARD), "type": "card"},
         metadata=metadata,
-        next_action=None,
         payment_intent=charge["payment_intent"],
         payment_method=charge["payment_method"],
         pending_reason="processing" if fate == "pending" else None,
         reason=reason,
-        receipt_number=None,
-        source_transfer_reversal=None,
         status="pending" if fate == "pending" else "succeeded",
-        transfer_reversal=None,
+        **dict.fromkeys(_NONE),
     )
     world.emit("refund.created", refund)
     charge["amount_refunded"] += amount

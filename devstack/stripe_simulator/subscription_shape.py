@@ -25,28 +25,43 @@ def new_subscription(
     made = world.add(
         "sub",
         "subscription",
-        **dict.fromkeys(_NONE.split()),
-        automatic_tax={"disabled_reason": None, "enabled": False, "liability": None},
+        **_blank(),
         billing_cycle_anchor=now,
         billing_mode={"flexible": {"proration_discounts": "included"}, "type": "flexible", "updated_at": now},
-        billing_schedules=[],
         cancel_at_period_end=params.get("cancel_at_period_end", False),
         cancellation_details={"comment": None, "feedback": None, "reason": None},
         collection_method="charge_automatically",
         currency=price["currency"],
         customer=customer["id"],
         default_payment_method=method,
-        default_tax_rates=[],
         description=params.get("description"),
-        discounts=[],
-        invoice_settings={"account_tax_ids": None, "issuer": {"type": "self"}},
         metadata=merge_metadata({}, params),
         payment_settings=payment_settings({}, params),
         start_date=now,
         status="incomplete",
-        trial_settings={"end_behavior": {"billing_cycle_anchor": None, "missing_payment_method": "create_invoice"}},
     )
-    item = world.add(
+    item = _new_item(world, made, price, quantity)
+    made["items"] = listed([item], f"/v1/subscription_items?subscription={made['id']}")
+    if made["cancel_at_period_end"]:
+        made["canceled_at"] = now
+    return made
+
+
+def _blank() -> dict[str, Any]:
+    at_the_end = {"billing_cycle_anchor": None, "missing_payment_method": "create_invoice"}
+    return dict.fromkeys(_NONE.split()) | {
+        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+        "billing_schedules": [],
+        "default_tax_rates": [],
+        "discounts": [],
+        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
+        "trial_settings": {"end_behavior": at_the_end},
+    }
+
+
+def _new_item(world: World, made: StripeObject, price: StripeObject, quantity: int) -> StripeObject:
+    now = world.now()
+    return world.add(
         "si",
         "subscription_item",
         billing_thresholds=None,
@@ -59,10 +74,6 @@ def new_subscription(
         subscription=made["id"],
         tax_rates=[],
     )
-    made["items"] = listed([item], f"/v1/subscription_items?subscription={made['id']}")
-    if made["cancel_at_period_end"]:
-        made["canceled_at"] = now
-    return made
 
 
 def payment_settings(present: dict[str, Any], params: Params) -> dict[str, Any]:

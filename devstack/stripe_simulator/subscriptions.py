@@ -3,8 +3,8 @@
 from devstack.stripe_simulator import catalog, cycles, invoicing, payment_methods, proration
 from devstack.stripe_simulator.cards import AUTHENTICATION_REQUIRED, card_error
 from devstack.stripe_simulator.errors import StripeError, invalid
-from devstack.stripe_simulator.invoicing import DAY
 from devstack.stripe_simulator.metadata import merge_metadata
+from devstack.stripe_simulator.months import DAY
 from devstack.stripe_simulator.paging import INCLUDABLE, listed, page
 from devstack.stripe_simulator.parameters import Params
 from devstack.stripe_simulator.routing import endpoint

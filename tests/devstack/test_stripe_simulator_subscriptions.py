@@ -8,7 +8,7 @@ import pytest
 import stripe
 
 from devstack.stripe_simulator import StripeSimulator, running_stripe_simulator
-from devstack.stripe_simulator.invoicing import add_months
+from devstack.stripe_simulator.months import add_months
 from tests.devstack.stripe_calls import client_of, item_of, subscribe
 
 SECRET = ["latest_invoice.confirmation_secret"]
