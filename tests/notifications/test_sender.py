@@ -136,6 +136,15 @@ class TestFailing:
         assert sender.send(message)
         assert row(message).attempts == 2
 
+    def test_one_that_kills_every_sender_is_given_up_as_well(self, sender, catcher):
+        _, [message] = told()
+        for _ in range(notifications.MOST_ATTEMPTS):
+            with session_scope() as session:
+                assert notifications.claim(session, message) is not None  # and then it died
+            time_passes()
+        assert not sender.send(message)
+        assert (row(message).status, catcher.mails) == (NotificationStatus.FAILED, [])
+
     def test_a_payload_that_nobody_can_read_does_not_stop_the_others(self, sender, catcher):
         _, [broken] = told()
         _, [message] = told()
