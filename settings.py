@@ -101,8 +101,11 @@ class Settings:
     log_format: str  # json | console
     lease_seconds: float
     heartbeat_seconds: float
-    journal_interval_ms: float  # how long the journal gathers results before it commits them together
     node_threads: int  # node calls in flight per worker process
+
+    def __post_init__(self) -> None:
+        if not 0 < 2 * self.heartbeat_seconds <= self.lease_seconds:
+            raise SettingsError("LEASE_SECONDS must be at least twice HEARTBEAT_SECONDS.")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -153,7 +156,6 @@ class Settings:
             log_format=read.choice("LOG_FORMAT", "json", ("json", "console")),
             lease_seconds=read.whole("LEASE_SECONDS", 30),
             heartbeat_seconds=read.whole("HEARTBEAT_SECONDS", 10),
-            journal_interval_ms=read.whole("JOURNAL_INTERVAL_MS", 3),
             node_threads=read.whole("NODE_THREADS", 256),
         )
 

@@ -82,7 +82,6 @@ class NodeKind:
     fields_by: Callable[[Config], tuple[Field, ...]] | None = None  # where one key decides what another means
     retry: Retry = ONCE  # unless the node says otherwise
     retry_by: Callable[[Config], Retry] | None = None  # where its own config says more than `retry`
-    timeout: float = 60.0  # seconds for one attempt, unless the node says otherwise
     container: bool = False  # may be named as `parentId`
     pure: bool = True  # no effect: recomputed after a crash instead of being recorded before it starts
     joins_any: Callable[[Config], bool] = lambda _: False  # runs at the first taken connection

@@ -194,9 +194,9 @@ class Schedule:
         connections = self.plan.graph.incoming.get(step.node_id)
         if not connections:
             return None
-        arrived = frame.sources.get(step.node_id, [])
+        arrived = dict.fromkeys(frame.sources.get(step.node_id, ()))  # a set that keeps the order
         if step.node_id in self.plan.joins_any:
-            return {source: frame.outputs[source] for source in arrived[:1]}
+            return {source: frame.outputs[source] for source in list(arrived)[:1]}
         return {c.source: frame.outputs[c.source] for c in connections if c.source in arrived}
 
     def iteration(self, step: Step) -> tuple[int, Json] | None:

@@ -24,6 +24,8 @@ _FENCE = """
     UPDATE workflow_executions e
        SET credits_charged = v.charged, nodes_executed = v.executed, last_seq = v.seq, updated_at = now(),
            progress = greatest(e.progress, v.progress),
+           -- Only crashes without any progress between them speak of poison.
+           crashes = CASE WHEN v.executed > e.nodes_executed THEN 0 ELSE e.crashes END,
            status = coalesce(v.status, e.status), output = v.output, error = v.error,
            waiting_for = v.waiting_for,
            -- Whoever answered a question in the meantime has set an earlier time, and must not be missed.

@@ -5,11 +5,11 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import structlog
@@ -33,6 +33,7 @@ OnEnd = Callable[["Running", Answer | CallFailed], None]
 OnPatience = Callable[["Running", float, str], None]  # seconds until the next attempt, and why
 log = structlog.get_logger()
 
+STOPPERS = ThreadPoolExecutor(16, thread_name_prefix="stopping")
 LONG_PAUSE = 20.0  # seconds; a longer back-off is waited for as a row, not by a driver
 
 
@@ -104,7 +105,7 @@ class Attempts:
         self.drop(running)
         self._recorder.node(running.row(NodeStatus.CANCELLED, finished_at=datetime.now(UTC)))
         # Stopping may talk to a gateway, and the pool may be full of calls that wait to be stopped.
-        Thread(target=running.cancel.set, name="stopping", daemon=True).start()
+        STOPPERS.submit(running.cancel.set)
 
     def detach(self) -> None:
         """The process leaves: cut what can be repeated under the same key. Agent turns go on in their gateway."""
@@ -157,9 +158,10 @@ class Attempts:
         written = Event()
         failures: list[Exception] = []
 
-        def on_flushed(_: Progress, error: Exception | None) -> None:
+        def on_flushed(progress: Progress, error: Exception | None) -> None:
             if error:
                 failures.append(error)
+                self._post(partial(self._recorder.refused, progress))
             written.set()
 
         self._post(partial(self._store_start, running, reference, on_flushed))

@@ -11,6 +11,10 @@ from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
 
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 from models.db import session_scope
 from models.errors import LeaseLost
 from models.rules.schedule import Step
@@ -25,6 +29,8 @@ from workers.engine.performer import Performer
 from workers.engine.recorder import Recorder, Writer
 from workers.engine.steps import Steps
 from workers.engine.workflow import Workflow
+
+log = structlog.get_logger()
 
 
 class Driver:
@@ -117,8 +123,11 @@ class Driver:
         return self._reason is None and not self._steps.blocked and self._steps.waits.patience is not None
 
     def _learn(self) -> None:
-        with session_scope() as session:
-            self._steps.waits.learn(leases.answers(session, self._lease))
+        try:
+            with session_scope() as session:
+                self._steps.waits.learn(leases.answers(session, self._lease))
+        except (OperationalError, PoolTimeout) as error:  # the keeper wakes us again until the call is taken back
+            log.warning("driver.not_learned", execution_id=str(self._lease.execution_id), error=type(error).__name__)
 
     def _written(self, progress: Progress, error: Exception | None) -> None:
         """In the journal's thread: a write that nobody waits for has ended."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from models.db import session_scope
 from models.services import leases
@@ -81,6 +83,9 @@ class Runtime:
             if self._leaving:  # perhaps since before it was kept, and nobody asked this one
                 driver.hand_over()
             left = driver.run()
+        except (OperationalError, PoolTimeout) as error:  # the database is away, and that is nobody's fault here
+            bound.warning("execution.not_loaded", error=type(error).__name__)
+            left = Left.HANDED_OVER
         except Exception:
             # A bug of ours: the lease is left to run out, and after a second time the run ends as quarantined.
             bound.exception("execution.driver_failed")
@@ -88,10 +93,17 @@ class Runtime:
         finally:
             self._keeper.forget(lease)
         if left is Left.HANDED_OVER:
-            with session_scope() as session:
-                leases.hand_over(session, lease)
+            self._hand_over(lease)
         bound.info("execution.left", how=left)
         return left
+
+    def _hand_over(self, lease: Lease) -> None:
+        """Best effort: without it the lease runs out by itself."""
+        try:
+            with session_scope() as session:
+                leases.hand_over(session, lease)
+        except (OperationalError, PoolTimeout) as error:
+            log.warning("execution.not_handed_over", execution_id=str(lease.execution_id), error=type(error).__name__)
 
     def _driver(self, lease: Lease) -> Driver:
         with session_scope() as session:

@@ -92,6 +92,5 @@ KIND = NodeKind(
     provider=provider,
     findings=_findings,
     retry=Retry(max_attempts=3),
-    timeout=300.0,
     pure=False,
 )

@@ -102,6 +102,5 @@ KIND = NodeKind(
     finish=finish,
     findings=_findings,
     retry_by=retry,
-    timeout=DEFAULT_TIMEOUT,
     pure=False,
 )
