@@ -5,6 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,6 +15,7 @@ from workers.gateways.base import CallFailed, Cancel
 from workers.gateways.mail import Mail, MailGateway
 
 SENDER = "AgentForge <no-reply@agentforge.example>"
+DROPS = 100
 HELLO = Mail("4711", "ada@example.com", "100 credits — thank you", "Dear Ada,\n.\nthe lone dot above is part of it.\n")
 
 
@@ -136,10 +138,11 @@ class TestFailing:
 
     def test_a_server_that_drips_holds_nobody_for_long(self):
         """One byte at a time would please every socket's own time limit."""
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            threading.Thread(target=drip, args=(server,), daemon=True).start()
+        with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+            dripping = pool.submit(drip, server)
             url = f"smtp://127.0.0.1:{server.getsockname()[1]}"
             assert refused(MailGateway(url, SENDER, seconds=0.5)).code == "timeout"
+            assert dripping.result() < DROPS  # it was hung up on
 
     def test_whoever_cancels_is_obeyed(self, catcher):
         catcher.failures.append("hang")
@@ -150,11 +153,13 @@ class TestFailing:
         assert caught.value.code == "cancelled"
 
 
-def drip(server: socket.socket) -> None:
+def drip(server: socket.socket) -> int:
+    """How many bytes a client took."""
     with server.accept()[0] as client:
-        for _ in range(100):
+        for taken in range(DROPS):
             try:
                 client.send(b"2")
             except OSError:
-                return
+                return taken
             time.sleep(0.05)
+    return DROPS

@@ -36,11 +36,12 @@ class Books:
     def reconciler(self, **changes: Any) -> Reconciler:
         """One that takes no rest, and believes events at once; its clock is Stripe's."""
         values: dict[str, Any] = {
+            "follower": self.shop.follower,
             "sleep": self.pauses.append,
             "settling": timedelta(seconds=-5),
             "clock": lambda: datetime.fromtimestamp(self.stripe.now(), UTC),
         }
-        return Reconciler(self.shop.follower, **values | changes)
+        return Reconciler(**values | changes)
 
     def run(self, kind: RunKind, reconciler: Reconciler | None = None, **how: Any) -> ReconciliationRun:
         run_id = (reconciler or self.reconciler()).run(kind, **how)

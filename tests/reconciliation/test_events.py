@@ -1,5 +1,6 @@
 """Events that never came in are found in Stripe's list, whatever Stripe thinks about their delivery."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from models.purchase import PurchaseStatus
 from models.reconciliation import Action, RunKind, RunStatus
 from models.stripe_event import EventStatus, StripeEvent
-from tests.billing.shop import CARD, at_once
+from tests.billing.shop import CARD, TIERS, SlowReader, at_once
 from tests.reconciliation.conftest import Books
+from workers.billing.subjects import Follower
 from workers.reconciliation import runner
 
 
@@ -153,6 +155,25 @@ class TestBesideTheWebhooks:
         assert books.shop.credits(user) == 600
         assert len(books.shop.keys(user)) == 6
         assert books.run(RunKind.OBJECTS).repaired == 0
+
+    def test_what_it_read_earlier_is_not_written_over_what_a_webhook_brought(self, books: Books):
+        shop = books.shop
+        shop.stripe.pay_intent(shop.perform(shop.wants_plan(shop.user(), card=CARD)).answer["clientSecret"])
+        [created] = shop.events("customer.subscription.created")
+        slow = SlowReader(shop.stripe.secret_key, shop.stripe.url, retries=0)
+        reconciler = books.reconciler(follower=Follower(slow, TIERS))
+        run = threading.Thread(target=reconciler.run, args=(RunKind.OBJECTS,))
+        run.start()
+        assert slow.has_read.wait(10)  # the subscription, as it was: active
+        shop.follower.gateway.cancel_subscription(created["data"]["object"]["id"])
+        webhook = threading.Thread(target=shop.handle, args=(created,))
+        webhook.start()
+        webhook.join(0.5)
+        slow.may_go_on.set()
+        run.join()
+        webhook.join()
+        assert shop.scalar("SELECT status FROM subscriptions") == "canceled"
+        assert shop.scalar("SELECT subscription_tier FROM users") == "free"
 
     def test_two_runs_at_once_are_one(self, books: Books):
         books.shop.buys(books.shop.user())
