@@ -15,6 +15,7 @@ from settings import Settings
 from tasks.queue import ROUTES, Broker, QueueName, TaskName, publish_through
 
 SWEEP_SECONDS = 5.0
+PRUNE_SECONDS = 60.0
 BILLING_SWEEP_SECONDS = 10.0
 RECONCILE_SECONDS = 300.0
 
@@ -59,6 +60,7 @@ app.conf.update(
     beat_schedule={
         # Sweeps that nobody took expire before the next one, so a backlog of them never builds.
         "sweep": {"task": TaskName.SWEEP.value, "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}},
+        "prune": {"task": TaskName.PRUNE.value, "schedule": PRUNE_SECONDS, "options": {"expires": PRUNE_SECONDS}},
         "billing": {
             "task": TaskName.BILLING_SWEEP.value,
             "schedule": BILLING_SWEEP_SECONDS,

@@ -48,6 +48,7 @@ def _play(console: Console, addresses: dict[str, str], workflow_file: str, given
     app = App(addresses["api"])
     user = app.register(f"demo-{secrets.token_hex(4)}@example.com", secrets.token_urlsafe(12), "Demo")
     console.print(f"Registered [bold]{user['email']}[/], tier {user['subscriptionTier']}.", highlight=False)
+    _buy_credits(console, app)
     if workflow_file:
         document = _document(Path(workflow_file), addresses)
         verdict = app.call("POST", "/workflows/validate", _graph(document))
@@ -74,6 +75,16 @@ def _play(console: Console, addresses: dict[str, str], workflow_file: str, given
         soft_wrap=True,
     )
     return bool(run["status"] == "success")
+
+
+def _buy_credits(console: Console, app: App) -> None:
+    purchase = app.call("POST", "/credits/purchase", {"packageId": "pack_100", "paymentMethodId": "pm_card_visa"})
+    balance = app.call("GET", "/credits/balance")["balance"]
+    console.print(
+        f"Bought {purchase['credits']} credits for ${purchase['amount']:.2f} with a test card ({purchase['status']}); "
+        f"with the welcome credits the balance is [bold]{balance:.2f}[/].",
+        highlight=False,
+    )
 
 
 def _prepare_account(console: Console, addresses: dict[str, str], user_id: UUID, verdict: Json) -> None:

@@ -5,7 +5,7 @@ Two beats, or a sweep that dies half way, do no harm: rows are claimed, and effe
 
 from celery_config import app
 from models.db import session_scope
-from models.services import sweeps
+from models.services import pruning, sweeps
 from tasks.queue import TaskName, enqueue
 
 
@@ -15,3 +15,10 @@ def sweep() -> None:
     with session_scope() as session:
         for execution_id, priority in (*sweeps.due(session), *sweeps.forgotten_turns(session)):
             enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=execution_id)
+
+
+@app.task(name=TaskName.PRUNE)
+def prune() -> None:
+    """Remove a batch of what has served its time."""
+    with session_scope() as session:
+        pruning.prune(session)

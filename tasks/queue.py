@@ -31,6 +31,7 @@ class TaskName(StrEnum):
 
     DRIVE_EXECUTION = "executions.drive"
     SWEEP = "maintenance.sweep"
+    PRUNE = "maintenance.prune"
     STRIPE_REQUEST = "billing.request"
     HANDLE_STRIPE_EVENT = "billing.event"
     BILLING_SWEEP = "billing.sweep"
@@ -55,6 +56,7 @@ class QueueName(StrEnum):
 ROUTES: dict[TaskName, QueueName] = {
     TaskName.DRIVE_EXECUTION: QueueName.EXECUTIONS_NORMAL,
     TaskName.SWEEP: QueueName.MAINTENANCE,
+    TaskName.PRUNE: QueueName.MAINTENANCE,
     TaskName.STRIPE_REQUEST: QueueName.BILLING,
     TaskName.HANDLE_STRIPE_EVENT: QueueName.BILLING,
     TaskName.BILLING_SWEEP: QueueName.BILLING,

@@ -265,7 +265,7 @@ class TestAfterARestore:
             {"amount": 1},
             {"currency": "eur"},
             {"metadata": {}},
-            {"metadata": {"agentforge_user": str(uuid4())}},
+            {"metadata": {"agentforge_user": "00000000-0000-4000-8000-000000000000"}},
             {"metadata": {"agentforge_package": "1999-01/pack_1000"}},
             {"metadata": {"agentforge_package": "2026-11/pack_9"}},
         ],
