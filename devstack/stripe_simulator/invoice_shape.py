@@ -8,8 +8,8 @@ _NONE = (
     "account_tax_ids application automatically_finalizes_at custom_fields customer_account customer_address "
     "customer_phone customer_shipping default_payment_method default_source description due_date effective_at "
     "ending_balance footer from_invoice hosted_invoice_url invoice_pdf last_finalization_error latest_revision "
-    "next_payment_attempt number on_behalf_of receipt_number rendering shipping_cost shipping_details statement_descriptor test_clock "
-    "threshold_reason webhooks_delivered_at"
+    "next_payment_attempt number on_behalf_of receipt_number rendering shipping_cost shipping_details "
+    "statement_descriptor test_clock threshold_reason webhooks_delivered_at"
 )
 _ZERO = "amount_overpaid amount_paid amount_shipping attempt_count post_payment_credit_notes_amount "
 _ZERO += "pre_payment_credit_notes_amount"
