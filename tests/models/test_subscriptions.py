@@ -303,16 +303,18 @@ class TestInManyHands:
 
         assert len(set(at_once(16, remember))) == 1
 
-    def test_two_subscriptions_of_one_user_leave_the_better_tier(self) -> None:
+    def test_two_subscriptions_of_one_user_leave_the_better_tier_whichever_is_heard_of_last(self) -> None:
         with session_scope() as session:
-            user = billing.customer(session)
-            both = [billing.subscription(session, user), billing.subscription(session, user, price=ENTERPRISE)]
+            users = [billing.customer(session) for _ in range(24)]
+            both = [
+                billing.subscription(session, user, price=price) for user in users for price in (PREMIUM, ENTERPRISE)
+            ]
 
         def follow(number: int) -> None:
             with session_scope() as session:
-                sync(session, both[number % 2])
+                sync(session, both[number])
 
-        for _ in range(3):
-            at_once(16, follow)
-            with session_scope() as session:
-                assert session.get_one(User, user.id).subscription_tier is Tier.ENTERPRISE
+        at_once(len(both), follow)
+        with session_scope() as session:
+            tiers = [session.get_one(User, user.id).subscription_tier for user in users]
+            assert tiers == [Tier.ENTERPRISE] * len(users)
