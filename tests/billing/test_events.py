@@ -234,6 +234,19 @@ class TestCrashes:
         assert shop.handle(paid).status is EventStatus.DONE
         assert shop.credits(user) == 100
 
+    def test_a_late_second_worker_that_looks_at_the_row_does_not_leave_it_to_the_sweep(self, shop: Shop):
+        user = shop.user()
+        shop.stripe.pay_intent(shop.buys(user).payment_intent_id)
+        [paid] = shop.events("payment_intent.succeeded")
+        shop.receive(paid)
+        first = threading.Thread(target=events._handle, args=(shop.follower, paid["id"]))
+        with session_scope() as late:
+            late.get_one(StripeEvent, paid["id"], with_for_update=True)
+            first.start()
+            first.join(0.3)
+        first.join()
+        assert shop.credits(user) == 100
+
     @staticmethod
     def _die_before_the_end(shop: Shop, event_id: str) -> None:
         with session_scope() as session:
