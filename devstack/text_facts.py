@@ -32,7 +32,7 @@ _GOOD = _words(
     recommend reliable smooth success superb thank thanks win wonderful works"""
 )
 _BAD = _words(
-    """angry annoying awful bad blame break broke broken bug complaint confusing crash crashed crashes delayed
+    """angry annoying awful bad blame rude break broke broken bug complaint confusing crash crashed crashes delayed
     difficult disappointed disappointing error fail failed fails failure hate horrible late lost never poor problem
     refund sad slow terrible ugly unhappy unreliable useless waste worse worst wrong"""
 )
