@@ -23,7 +23,7 @@ down: .venv/ready ## Stop the stack that `up` or `demo` started
 	$(PY) -m devstack down
 
 test: .venv/ready ## Run all tests, with real servers of their own; ARGS="tests/x -k y" runs some
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 3 --dist loadfile)
 
 check: lint test ## Everything that must hold before a change is merged: lint, then test
 
@@ -48,8 +48,8 @@ migrate: .venv/ready ## Bring the stack's database to the newest revision
 psql: .venv/ready ## Open psql on the stack's database
 	$(PY) -m devstack psql
 
-bench: .venv/ready ## Measure the engine and the API; ARGS= go to the benchmark
-	$(PY) -m bench $(ARGS)
+bench: .venv/ready ## Measure the engine beside plain Celery
+	$(PY) -m bench.engine
 
 clean: ## Stop the stack; delete its data and all caches (.venv stays)
 	if [ -x $(PY) ]; then $(PY) -m devstack down; fi
