@@ -173,7 +173,7 @@ class Story(RuleBasedStateMachine):
 def test_any_story_leaves_it_whole(engine: Engine) -> None:
     Story.engine = engine
     patient = settings(
-        max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     run_state_machine_as_test(Story, settings=patient)
 
@@ -265,6 +265,14 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
     "a refund that was taken for more than it is": (
         "UPDATE purchases SET credits_taken = 100 WHERE id = :purchase",
         {"taken_back_as_recorded", "taken_back_is_the_share_returned"},
+    ),
+    "a cap that was raised beyond its hold": (
+        "UPDATE workflow_executions SET credits_cap = credits_cap + 1 WHERE id = :open",
+        {"hold_is_the_cap"},
+    ),
+    "a node that nobody was charged for": (
+        "INSERT INTO node_executions (execution_id, node_id, status, credits) VALUES (:run, 'n', 'success', 4)",
+        {"charged_covers_the_nodes"},
     ),
     "a debit without its hold": (
         "DELETE FROM credit_holds WHERE execution_id = :run",

@@ -85,7 +85,10 @@ class TestTheOutcome:
         status, answer, error = outcome(session, wish)
         assert (status, answer, error["code"], error["message"]) == (RequestStatus.FAILED, None, "card_declined", "No.")
 
-    def test_is_a_failure_when_stripe_stays_away_for_good(self, session: Session, wish: StripeRequest) -> None:
+    def test_is_a_failure_when_stripe_stays_away_for_good(
+        self, session: Session, wish: StripeRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(stripe_requests, "MOST_TRIES", 12)
         for _ in range(stripe_requests.MOST_TRIES):
             assert stripe_requests.claim(session, wish.id) is not None
             stripe_requests.retry_later(session, wish.id, "Stripe is away.")
