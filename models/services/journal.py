@@ -4,7 +4,7 @@ Every number is absolute and every row has a key, so writing the same batch twic
 connection nobody knows whether the commit arrived. Rows of a driver whose epoch is over are left out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -12,11 +12,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import credits
+from models.services import credits, run_news
 
 Json = Any
 
@@ -38,7 +39,8 @@ _FENCE = """
            id uuid, epoch int, charged numeric, executed int, seq bigint, progress int, status text, over boolean,
            output jsonb, error jsonb, waiting_for jsonb, wake_at timestamptz)
      WHERE e.id = v.id AND e.epoch = v.epoch AND e.status IN ('running', 'cancelling')
- RETURNING e.id
+ RETURNING e.id, e.user_id, e.workflow_name, e.credits_charged,
+           extract(epoch FROM now() - e.started_at)::float AS seconds
 """
 
 _NODES = """
@@ -141,7 +143,7 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
     """
     connection = session.connection()
     fenced = connection.exec_driver_sql(_FENCE, (_json([_totals(p) for p in batch]),))
-    ours = {row.id for row in fenced}
+    ours = {row.id: row for row in fenced}
     kept = [progress for progress in batch if progress.execution_id in ours]
     nodes = [_node(p.execution_id, row) for p in kept for row in _last_per_step(p.nodes)]
     if nodes:
@@ -149,8 +151,23 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
     events = [_event(p.execution_id, row) for p in kept for row in p.events]
     if events:
         connection.exec_driver_sql(_EVENTS, (_json(events),))
-    _leave(session, [progress for progress in kept if progress.ending])
-    return ours
+    leaving = [progress for progress in kept if progress.ending]
+    _leave(session, leaving)
+    _tell(session, leaving, ours)
+    return set(ours)
+
+
+def _tell(session: Session, leaving: Sequence[Progress], runs: Mapping[UUID, Row[Any]]) -> None:
+    """Say what users want to hear although they are not looking."""
+    for progress in leaving:
+        ending, run = progress.ending, runs[progress.execution_id]
+        if ending is None:
+            continue
+        if ending.status is not ExecutionStatus.WAITING:
+            run_news.ended(session, run, ending.status, ending.error)
+        elif (ending.waiting_for or {}).get("type") == "approval":
+            run_news.asked(session, run, ending.waiting_for)
+    run_news.paid(session, {runs[p.execution_id].user_id for p in leaving if p.charged})
 
 
 def _leave(session: Session, leaving: Sequence[Progress]) -> None:

@@ -18,7 +18,7 @@ from models.notification import Channel, Notification, NotificationKind, Notific
 
 MOST_ATTEMPTS = 5
 FIRST_WAIT = 60.0  # seconds; doubles with every attempt
-LOW_BALANCE = Decimal(10)  # credits
+LOW_BALANCE = Decimal(5)  # credits; fewer than a new account begins with
 
 _DUE = text("""
     UPDATE notifications SET status = 'pending', next_try_at = now() + make_interval(secs => :again)

@@ -48,12 +48,12 @@ class TestTelling:
         assert notifications.devices(session, second.id) == []
 
     def test_of_a_low_balance_happens_once_after_each_credit(self, session: Session) -> None:
-        user = factories.user(session, credits=9)
+        user = factories.user(session, credits=4)
         assert len(notifications.low_balance(session, user.id)) == 1
         assert notifications.low_balance(session, user.id) == []
         billing.purchase(session, billing.customer(session, user), paid=True)
         assert notifications.low_balance(session, user.id) == []
-        run = factories.execution(session, factories.workflow(session, user), cap=105)
+        run = factories.execution(session, factories.workflow(session, user), cap=100)
         credits.settle(session, run.id, run.credits_cap)
         assert len(notifications.low_balance(session, user.id)) == 1
         assert notifications.low_balance(session, user.id) == []
