@@ -6,6 +6,7 @@ from api.routes import (
     admin,
     auth,
     credits,
+    devices,
     executions,
     health,
     invoices,
@@ -20,7 +21,7 @@ from api.routes import (
     workflows,
 )
 
-RESOURCES = (auth, workflows, executions, templates, credits, usage)
+RESOURCES = (auth, workflows, executions, templates, credits, usage, devices)
 OPERATIONS = (admin, metrics)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 

@@ -117,6 +117,11 @@ def remove_device(session: Session, token: str) -> None:
     session.execute(delete(PushDevice).where(PushDevice.token == token))
 
 
+def forget_device(session: Session, user_id: UUID, token: str) -> None:
+    """Like `remove_device`, as long as the phone is this user's."""
+    session.execute(delete(PushDevice).where(PushDevice.token == token, PushDevice.user_id == user_id))
+
+
 def devices(session: Session, user_id: UUID) -> Sequence[str]:
     """The tokens of a user's phones."""
     return session.scalars(select(PushDevice.token).where(PushDevice.user_id == user_id)).all()
