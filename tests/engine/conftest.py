@@ -54,7 +54,7 @@ class Bench:
     def another(self, pace: Pace | None = None) -> Runtime:
         """A second worker process, as far as the engine can tell."""
         pace = pace or Pace(lease=30, heartbeat=1, threads=64)
-        runtime = Runtime(self.world, owner=f"worker-{len(self.runtimes)}", pace=pace)  # type: ignore[arg-type]
+        runtime = Runtime(self.world, owner=f"worker-{len(self.runtimes)}", pace=pace)
         self.runtimes.append(runtime)
         return runtime
 

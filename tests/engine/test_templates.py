@@ -45,7 +45,7 @@ def outside() -> Outside:
 
 @pytest.fixture
 def runtime(committed_database: str, outside: Outside) -> Iterator[Runtime]:
-    runtime = Runtime(outside, owner="worker", pace=Pace(lease=30, heartbeat=1, threads=4))  # type: ignore[arg-type]
+    runtime = Runtime(outside, owner="worker", pace=Pace(lease=30, heartbeat=1, threads=4))
     yield runtime
     runtime.leave(5)
 

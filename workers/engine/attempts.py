@@ -23,7 +23,7 @@ from models.rules.schedule import Step
 from models.rules.states import NodeStatus
 from models.services.journal import NodeRow, Progress
 from models.services.leases import Lease
-from workers.engine.performer import Attempt, Performer
+from workers.engine.performer import Attempt, Performs
 from workers.engine.recorder import OnFlushed, Recorder
 from workers.gateways.base import CallFailed, Cancel
 
@@ -65,7 +65,7 @@ class Attempts:
         self,
         lease: Lease,
         recorder: Recorder,
-        performer: Performer,
+        performer: Performs,
         pool: Executor,
         *,
         post: Post,

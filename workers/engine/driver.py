@@ -25,7 +25,7 @@ from models.services.leases import Lease, PastStep
 from workers.engine import endings
 from workers.engine.attempts import Attempts
 from workers.engine.endings import Left, Reason
-from workers.engine.performer import Performer
+from workers.engine.performer import Performs
 from workers.engine.recorder import Recorder, Writer
 from workers.engine.steps import Steps
 from workers.engine.workflow import Workflow
@@ -43,7 +43,7 @@ class Driver:
         past: Mapping[Step, PastStep],
         *,
         journal: Writer,
-        performer: Performer,
+        performer: Performs,
         pool: Executor,
     ) -> None:
         self._lease = lease

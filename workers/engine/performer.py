@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 from uuid import UUID
 
@@ -55,8 +55,15 @@ class Gateways:
     vault: Vault
 
 
+class Performs(Protocol):
+    """What performs the effects of a run."""
+
+    def perform(self, effect: Call, attempt: Attempt) -> Answer:
+        """Perform `effect`, blocking the calling thread; raises `CallFailed`. Must be thread-safe."""
+
+
 class Performer:
-    """Thread-safe; raises `CallFailed` whenever there is no usable answer."""
+    """Performs through gateways. Thread-safe; raises `CallFailed` whenever there is no usable answer."""
 
     def __init__(self, gateways: Gateways) -> None:
         self._gateways = gateways

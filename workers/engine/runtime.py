@@ -16,7 +16,7 @@ from workers.engine.driver import Driver
 from workers.engine.endings import Left
 from workers.engine.journal import Journal
 from workers.engine.leases import LeaseKeeper
-from workers.engine.performer import Performer
+from workers.engine.performer import Performs
 from workers.engine.workflow import Workflow, WorkflowCache, compile_workflow
 
 log = structlog.get_logger()
@@ -34,7 +34,7 @@ class Pace:
 class Runtime:
     """Drives executions in the callers' threads. Thread-safe."""
 
-    def __init__(self, performer: Performer, *, owner: str, pace: Pace) -> None:
+    def __init__(self, performer: Performs, *, owner: str, pace: Pace) -> None:
         self._performer = performer
         self._owner = owner
         self._pace = pace
