@@ -61,3 +61,7 @@ class Workflow(Changing, Record):
         viewonly=True,
         uselist=False,
     )
+
+    # Not stored: it follows from the owner's tier, whenever a service shows the row.
+    __allow_unmapped__ = True
+    read_only_reason: str | None = None

@@ -62,7 +62,7 @@ class ExecuteIn(In):
 
 
 class WorkflowOut(Out):
-    """A workflow with its newest graph."""
+    """A workflow with its newest graph, and why it is read-only if it is."""
 
     id = Plain()
     name = Plain()
@@ -71,6 +71,8 @@ class WorkflowOut(Out):
     version = Plain(attribute="latest_version")
     nodes = Plain(attribute="latest.graph.nodes")
     connections = Plain(attribute="latest.graph.connections")
+    read_only = fields.Function(lambda workflow: workflow.read_only_reason is not None)
+    read_only_reason = Plain()
     created_at = Plain()
     updated_at = Plain()
 

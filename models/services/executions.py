@@ -16,7 +16,7 @@ from models.errors import Conflict, FieldError, InvalidInput, NotFound
 from models.execution import Execution, ExecutionEvent, NodeExecution
 from models.rules.pricing import COSTS, PLANS, PRICE_LIST, Priority
 from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus
-from models.services import credits, workflows
+from models.services import credits, workflow_limits, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states
 from models.services.receipts import receipt
@@ -60,6 +60,7 @@ def submit(
 
     Raises:
         NotFound: no such workflow of `owner`.
+        Forbidden: the owner's tier does not reach it (`workflow_read_only`) or is too small (`node_limit_reached`).
         InvalidInput: its graph cannot run (code `invalid_graph`), or `max_credits` is no amount of credits.
         InsufficientCredits: the owner cannot pay it; nothing was created.
     """
@@ -80,7 +81,8 @@ def submit(
 
 
 def submit_again(session: Session, owner: User, old: Execution, *, max_credits: Decimal | None) -> Execution:
-    """Queue a run of the version and with the input of an ended one; raises `InsufficientCredits`, `InvalidInput`."""
+    """Queue a run of the version and with the input of an ended one; raises as `submit` does."""
+    workflow_limits.require_rerunnable(session, owner, old.workflow_id, old.nodes_total)
     worst_case = session.scalars(select(WorkflowVersion.worst_case_credits).filter_by(id=old.version_id)).one()
     return _queue(
         session,

@@ -68,7 +68,8 @@ def retry(
         repeat: ids of nodes marked `sideEffects: once` that may act again although an earlier attempt began.
 
     Raises:
-        NotFound, NotRetryable, InsufficientCredits, and ConfirmationRequired naming the nodes that must be in `repeat`.
+        NotFound, NotRetryable, InsufficientCredits, ConfirmationRequired naming the nodes that must be in `repeat`, and
+        Forbidden where the owner's tier no longer lets the workflow run.
     """
     old = executions.get_locked(session, owner, execution_id)
     if old.status not in (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED):

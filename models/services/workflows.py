@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from models.base import Json
-from models.errors import FieldError, Forbidden, InvalidInput, NotFound
+from models.errors import FieldError, InvalidInput, NotFound
 from models.rules.lint import check_shape, lint
-from models.rules.pricing import PLANS, UNLIMITED, Tier
 from models.rules.states import WorkflowStatus
+from models.services import workflow_limits as limits
 from models.services.paging import Position, newest_first
 from models.user import User
 from models.workflow import Workflow, WorkflowVersion
@@ -38,24 +38,6 @@ class InvalidGraph(InvalidInput):
         first = errors[0].message
         more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
         super().__init__(f"This graph cannot run: {first}{more}", errors=errors[:MOST_ERRORS])
-
-
-class WorkflowLimitReached(Forbidden):
-    """The tier allows no further workflow."""
-
-    code = "workflow_limit_reached"
-
-    def __init__(self, tier: Tier, limit: int) -> None:
-        super().__init__(f"The {tier} tier allows {limit} workflows.")
-
-
-class NodeLimitReached(Forbidden):
-    """The tier allows no graph of this size."""
-
-    code = "node_limit_reached"
-
-    def __init__(self, tier: Tier, limit: int) -> None:
-        super().__init__(f"The {tier} tier allows {limit} nodes in a workflow.")
 
 
 @dataclass(frozen=True)
@@ -85,9 +67,8 @@ def create(
     """
     version = _version(graph, 1)
     _require_clean(version, status)
-    tier = _lock(session, owner)
-    _check_size(tier, version)
-    _check_number(session, owner, tier)
+    tier = limits.check_number(session, owner)
+    limits.check_size(tier, version.node_count)
     workflow = Workflow(user_id=owner.id, name=name, description=description, status=status, latest_version=1)
     session.add(workflow)
     session.flush()
@@ -96,19 +77,17 @@ def create(
 
 
 def get(session: Session, owner: User, workflow_id: UUID) -> Workflow:
-    """One workflow of `owner`'s with its `latest` version; raises `NotFound`."""
-    workflow = session.scalar(_owned(owner).where(Workflow.id == workflow_id).options(joinedload(Workflow.latest)))
-    if workflow is None:
-        raise NotFound("workflow")
-    return workflow
+    """One workflow of `owner`'s with its `latest` version and `read_only_reason`; raises `NotFound`."""
+    for workflow in _shown(session, owner, _owned(owner).where(Workflow.id == workflow_id)):
+        return workflow
+    raise NotFound("workflow")
 
 
 def list_owned(
     session: Session, owner: User, *, limit: int = 50, offset: int = 0, after: Position | None = None
 ) -> Sequence[Workflow]:
-    """A page of `owner`'s workflows, the newest first, each with its `latest` version."""
-    page = newest_first(_owned(owner), Workflow, limit=limit, offset=offset, after=after)
-    return session.scalars(page.options(joinedload(Workflow.latest))).all()
+    """A page of `owner`'s workflows, the newest first, each with its `latest` version and `read_only_reason`."""
+    return _shown(session, owner, newest_first(_owned(owner), Workflow, limit=limit, offset=offset, after=after))
 
 
 def update(
@@ -121,28 +100,24 @@ def update(
     graph: Graph | None = None,
     status: WorkflowStatus | None = None,
 ) -> Workflow:
-    """Change what is given; another graph becomes a new version. Raises as `create` does, and `NotFound`."""
+    """Change what is given; another graph becomes a new version. A graph that is too large may become smaller.
+
+    Raises as `create` does, `NotFound`, and `WorkflowReadOnly` for what the owner's tier does not reach.
+    """
     proposed = _version(graph, 0) if graph is not None else None
-    workflow = session.scalar(
-        _owned(owner)
-        .where(Workflow.id == workflow_id)
-        .with_for_update()  # versions are numbered one after the other
-        .execution_options(populate_existing=True)
-    )
-    if workflow is None:
-        raise NotFound("workflow")
-    session.refresh(workflow, ["latest"])
+    workflow = _locked(session, owner, workflow_id)
     is_new = proposed is not None and _canonical(proposed.graph) != _canonical(workflow.latest.graph)
     version = proposed if proposed is not None and is_new else workflow.latest
+    _require_clean(version, status or workflow.status)
+    limits.check_size(owner.subscription_tier, version.node_count, before=workflow.latest.node_count)
     workflow.name = name if name is not None else workflow.name
     workflow.description = description if description is not None else workflow.description
     workflow.status = status or workflow.status
-    _require_clean(version, workflow.status)
     if is_new:
-        _check_size(owner.subscription_tier, version)
         version.number = workflow.latest_version = workflow.latest_version + 1
         _add_version(session, workflow, version)
     session.flush()
+    _explain(owner, workflow, surplus=False)
     return workflow
 
 
@@ -162,7 +137,11 @@ def check_owned(session: Session, owner: User, workflow_id: UUID) -> None:
 
 
 def runnable_version(session: Session, owner: User, workflow_id: UUID) -> Runnable:
-    """The newest version, which a run started now is pinned to; raises `NotFound` and `InvalidGraph`."""
+    """The newest version, which a run started now is pinned to.
+
+    Raises:
+        NotFound, InvalidGraph, and where the owner's tier does not allow a run WorkflowReadOnly, NodeLimitReached.
+    """
     row = session.execute(
         select(
             WorkflowVersion.id,
@@ -170,6 +149,7 @@ def runnable_version(session: Session, owner: User, workflow_id: UUID) -> Runnab
             WorkflowVersion.node_count,
             WorkflowVersion.worst_case_credits,
             WorkflowVersion.lint_errors,
+            limits.is_surplus(owner).label("surplus"),
         )
         .select_from(Workflow)
         .join(Workflow.latest)
@@ -177,6 +157,7 @@ def runnable_version(session: Session, owner: User, workflow_id: UUID) -> Runnab
     ).one_or_none()
     if row is None:
         raise NotFound("workflow")
+    limits.require_allowed(owner.subscription_tier, surplus=row.surplus, nodes=row.node_count)
     if row.lint_errors:
         raise InvalidGraph([FieldError(**error) for error in row.lint_errors])
     return Runnable(row.id, row.name, row.node_count, row.worst_case_credits)
@@ -189,6 +170,36 @@ def require_runnable(graph: Graph) -> None:
 
 def _owned(owner: User) -> Select[tuple[Workflow]]:
     return select(Workflow).where(Workflow.user_id == owner.id, Workflow.deleted_at.is_(None))
+
+
+def _shown(session: Session, owner: User, query: Select[tuple[Workflow]]) -> Sequence[Workflow]:
+    """What `query` finds, ready to be shown."""
+    rows = session.execute(query.add_columns(limits.is_surplus(owner)).options(joinedload(Workflow.latest))).all()
+    for workflow, surplus in rows:
+        _explain(owner, workflow, surplus=surplus)
+    return [workflow for workflow, _ in rows]
+
+
+def _locked(session: Session, owner: User, workflow_id: UUID) -> Workflow:
+    """A workflow to be changed: its versions are numbered one after the other."""
+    found = session.execute(
+        _owned(owner)
+        .add_columns(limits.is_surplus(owner))
+        .where(Workflow.id == workflow_id)
+        .with_for_update(of=Workflow)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if found is None:
+        raise NotFound("workflow")
+    workflow: Workflow = found[0]
+    limits.check_reached(owner.subscription_tier, surplus=found[1])
+    session.refresh(workflow, ["latest"])
+    return workflow
+
+
+def _explain(owner: User, workflow: Workflow, *, surplus: bool) -> None:
+    nodes = workflow.latest.node_count
+    workflow.read_only_reason = limits.why_read_only(owner.subscription_tier, surplus=surplus, nodes=nodes)
 
 
 def _version(graph: Graph, number: int) -> WorkflowVersion:
@@ -216,27 +227,6 @@ def _add_version(session: Session, workflow: Workflow, version: WorkflowVersion)
 def _require_clean(version: WorkflowVersion, status: WorkflowStatus) -> None:
     if status is WorkflowStatus.ACTIVE and version.lint_errors:
         raise InvalidGraph([FieldError(**error) for error in version.lint_errors])
-
-
-def _lock(session: Session, owner: User) -> Tier:
-    """Let one request of this user at a time count and add workflows; new runs, which only refer to it, go on."""
-    query = select(User.subscription_tier).where(User.id == owner.id).with_for_update(key_share=True)
-    return session.execute(query).scalar_one()
-
-
-def _check_number(session: Session, owner: User, tier: Tier) -> None:
-    limit = PLANS[tier].limits.max_workflows
-    if limit == UNLIMITED:
-        return
-    query = select(func.count()).where(Workflow.user_id == owner.id, Workflow.deleted_at.is_(None))
-    if session.execute(query).scalar_one() >= limit:
-        raise WorkflowLimitReached(tier, limit)
-
-
-def _check_size(tier: Tier, version: WorkflowVersion) -> None:
-    limit = PLANS[tier].limits.max_nodes
-    if limit != UNLIMITED and version.node_count > limit:
-        raise NodeLimitReached(tier, limit)
 
 
 def _canonical(graph: Any) -> bytes:

@@ -1,5 +1,6 @@
 """Workflows over HTTP: saved, listed, changed, linted, run."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -36,10 +37,13 @@ class TestSaving:
             "version",
             "nodes",
             "connections",
+            "readOnly",
+            "readOnlyReason",
             "createdAt",
             "updatedAt",
         }
         assert (saved["status"], saved["version"]) == ("active", 1)
+        assert (saved["readOnly"], saved["readOnlyReason"]) == (False, None)
         assert saved["createdAt"].endswith("Z")
         assert client.get(answer.headers["Location"]).json == {"workflow": saved}
 
@@ -84,6 +88,55 @@ class TestSaving:
         answer = client.post("/workflows", json=workflow(nodes=nodes, connections=[]))
         assert (answer.status_code, answer.json["code"]) == (403, "node_limit_reached")
         assert session.scalar(select(func.count()).select_from(Workflow)) == 0
+
+
+class TestAfterADowngrade:
+    @pytest.fixture
+    def downgraded(self, client, user, session):
+        """The addresses of five workflows, the oldest first; the tier of their owner allows three."""
+        user.subscription_tier = Tier.PREMIUM
+        session.commit()
+        addresses = [f"/workflows/{created(client)['id']}" for _ in range(5)]
+        for days, address in enumerate(addresses):
+            session.get_one(Workflow, UUID(address[-36:])).created_at = datetime(2026, 1, 1 + days, tzinfo=UTC)
+        assert client.post(f"{addresses[4]}/execute").status_code == 202
+        user.subscription_tier = Tier.FREE
+        session.commit()
+        return addresses
+
+    def test_lists_say_which_workflows_are_read_only_and_why(self, client, downgraded):
+        listed = client.get("/workflows").json["workflows"]
+        assert [item["readOnly"] for item in listed] == [True, True, False, False, False]
+        assert [item["readOnlyReason"] for item in listed[2:]] == [None] * 3
+        for said in ("free tier", "3 workflows", "delete", "higher tier"):
+            assert said in listed[0]["readOnlyReason"]
+
+    def test_those_refuse_changes_and_runs_with_that_sentence(self, client, downgraded, sent):
+        reason = client.get(downgraded[4]).json["workflow"]["readOnlyReason"]
+        before = list(sent)
+        put = client.put(downgraded[4], json={"name": "Other"})
+        run = client.post(f"{downgraded[4]}/execute", json={})
+        for answer in (put, run):
+            assert (answer.status_code, answer.json["code"], answer.json["detail"]) == (
+                403,
+                "workflow_read_only",
+                reason,
+            )
+        assert sent == before
+
+    def test_their_history_can_be_read(self, client, downgraded):
+        assert client.get(f"{downgraded[4]}/executions").json["count"] == 1
+
+    def test_the_others_go_on(self, client, downgraded):
+        for address in downgraded[:3]:
+            assert client.put(address, json={"name": "Other"}).json["workflow"]["readOnly"] is False
+            assert client.post(f"{address}/execute").status_code == 202
+
+    def test_deleting_one_makes_the_next_one_writable(self, client, downgraded):
+        assert client.delete(downgraded[0]).status_code == 204
+        assert client.put(downgraded[3], json={"name": "Other"}).status_code == 200
+        assert client.put(downgraded[4], json={"name": "Other"}).status_code == 403
+        assert client.delete(downgraded[4]).status_code == 204
 
 
 class TestListing:

@@ -80,6 +80,7 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "the history of credits": lambda s, c: credits.history(s, c.user.id),
     "all workflows": lambda s, c: workflows.list_owned(s, c.user),
     "one workflow": lambda s, c: workflows.get(s, c.user, c.workflow.id),
+    "a change of a workflow": lambda s, c: workflows.update(s, c.user, c.workflow.id, name="Renamed"),
 }
 
 
