@@ -1,5 +1,6 @@
 """A run goes through its graph once, charges what ran, and tells what happened."""
 
+import itertools
 import threading
 from decimal import Decimal
 
@@ -167,6 +168,21 @@ class TestErrorPolicies:
         )
         assert (run.status, run.output) == ("success", "http_503")
         assert bench.nodes(run.id)["fine"].status == "skipped"
+
+
+class TestSize:
+    def test_a_thousand_branches_run_and_join(self, bench: Bench):
+        middle = [transform(f"m{index}", "1") for index in range(1000)]
+        pairs = [pair for node in middle for pair in (f"first>{node['id']}", f"{node['id']}>last")]
+        run = bench.run([transform("first", "1"), *middle, transform("last", "size(nodes)")], *pairs, cap=200)
+        assert (run.status, run.nodes_executed, run.output) == ("success", 1002, 1002)
+
+    def test_a_chain_of_eleven_hundred_nodes_hands_its_value_on(self, bench: Bench):
+        first, *rest = (f"n{index}" for index in range(1100))
+        nodes = [transform(first, "0"), *(transform(name, "data + 1") for name in rest)]
+        pairs = [f"{before}>{after}" for before, after in itertools.pairwise([first, *rest])]
+        run = bench.run(nodes, *pairs, cap=200)
+        assert (run.status, run.nodes_executed, run.output) == ("success", 1100, 1099)
 
 
 class TestLoops:
