@@ -51,6 +51,9 @@ psql: .venv/ready ## Open psql on the stack's database
 bench: .venv/ready ## Measure the engine beside plain Celery
 	$(PY) -m bench.engine
 
+soak: .venv/ready ## Pay, refund and run by the thousand while workers are killed; ARGS="--purchases 60" for less
+	$(PY) -m bench.soak $(ARGS)
+
 clean: ## Stop the stack; delete its data and all caches (.venv stays)
 	if [ -x $(PY) ]; then $(PY) -m devstack down; fi
 	rm -rf .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -71,4 +74,4 @@ venv: .venv/ready ## Make .venv; every other target does so by itself
 	$$pip install --quiet --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.txt
 	touch $@
 
-.PHONY: help demo up down test check lint fmt lock migrate psql bench clean venv
+.PHONY: help demo up down test check lint fmt lock migrate psql bench soak clean venv
