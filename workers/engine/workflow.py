@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from models.rules.config import CompiledConfig, compile_config
-
 from models.rules.graph import Graph, parse
 from models.rules.kinds import NodeKind
 from models.rules.nodes import KINDS
