@@ -1,11 +1,15 @@
 """Calls of the Stripe simulator that fail, and what its idempotency keys make of a second try."""
 
+import socket
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 import stripe
 
+from devstack.process import wait_until
 from devstack.stripe_simulator import StripeSimulator, running_stripe_simulator
 from tests.devstack.stripe_calls import HERE, client_of
 
@@ -141,3 +145,13 @@ class TestFaults:
         for arguments in ({"kind": "earthquake"}, {"kind": "429", "when": "after"}):
             with pytest.raises(ValueError, match=r"effect|no fault"):
                 simulator.fail_next(*CREATE, **arguments)
+
+
+def test_a_caller_that_hangs_up_is_not_worth_a_stack_trace(simulator, capfd):
+    before = set(threading.enumerate())
+    with socket.create_connection(("127.0.0.1", urlsplit(simulator.url).port)) as caller:
+        caller.sendall(b"GET /v1/customers HTTP/1.1\r\n")
+        wait_until(lambda: set(threading.enumerate()) - before, seconds=5, otherwise=lambda: "nobody answers")
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that it is a reset
+    wait_until(lambda: not set(threading.enumerate()) - before, seconds=5, otherwise=lambda: "somebody still listens")
+    assert capfd.readouterr().err == ""
