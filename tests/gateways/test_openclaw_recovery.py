@@ -98,7 +98,7 @@ class TestRestart:
     def test_the_ghost_that_the_gateway_starts_afterwards_is_stopped(
         self, simulator: Simulator, driver: SocketOpenClaw
     ) -> None:
-        call = Call(driver, "[[sim:crash]] [[sim:delay=0.2]] Haunt.").run()
+        call = Call(driver, "[[sim:crash]] [[sim:delay=2]] Haunt.").run()
         assert call.code == "openclaw_restarted"
         eventually(lambda: simulator.tasks(call.ref.session_key) == ["cancelled", "cancelled"])
         assert simulator.active() == 0
