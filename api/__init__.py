@@ -27,8 +27,8 @@ def create_app(settings: Settings) -> Flask:
     session.init_app(app)
     errors.init_app(app)
     routes.init_app(app)
-    app.wsgi_app = Prefixes(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = Prefixes(app.wsgi_app)
     if settings.proxy_hops:
         hops = settings.proxy_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
     return app

@@ -1,8 +1,12 @@
 import socket
+from collections.abc import Iterator
 
 import pytest
 
+from devstack.openclaw_simulator import Simulator, running_simulator
+from tests.gateways.openclaw_case import socket_driver
 from tests.gateways.raw_server import Internet
+from workers.gateways.openclaw_ws import SocketOpenClaw
 
 
 @pytest.fixture
@@ -11,3 +15,17 @@ def internet(monkeypatch) -> Internet:
     found = Internet()
     monkeypatch.setattr(socket.socket, "connect", lambda sock, address: found.connect(sock, address))
     return found
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    """One for the module; a test that does lasting harm starts its own."""
+    with running_simulator(delay=0.02, ghost_delay=0.6, downtime=0.2) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def driver(simulator: Simulator) -> Iterator[SocketOpenClaw]:
+    driver = socket_driver(simulator)
+    yield driver
+    driver.close()

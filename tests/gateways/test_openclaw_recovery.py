@@ -1,7 +1,6 @@
 """Lost sockets and restarts: the same run is found again, and nothing is paid for twice in silence."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,20 +10,6 @@ from tests.gateways.openclaw_case import QUICK, Call, eventually, new_ref, paid,
 from workers.gateways.base import CallFailed, Deadline
 from workers.gateways.openclaw import State, Status, StillRunning, Unknown
 from workers.gateways.openclaw_ws import SocketOpenClaw
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    """One for the module; a test that does lasting harm starts its own."""
-    with running_simulator(delay=0.02, ghost_delay=0.6, downtime=0.2) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def driver(simulator: Simulator) -> Iterator[SocketOpenClaw]:
-    driver = socket_driver(simulator)
-    yield driver
-    driver.close()
 
 
 class TestLostSocket:

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,20 +15,6 @@ from tests.gateways.openclaw_case import (
 from workers.gateways.base import Deadline
 from workers.gateways.openclaw import State, Status
 from workers.gateways.openclaw_ws import SocketOpenClaw
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    """One for the module; a test that does lasting harm starts its own."""
-    with running_simulator(delay=0.02, ghost_delay=0.6, downtime=0.2) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def driver(simulator: Simulator) -> Iterator[SocketOpenClaw]:
-    driver = socket_driver(simulator)
-    yield driver
-    driver.close()
 
 
 class TestTurn:
