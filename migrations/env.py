@@ -4,6 +4,7 @@ from alembic import context
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from models import (
+    audit,
     credit,
     execution,
     idempotency,
@@ -26,7 +27,7 @@ from models.db import driver_url
 from settings import Settings
 
 TABLES = (  # importing them fills the metadata
-    *(credit, execution, idempotency, provider_key, template, user, workflow),
+    *(audit, credit, execution, idempotency, provider_key, template, user, workflow),
     *(invoice, notification, payment_method, purchase, reconciliation, refund),
     *(stripe_event, stripe_request, subscription),
 )
