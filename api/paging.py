@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,34 +15,65 @@ from models.services.paging import Position
 
 def page_query(schema: type[PageQuery]) -> dict[str, Any]:
     """The arguments of a list, with `after` (a `Position`, or None) in place of the cursor."""
-    args = query(schema)
-    cursor = args.pop("cursor")
-    return {**args, "after": _position(cursor) if cursor else None}
+    return _query(schema, _position)
+
+
+def lines_query(schema: type[PageQuery]) -> dict[str, Any]:
+    """Like `page_query`, for the lines of a receipt: `after` is a node and a path."""
+    return _query(schema, _place)
 
 
 def page(name: str, items: Sequence[Any], rows: Sequence[Any], args: dict[str, Any]) -> dict[str, Any]:
     """The answer of a list: `items` are the `rows` as shown; `count` is how many there are on this page."""
-    more = len(rows) == args["limit"]
+    return _page(name, items, args, lambda: f"{rows[-1].created_at.isoformat()} {rows[-1].id}")
+
+
+def lines_page(items: Sequence[Any], rows: Sequence[Any], args: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a receipt's lines, like `page`."""
+    return _page("lines", items, args, lambda: f"{rows[-1].path} {rows[-1].node_id}")
+
+
+def _query(schema: type[PageQuery], read: Callable[[str], Any]) -> dict[str, Any]:
+    args = query(schema)
+    cursor = args.pop("cursor")
+    if not cursor:
+        return {**args, "after": None}
+    try:
+        return {**args, "after": read(_decoded(cursor))}
+    except (binascii.Error, ValueError):
+        message = "Must be a nextCursor."
+        raise InvalidInput("The cursor is not one of ours.", errors=[FieldError("cursor", message)]) from None
+
+
+def _page(name: str, items: Sequence[Any], args: dict[str, Any], last: Callable[[], str]) -> dict[str, Any]:
     return {
         name: items,
-        "count": len(rows),
+        "count": len(items),
         "limit": args["limit"],
         "offset": args["offset"],
-        "nextCursor": _cursor(rows[-1]) if more else None,
+        "nextCursor": _encoded(last()) if len(items) == args["limit"] else None,
     }
 
 
-def _cursor(row: Any) -> str:
-    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.id}".encode()).decode().rstrip("=")
+def _encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _position(cursor: str) -> Position:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        time, _, row_id = text.partition(" ")
-        position = datetime.fromisoformat(time), UUID(row_id)
-    except (binascii.Error, ValueError):
-        position = None
-    if position is None or position[0].tzinfo is None:
-        raise InvalidInput("The cursor is not one of ours.", errors=[FieldError("cursor", "Must be a nextCursor.")])
+def _decoded(cursor: str) -> str:
+    text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    if "\x00" in text:
+        raise ValueError("NUL")
+    return text
+
+
+def _position(text: str) -> Position:
+    time, _, row_id = text.partition(" ")
+    position = datetime.fromisoformat(time), UUID(row_id)
+    if position[0].tzinfo is None:
+        raise ValueError("no time zone")
     return position
+
+
+def _place(text: str) -> tuple[str, str]:
+    path, _, node_id = text.partition(" ")
+    return node_id, path

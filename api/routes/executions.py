@@ -9,13 +9,15 @@ from api.answers import accepted, unless_known
 from api.auth import current_user, signed_in
 from api.bodies import body, query, show
 from api.idempotency import idempotent
-from api.paging import page, page_query
+from api.paging import lines_page, lines_query, page, page_query
 from api.schemas.accounts import NothingIn
 from api.schemas.executions import (
     ApprovalIn,
     ExecutionDetailOut,
     ExecutionOut,
     ExecutionsQuery,
+    LineOut,
+    LinesQuery,
     LogOut,
     LogsQuery,
     NodeOut,
@@ -52,6 +54,17 @@ def get(execution_id: UUID) -> ResponseReturnValue:
             "receipt": executions.receipt(db(), execution),
         },
     )
+
+
+@bp.get("/<uuid:execution_id>/receipt")
+@signed_in
+def receipt(execution_id: UUID) -> ResponseReturnValue:
+    """What a run cost: the receipt, and a page of its single charges."""
+    args = lines_query(LinesQuery)
+    execution = executions.get(db(), current_user(), execution_id)
+    rows = executions.lines(db(), execution, **args)
+    total = executions.receipt(db(), execution)
+    return {"executionId": execution.id, **total, **lines_page(show(LineOut, rows, many=True), rows, args)}
 
 
 @bp.get("/<uuid:execution_id>/logs")

@@ -40,6 +40,12 @@ class LogsQuery(Query):
     after = Whole(low=0, high=BIGINT_MAX, load_default=0)
 
 
+class LinesQuery(PageQuery):
+    """Which lines of a receipt."""
+
+    limit = Whole(low=1, high=1000, load_default=50)
+
+
 class ApprovalIn(In):
     """An answer; `path` names the iteration when the question is asked in a loop."""
 
@@ -109,6 +115,18 @@ class NodeOut(Out):
     finished_at = Plain()
     duration = Plain()
     iterations = Plain()
+
+
+class LineOut(Out):
+    """One charge; `path` names the iteration and is empty at the top level."""
+
+    node_id = Plain()
+    label = Plain()
+    type = Plain()
+    path = Plain()
+    attempts = Plain()
+    price = Credits()
+    charged_at = Plain()
 
 
 class LogOut(Out):

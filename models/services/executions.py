@@ -19,11 +19,11 @@ from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus
 from models.services import credits, workflow_limits, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states
-from models.services.receipts import receipt
+from models.services.receipts import lines, receipt
 from models.user import User
 from models.workflow import WorkflowVersion
 
-__all__ = ["NodeState", "get", "list_owned", "logs", "node_states", "receipt", "request_cancel", "submit"]
+__all__ = ["NodeState", "get", "lines", "list_owned", "logs", "node_states", "receipt", "request_cancel", "submit"]
 
 MOST_CREDITS = Decimal("999999999999.99")  # what numeric(14, 2) holds
 _LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)

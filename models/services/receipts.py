@@ -1,19 +1,53 @@
-"""What a run cost, item by item. The items and the run's fee add up to its total, always."""
+"""What a run cost, item by item and line by line. Items and lines, each with the run's fee, add up to its total.
 
+Everything that was charged is one line: a node, in one iteration. Items sum a node's lines up, so that a loop of ten
+thousand iterations does not weigh on whoever watches the run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from models.base import Json
 from models.execution import Execution
 from models.services.progress import outline
 
+# One statement, because the total and its items must be of the same moment while the run goes on.
 _ITEMS = text("""
-    SELECT node_id, count(*) AS runs, sum(attempt) AS attempts, max(credits) AS unit_price, sum(credits) AS amount
-      FROM node_executions WHERE execution_id = :execution AND credits > 0 GROUP BY node_id
+    SELECT e.credits_charged, e.credits_cap, e.finished_at IS NOT NULL AS is_final, n.*
+      FROM workflow_executions e
+      LEFT JOIN (
+        SELECT node_id, count(*) AS runs, sum(attempt) AS attempts, max(credits) AS unit_price, sum(credits) AS amount
+          FROM node_executions WHERE execution_id = :execution AND credits > 0 GROUP BY node_id) n ON true
+     WHERE e.id = :execution
 """)
+
+# In the order of the primary key, so that the last page costs no more than the first.
+_LINES = text("""
+    SELECT node_id, path, attempt, credits, finished_at
+      FROM node_executions
+     WHERE execution_id = :execution AND credits > 0 AND (node_id, path) > (:after_node, :after_path)
+     ORDER BY node_id, path LIMIT :limit OFFSET :offset
+""")
+_START = ("", "")  # before every node
+
+
+@dataclass(frozen=True)
+class Line:
+    """One charge: `path` names the iteration, from the outermost loop in; `price` in credits."""
+
+    node_id: str
+    label: str
+    type: str
+    path: str
+    attempts: int
+    price: Decimal
+    charged_at: datetime | None
 
 
 def receipt(session: Session, execution: Execution) -> dict[str, Json]:
@@ -22,28 +56,45 @@ def receipt(session: Session, execution: Execution) -> dict[str, Json]:
     `runs` counts what was charged (iterations), `attempts` what it took; `final` says that nothing more will be
     charged. Nodes stand in the order of the graph.
     """
-    charged = {row.node_id: row for row in session.execute(_ITEMS, {"execution": execution.id})}
-    items: list[dict[str, Any]] = [
-        {
-            "nodeId": node.id,
-            "label": node.label,
-            "type": node.type,
-            "runs": charged[node.id].runs,
-            "attempts": int(charged[node.id].attempts),
-            "unitPrice": charged[node.id].unit_price,
-            "amount": charged[node.id].amount,
-        }
+    rows = session.execute(_ITEMS, {"execution": execution.id}).all()
+    charged = {row.node_id: row for row in rows if row.node_id is not None}
+    items = [
+        _item(charged[node.id], node.label, node.type)
         for node in outline(session, execution.version_id)
         if node.id in charged
     ]
-    nodes = sum((item["amount"] for item in items), Decimal(0))
-    is_final = execution.finished_at is not None
+    total, cap, is_final = rows[0].credits_charged, rows[0].credits_cap, rows[0].is_final
     return {
         "priceList": execution.price_list,
         "items": items,
-        "runFee": execution.credits_charged - nodes,
-        "total": execution.credits_charged,
-        "held": execution.credits_cap,
-        "released": execution.credits_cap - execution.credits_charged if is_final else Decimal(0),
+        "runFee": total - sum((item["amount"] for item in items), Decimal(0)),
+        "total": total,
+        "held": cap,
+        "released": cap - total if is_final else Decimal(0),
         "final": is_final,
+    }
+
+
+def lines(
+    session: Session, execution: Execution, *, limit: int = 50, offset: int = 0, after: tuple[str, str] | None = None
+) -> Sequence[Line]:
+    """A page of a run's charges, by node and iteration; `after` is node and path of the last line seen."""
+    node_id, path = after or _START
+    asked = {"execution": execution.id, "after_node": node_id, "after_path": path, "limit": limit, "offset": offset}
+    nodes = {node.id: node for node in outline(session, execution.version_id)}
+    return [
+        Line(row.node_id, nodes[row.node_id].label, nodes[row.node_id].type, *row[1:])
+        for row in session.execute(_LINES, asked)
+    ]
+
+
+def _item(row: Row[Any], label: str, type: str) -> dict[str, Any]:
+    return {
+        "nodeId": row.node_id,
+        "label": label,
+        "type": type,
+        "runs": row.runs,
+        "attempts": int(row.attempts),
+        "unitPrice": row.unit_price,
+        "amount": row.amount,
     }

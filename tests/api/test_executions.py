@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from models.execution import Execution, ExecutionEvent, NodeExecution
+from models.rules.pricing import PRICE_LIST
 from models.rules.states import ExecutionStatus, NodeStatus
 from tests.api.graphs import workflow
 
@@ -90,7 +91,7 @@ class TestReading:
         assert client.get(f"/executions/{run}", headers=known).status_code == 200
 
     def test_one_that_nobody_has_is_not_there(self, client):
-        for path in ("", "/logs"):
+        for path in ("", "/logs", "/receipt"):
             assert client.get(f"/executions/{uuid4()}{path}").status_code == 404
 
 
@@ -126,6 +127,35 @@ class TestLogs:
         assert lines[1]["nodeId"] == "in"
         rest = client.get(f"/executions/{run}/logs?after=2&limit=1").json["logs"]
         assert [line["seq"] for line in rest] == [3]
+
+
+class TestReceipt:
+    def test_lists_every_charge_page_by_page_and_adds_up(self, client, session, finished):
+        session.execute(
+            text("""
+                INSERT INTO node_executions (execution_id, node_id, path, status, attempt, credits, finished_at)
+                SELECT :run, 'out', i::text, 'success', 2, 0.01, now() FROM generate_series(1, 20) i
+            """),
+            {"run": finished},
+        )
+        session.execute(update(Execution).where(Execution.id == finished).values(credits_charged="1.20"))
+        session.commit()
+        lines, asked = [], f"/executions/{finished}/receipt?limit=8"
+        page = client.get(asked).json
+        while page["nextCursor"]:
+            lines += page["lines"]
+            page = client.get(f"{asked}&cursor={page['nextCursor']}").json
+        lines += page["lines"]
+        assert (len(lines), len({line["path"] for line in lines})) == (20, 20)
+        assert set(lines[0]) == {"nodeId", "label", "type", "path", "attempts", "price", "chargedAt"}
+        assert (page["executionId"], page["priceList"], page["final"]) == (finished, PRICE_LIST, True)
+        assert sum(line["price"] for line in lines) + page["runFee"] == pytest.approx(page["total"]) == 1.2
+        assert [(item["runs"], item["attempts"], item["amount"]) for item in page["items"]] == [(20, 40, 0.2)]
+
+    @pytest.mark.parametrize("cursor", ["!", "AA", "é"])
+    def test_refuses_a_cursor_that_is_none_of_ours(self, client, run, cursor):
+        answer = client.get(f"/executions/{run}/receipt", query_string={"cursor": cursor})
+        assert answer.status_code == 422
 
 
 class TestCancelling:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from models.execution import Execution
@@ -147,3 +147,31 @@ class TestReceipt:
     def test_of_a_run_that_goes_on_is_not_final(self, session: Session) -> None:
         receipt = executions.receipt(session, factories.execution(session))
         assert (receipt["items"], receipt["total"], receipt["released"], receipt["final"]) == ([], 0, 0, False)
+
+    def test_has_a_line_for_every_charge_and_they_add_up_too(self, session: Session) -> None:
+        workflow = factories.workflow(session, graph=LOOPING)
+        run = factories.execution(
+            session, workflow, cap="9.00", status=ExecutionStatus.SUCCESS, credits_charged=Decimal("4.40")
+        )
+        factories.ran(session, run, "start", credits=Decimal("0.10"), finished_at=NOON)
+        for index in range(3):
+            factories.ran(session, run, "ask", str(index), attempt=index + 1, credits=Decimal("1.10"))
+        factories.ran(session, run, "ask", "3", status=NodeStatus.FAILED)
+        lines = executions.lines(session, run)
+        assert [(line.node_id, line.type, line.path, line.attempts, line.price) for line in lines] == [
+            ("ask", "ai_agent", "0", 1, Decimal("1.10")),
+            ("ask", "ai_agent", "1", 2, Decimal("1.10")),
+            ("ask", "ai_agent", "2", 3, Decimal("1.10")),
+            ("start", "input", "", 1, Decimal("0.10")),
+        ]
+        receipt = executions.receipt(session, run)
+        assert sum(line.price for line in lines) + receipt["runFee"] == receipt["total"] == Decimal("4.40")
+        assert executions.lines(session, run, limit=2, after=("ask", "1"))[0].path == "2"
+
+    def test_of_a_running_run_never_counts_more_for_its_nodes_than_in_all(self, session: Session) -> None:
+        run = factories.execution(session, status=ExecutionStatus.RUNNING)
+        factories.ran(session, run, "start", credits=Decimal("0.10"))  # committed after the caller had read the run
+        charge = update(Execution).where(Execution.id == run.id).values(credits_charged=Decimal("0.10"))
+        session.execute(charge.execution_options(synchronize_session=False))
+        receipt = executions.receipt(session, run)
+        assert (receipt["runFee"], receipt["total"]) == (0, Decimal("0.10"))

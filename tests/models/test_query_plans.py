@@ -71,6 +71,7 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "one run": lambda s, c: executions.get(s, c.user, c.queued.id),
     "its nodes": lambda s, c: executions.node_states(s, c.queued),
     "its receipt": lambda s, c: executions.receipt(s, c.queued),
+    "the lines of its receipt": lambda s, c: executions.lines(s, c.queued),
     "its log": lambda s, c: executions.logs(s, c.user, c.queued.id),
     "a submission": lambda s, c: executions.submit(s, c.user, c.workflow.id),
     "a claim": lambda s, c: leases.claim(s, c.queued.id, owner="a worker", seconds=30),
