@@ -23,7 +23,14 @@ settings = Settings.from_env()
 
 app = Celery(
     "agentforge",
-    include=("tasks.billing", "tasks.executions", "tasks.maintenance", "tasks.notifications", "tasks.reconcile"),
+    include=(
+        "tasks.billing",
+        "tasks.executions",
+        "tasks.keys",
+        "tasks.maintenance",
+        "tasks.notifications",
+        "tasks.reconcile",
+    ),
 )
 app.conf.update(
     broker_url=settings.redis_url,

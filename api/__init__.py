@@ -6,6 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api import auth, bodies, errors, headers, limits, metrics, routes, session, waiting
 from api.json import OrjsonProvider
 from api.prefix import Prefixes
+from models.vault import Vault
 from settings import Settings
 
 
@@ -14,6 +15,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("agentforge", static_folder=None)
     app.config["PROPAGATE_EXCEPTIONS"] = False  # errors are answered as problem documents, in tests too
     app.extensions["settings"] = settings
+    app.extensions["vault"] = Vault(settings.encryption_keys)
     app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False

@@ -2,7 +2,7 @@
 
     python -m devstack.ai_simulator --port 8099
 
-Any key works but those that start with `sk-invalid`. Directives in a prompt provoke what providers do now and then:
+Any key works but those with `invalid` in them. Directives in a prompt provoke what providers do now and then:
 `[[sim:429]]` (any status), `[[sim:429*2]]` (only the first two times that this prompt comes), `[[sim:delay=2]]`,
 `[[sim:hang]]`, `[[sim:half]]` (breaks off in the body), `[[sim:badjson]]`, `[[sim:missing]]` (fields),
 `[[sim:length]]`, `[[sim:empty]]` (cut off before any text), `[[sim:refuse]]`, `[[sim:quota]]`, `[[sim:context]]`,
@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from devstack.ai_simulator_demo import demo
-from devstack.ai_simulator_formats import Asked, Fault, Malformed, Speaker, fault_for, speaker_for, tokens
+from devstack.ai_simulator_formats import Asked, Fault, Malformed, Speaker, fault_for, speaker_for, speaker_of, tokens
 from devstack.text_facts import describe
 
 DIRECTIVE = re.compile(r"\[\[sim:([a-z0-9]+)(?:=([^\]]*))?(?:\*(\d+))?\]\]")
@@ -100,7 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.simulator.requests.append((self.command, self.path, headers))
             del self.server.simulator.requests[:-1000]
         speaker = speaker_for(path)
-        if speaker is None:
+        if self.command == "GET" and path.endswith("/models"):
+            self._models(speaker_of(headers), headers)
+        elif speaker is None:
             answer = demo(self.command, self.path, headers, body)
             self._send(answer.status, answer.body, answer.headers)
         elif self.command != "POST":
@@ -119,16 +121,32 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(length)
 
     def _model(self, speaker: Speaker, path: str, headers: dict[str, str], body: bytes) -> None:
-        key = speaker.key(headers)
-        if not key or key.startswith("sk-invalid"):
-            message = f"Incorrect API key provided: {key[:8]}****{key[-4:]}."
-            status = 400 if speaker.__name__ == "Google" else 401
-            return self._fault(speaker, Fault(status, speaker.kinds[401], message, {}))
+        if self._refused(speaker, headers):
+            return None
         try:
             asked = speaker.read(path, json.loads(body))
         except (Malformed, KeyError, TypeError, AttributeError, ValueError) as error:
             return self._fault(speaker, Fault(400, speaker.kinds[400], f"Malformed request: {error}", {}))
         return self._answer(speaker, asked)
+
+    def _models(self, speaker: Speaker, headers: dict[str, str]) -> None:
+        """Such as a client asks for in order to see whether its key works; keys with `away` in them get a 503."""
+        if self._refused(speaker, headers):
+            return
+        if "away" in speaker.key(headers):
+            self._fault(speaker, Fault(503, speaker.kinds[503], "The service is unavailable.", {}))
+            return
+        name = "models" if speaker.__name__ == "Google" else "data"
+        self._send(200, json.dumps({name: [{"id": "simulated", "name": "models/simulated"}]}).encode())
+
+    def _refused(self, speaker: Speaker, headers: dict[str, str]) -> bool:
+        key = speaker.key(headers)
+        if key and "invalid" not in key:
+            return False
+        message = f"Incorrect API key provided: {key[:8]}****{key[-4:]}."
+        status = 400 if speaker.__name__ == "Google" else 401
+        self._fault(speaker, Fault(status, speaker.kinds[401], message, {}))
+        return True
 
     def _answer(self, speaker: Speaker, asked: Asked) -> None:
         text, finish, broken = None, "stop", ""

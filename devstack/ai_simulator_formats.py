@@ -179,6 +179,13 @@ def speaker_for(path: str) -> Speaker | None:
     return Google if "/models/" in path and path.endswith(":generateContent") else None
 
 
+def speaker_of(headers: Mapping[str, str]) -> Speaker:
+    """Which format a client speaks that sends its key in this header."""
+    if "x-goog-api-key" in headers:
+        return Google
+    return Anthropic if "x-api-key" in headers else OpenAi
+
+
 def fault_for(speaker: Speaker, name: str, asked: Asked) -> Fault:
     """The error that a directive names: a status, `quota` or `context`."""
     if name == "context":

@@ -1,7 +1,8 @@
 """Keeps users' secrets: AES-256-GCM with named keys. A sealed secret opens only in the place it was sealed for.
 
 The key ring is a list of `id:base64 of 32 bytes`; the first key encrypts, all of them decrypt, so a key is rotated by
-putting a new one in front and sealing again whatever `needs_rotation`. Nothing here prints a key or a plaintext.
+putting a new one in front and sealing again whatever was not sealed with it (`python -m tasks.rotate_keys`). Nothing
+here prints a key or a plaintext.
 """
 
 import base64
@@ -42,6 +43,11 @@ class Vault:
         self._keys = _parse(keyring)
         self._current = next(iter(self._keys))
 
+    @property
+    def current(self) -> str:
+        """The id of the key that seals."""
+        return self._current
+
     def __repr__(self) -> str:
         return f"Vault(key_ids={list(self._keys)})"
 
@@ -61,10 +67,6 @@ class Vault:
         except (InvalidTag, ValueError):
             raise SecretUnreadable("This secret was stored for another place or was changed; store it again.") from None
         return plain.decode()
-
-    def needs_rotation(self, sealed: Sealed) -> bool:
-        """Whether it should be sealed again, because it was not sealed with the first key."""
-        return sealed.key_id != self._current
 
 
 def _associated(user_id: UUID | str, provider: str, row_id: UUID | str) -> bytes:

@@ -5,7 +5,7 @@ Two beats, or a sweep that dies half way, do no harm: rows are claimed, and effe
 
 from celery_config import app
 from models.db import session_scope
-from models.services import pruning, sweeps
+from models.services import provider_keys, pruning, sweeps
 from tasks.queue import TaskName, enqueue
 
 
@@ -15,6 +15,8 @@ def sweep() -> None:
     with session_scope() as session:
         for execution_id, priority in (*sweeps.due(session), *sweeps.forgotten_turns(session)):
             enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=execution_id)
+        for key_id in provider_keys.due_tests(session):
+            enqueue(session, TaskName.TEST_KEY, key_id=key_id)
 
 
 @app.task(name=TaskName.PRUNE)

@@ -30,6 +30,7 @@ class TaskName(StrEnum):
     """Every task there is, as `area.verb`."""
 
     DRIVE_EXECUTION = "executions.drive"
+    TEST_KEY = "keys.test"
     SWEEP = "maintenance.sweep"
     PRUNE = "maintenance.prune"
     STRIPE_REQUEST = "billing.request"
@@ -55,6 +56,7 @@ class QueueName(StrEnum):
 
 ROUTES: dict[TaskName, QueueName] = {
     TaskName.DRIVE_EXECUTION: QueueName.EXECUTIONS_NORMAL,
+    TaskName.TEST_KEY: QueueName.EXECUTIONS_NORMAL,  # to those who speak with providers anyway
     TaskName.SWEEP: QueueName.MAINTENANCE,
     TaskName.PRUNE: QueueName.MAINTENANCE,
     TaskName.STRIPE_REQUEST: QueueName.BILLING,

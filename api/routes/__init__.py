@@ -4,6 +4,7 @@ from flask import Flask
 
 from api.routes import (
     admin,
+    api_keys,
     auth,
     credits,
     devices,
@@ -21,7 +22,7 @@ from api.routes import (
     workflows,
 )
 
-RESOURCES = (auth, workflows, executions, templates, credits, usage, devices)
+RESOURCES = (auth, workflows, executions, templates, credits, usage, devices, api_keys)
 OPERATIONS = (admin, metrics)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 

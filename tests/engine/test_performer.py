@@ -1,12 +1,20 @@
 """How effects are named on their way out."""
 
+import base64
 from uuid import UUID
 
 import pytest
+from sqlalchemy.orm import Session
 
+from models.provider_key import KeyStatus
+from models.rules.effects import ModelCall, TextAnswer
+from models.rules.pricing import Provider
 from models.rules.schedule import Step
-from workers.engine.performer import Attempt
-from workers.gateways.base import Cancel
+from models.services import provider_keys
+from models.vault import Vault
+from tests import factories
+from workers.engine.performer import Attempt, Gateways, Performer
+from workers.gateways.base import CallFailed, Cancel
 
 EXECUTION = UUID("00000000-0000-4000-8000-000000000001")
 
@@ -18,3 +26,24 @@ def test_a_key_fits_into_a_header_whatever_the_node_is_called(node_id: str, name
     attempt = Attempt(EXECUTION, EXECUTION, Step(node_id, "3.0"), 1, Cancel(), lambda _: None, lambda *_: None)
     assert attempt.key == f"af:{EXECUTION}:{named}:3.0"
     assert attempt.key.isascii()
+
+
+class Refusing:
+    """A provider that takes no key."""
+
+    def call(self, *_: object, **__: object) -> TextAnswer:
+        raise CallFailed("provider_key_rejected", "OpenAI does not accept the stored API key.")
+
+
+def test_a_key_that_is_refused_during_a_run_is_shown_to_its_owner_as_invalid(session: Session) -> None:
+    vault = Vault("first:" + base64.b64encode(b"1" * 32).decode())
+    user = factories.user(session)
+    provider_keys.put(session, user.id, Provider.OPENAI, "sk-proj-0123456789abcdef", vault=vault)
+    session.commit()
+    performer = Performer(Gateways(http=None, providers=Refusing(), openclaw=None, openclaw_settings=None, vault=vault))
+    attempt = Attempt(EXECUTION, user.id, Step("a", ""), 1, Cancel(), lambda _: None, lambda *_: None)
+    with pytest.raises(CallFailed):
+        performer.perform(ModelCall(Provider.OPENAI, None, "hello"), attempt)
+    (row,) = provider_keys.list_owned(session, user.id)
+    session.refresh(row)
+    assert row.status is KeyStatus.INVALID

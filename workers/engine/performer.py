@@ -82,9 +82,15 @@ class Performer:
             secret = provider_keys.secret_for(session, attempt.user_id, call.provider, vault=self._gateways.vault)
         if secret is None:
             raise CallFailed("provider_key_missing", f"No API key for {call.provider} is stored in this account.")
-        return self._gateways.providers.call(
-            call, api_key=secret, cancel=attempt.cancel, idempotency_key=f"{attempt.key}:{attempt.number}"
-        )
+        try:
+            return self._gateways.providers.call(
+                call, api_key=secret, cancel=attempt.cancel, idempotency_key=f"{attempt.key}:{attempt.number}"
+            )
+        except CallFailed as failure:
+            if failure.code == "provider_key_rejected":
+                with session_scope() as session:
+                    provider_keys.reject(session, attempt.user_id, call.provider)
+            raise
 
     def _turn(self, turn: AgentTurn, attempt: Attempt) -> Answer:
         def on_status(status: Status) -> None:

@@ -18,7 +18,15 @@ def _write(call: ModelCall, model: str, key: str) -> Outgoing:
     }
     if call.system:
         payload["system"] = call.system
-    return Outgoing("/messages", {"x-api-key": key, "anthropic-version": API_VERSION}, payload)
+    return Outgoing("/messages", _headers(key), payload)
+
+
+def _models(key: str) -> Outgoing:
+    return Outgoing("/models?limit=1", _headers(key))
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"x-api-key": key, "anthropic-version": API_VERSION}
 
 
 def _read(body: Json) -> TextAnswer:
@@ -54,6 +62,7 @@ FORMAT = Format(
     write=_write,
     read=_read,
     refusal=_refusal,
+    models=_models,
     codes={
         "billing_error": "provider_quota",
         "request_too_large": "context_too_long",

@@ -26,11 +26,14 @@ TITLES: Mapping[Provider, str] = {
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One POST: `path` below the provider's base URL, headers (with the key, hence not in the repr), a JSON payload."""
+    """One request: `path` below the provider's base URL, headers (with the key, hence not in the repr), a JSON payload.
+
+    It is a POST, or a GET when there is no payload.
+    """
 
     path: str
     headers: Mapping[str, str] = field(repr=False)
-    payload: Json = field(repr=False)
+    payload: Json = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Format:
     read: Callable[[Json], TextAnswer]
     refusal: Callable[[Json, Mapping[str, str]], Refusal]
     codes: Mapping[str, str]
+    models: Callable[[str], Outgoing]  # key; the list of models, which costs nothing
 
 
 class BadAnswer(Exception):

@@ -50,6 +50,7 @@ SENTENCES: Mapping[str, str] = {
     "provider_invalid_request": "{title} refused the request with {status}{said}",
 }
 _BROKEN = frozenset(["connection_lost", "bad_response"])
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 _MODEL = re.compile(r"[A-Za-z0-9][\w.:@/-]{0,199}")
 _KEY = re.compile(r"[\x21-\x7e]{1,1000}")
 
@@ -73,6 +74,27 @@ class Providers:
         outgoing = format_.write(call, model, key)
         with Watch(cancel, call.timeout) as watch:
             return self._ask(call, format_, model, _request(outgoing, idempotency_key), outgoing.path, key, watch)
+
+    def accepts(self, provider: Provider, api_key: str, *, timeout: float = 15.0) -> bool:
+        """Whether the provider takes this key, asked with a call that costs nothing.
+
+        Raises `CallFailed` when its answer says neither, or when there is none within `timeout` seconds.
+        """
+        key = api_key.strip()
+        if not _KEY.fullmatch(key):
+            return False
+        outgoing, asked = FORMATS[provider].models(key), ModelCall(provider, None, "")
+        with Watch(Cancel(), timeout) as watch:
+            try:
+                reply = self._send(provider, outgoing.path, Request("GET", {**_HEADERS, **outgoing.headers}), watch)
+            except BadAnswer:
+                raise _failed(asked, "provider_unavailable", "") from None
+        if reply.status < 300:
+            return True
+        failure = _refused(asked, FORMATS[provider], "", reply, key)
+        if failure.code == "provider_key_rejected":
+            return False
+        raise failure
 
     def _ask(
         self, call: ModelCall, format_: Format, model: str, request: Request, path: str, key: str, watch: Watch
@@ -107,15 +129,8 @@ def _request(outgoing: Outgoing, idempotency_key: str) -> Request:
         body = orjson.dumps(outgoing.payload)
     except orjson.JSONEncodeError:
         raise invalid("The prompt has characters in it that are not text.") from None
-    headers = {
-        "User-Agent": USER_AGENT,
-        "Accept": "application/json",
-        "Accept-Encoding": "gzip, deflate",
-        "Content-Type": "application/json",
-        "Idempotency-Key": idempotency_key,
-        **outgoing.headers,
-    }
-    return Request("POST", headers, body)
+    about = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+    return Request("POST", {**_HEADERS, **about, **outgoing.headers}, body)
 
 
 def _understood(format_: Format, reply: Reply) -> TextAnswer:

@@ -15,7 +15,15 @@ def _write(call: ModelCall, model: str, key: str) -> Outgoing:
     if call.max_tokens is not None:
         payload["generationConfig"] = {"maxOutputTokens": call.max_tokens}
     name = quote(model.removeprefix("models/"), safe="")
-    return Outgoing(f"/models/{name}:generateContent", {"x-goog-api-key": key}, payload)
+    return Outgoing(f"/models/{name}:generateContent", _headers(key), payload)
+
+
+def _models(key: str) -> Outgoing:
+    return Outgoing("/models?pageSize=1", _headers(key))
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"x-goog-api-key": key}
 
 
 def _read(body: Json) -> TextAnswer:
@@ -73,6 +81,7 @@ FORMAT = Format(
     write=_write,
     read=_read,
     refusal=_refusal,
+    models=_models,
     codes={
         "API_KEY_INVALID": "provider_key_rejected",
         "DAILY_QUOTA": "provider_quota",

@@ -12,7 +12,15 @@ def _write(call: ModelCall, model: str, key: str) -> Outgoing:
     payload: dict[str, Json] = {"model": model, "messages": [*system, {"role": "user", "content": call.prompt}]}
     if call.max_tokens is not None:
         payload["max_completion_tokens"] = call.max_tokens  # reasoning models refuse the older max_tokens
-    return Outgoing("/chat/completions", {"Authorization": f"Bearer {key}"}, payload)
+    return Outgoing("/chat/completions", _headers(key), payload)
+
+
+def _models(key: str) -> Outgoing:
+    return Outgoing("/models", _headers(key))
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
 
 
 def _read(body: Json) -> TextAnswer:
@@ -63,6 +71,7 @@ FORMAT = Format(
     write=_write,
     read=_read,
     refusal=_refusal,
+    models=_models,
     codes={
         "insufficient_quota": "provider_quota",
         "billing_hard_limit_reached": "provider_quota",
