@@ -7,15 +7,16 @@ from flask.typing import ResponseReturnValue
 
 from api.answers import accepted
 from api.auth import current_user, signed_in
-from api.bodies import body, show
+from api.bodies import body, query, show
 from api.idempotency import idempotent
 from api.paging import page, page_query
 from api.schemas.base import PageQuery
 from api.schemas.executions import ExecutionOut, ExecutionsQuery
+from api.schemas.workflow_metrics import MetricsOut, MetricsQuery
 from api.schemas.workflows import ExecuteIn, ReportOut, ValidateIn, WorkflowIn, WorkflowOut, WorkflowUpdateIn
 from api.session import db
 from models.rules.lint import lint
-from models.services import executions, workflows
+from models.services import executions, workflow_metrics, workflows
 from tasks.queue import TaskName, enqueue
 
 bp = Blueprint("workflows", __name__, url_prefix="/workflows")
@@ -79,6 +80,14 @@ def execute(workflow_id: UUID) -> ResponseReturnValue:
     execution = executions.submit(db(), current_user(), workflow_id, **args)
     enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
     return accepted(execution)
+
+
+@bp.get("/<uuid:workflow_id>/metrics")
+@signed_in
+def metrics(workflow_id: UUID) -> ResponseReturnValue:
+    """How a workflow's runs went lately."""
+    found = workflow_metrics.metrics(db(), current_user(), workflow_id, **query(MetricsQuery))
+    return show(MetricsOut, found)
 
 
 @bp.get("/<uuid:workflow_id>/executions")

@@ -37,3 +37,29 @@ def bars(period: Period, now: datetime) -> list[datetime]:
 def _months_before(first: datetime, months: int) -> datetime:
     years, month = divmod(first.year * 12 + first.month - 1 - months, 12)
     return first.replace(year=years, month=month + 1)
+
+
+class TimeRange(StrEnum):
+    """How far back a workflow's metrics look; words of the mobile app."""
+
+    HOUR = "1h"
+    DAY = "24h"
+    WEEK = "7d"
+    MONTH = "30d"
+
+
+# How long one bar is, and how many there are.
+STEPS: dict[TimeRange, tuple[timedelta, int]] = {
+    TimeRange.HOUR: (timedelta(minutes=5), 12),
+    TimeRange.DAY: (timedelta(hours=1), 24),
+    TimeRange.WEEK: (timedelta(days=1), 7),
+    TimeRange.MONTH: (timedelta(days=1), 30),
+}
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # bars are counted from here, so that they begin on the hour or the day
+
+
+def steps(time_range: TimeRange, now: datetime) -> list[datetime]:
+    """When each bar of a chart starts, in UTC, the oldest first; the last one contains `now`."""
+    step, count = STEPS[time_range]
+    last = now.astimezone(UTC) - (now - EPOCH) % step
+    return [last - back * step for back in reversed(range(count))]

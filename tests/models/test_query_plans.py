@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from models.db import SessionFactory, connect, session_scope
 from models.execution import Execution
+from models.rules.periods import TimeRange
 from models.rules.states import ExecutionStatus
-from models.services import credits, executions, leases, sweeps, workflows
+from models.services import credits, executions, leases, sweeps, workflow_metrics, workflows
 from models.user import User
 from models.workflow import Workflow
 from tests import factories
@@ -72,6 +73,7 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "its nodes": lambda s, c: executions.node_states(s, c.queued),
     "its receipt": lambda s, c: executions.receipt(s, c.queued),
     "the lines of its receipt": lambda s, c: executions.lines(s, c.queued),
+    "how its workflow does": lambda s, c: workflow_metrics.metrics(s, c.user, c.rare.id, TimeRange.MONTH),
     "its log": lambda s, c: executions.logs(s, c.user, c.queued.id),
     "a submission": lambda s, c: executions.submit(s, c.user, c.workflow.id),
     "a claim": lambda s, c: leases.claim(s, c.queued.id, owner="a worker", seconds=30),
