@@ -11,6 +11,7 @@ from models.execution import Execution
 from models.rules.states import ExecutionStatus
 
 MAX_IDS = 100
+INTEGER_MAX = 2**31 - 1  # of a column
 
 
 class Ids(fields.Field[list[UUID]]):
@@ -54,10 +55,21 @@ class ApprovalIn(In):
     path = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
 
 
+class VersionWish(fields.Field[int | str]):
+    """A version's number, or `latest`."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | str:
+        is_number = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= INTEGER_MAX
+        if value != "latest" and not is_number:
+            raise ValidationError("Must be the number of a version, or `latest`.")
+        return value
+
+
 class RetryIn(In):
-    """What the new run may cost, and which nodes with `sideEffects: once` may act again."""
+    """What the new run may cost, which nodes with `sideEffects: once` may act again, and which version runs."""
 
     max_credits = Credits(load_default=None, allow_none=True)
+    version = VersionWish(load_default=None, allow_none=True)
     repeat = fields.List(fields.String(validate=validate.Length(max=64)), load_default=list)
 
 

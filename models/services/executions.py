@@ -16,12 +16,12 @@ from models.errors import Conflict, FieldError, InvalidInput, NotFound
 from models.execution import Execution, ExecutionEvent, NodeExecution
 from models.rules.pricing import COSTS, PLANS, PRICE_LIST, Priority
 from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus
-from models.services import credits, workflow_limits, workflows
+from models.services import credits, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states
 from models.services.receipts import lines, receipt
+from models.services.workflows import Runnable
 from models.user import User
-from models.workflow import WorkflowVersion
 
 __all__ = ["NodeState", "get", "lines", "list_owned", "logs", "node_states", "receipt", "request_cancel", "submit"]
 
@@ -80,21 +80,21 @@ def submit(
     )
 
 
-def submit_again(session: Session, owner: User, old: Execution, *, max_credits: Decimal | None) -> Execution:
-    """Queue a run of the version and with the input of an ended one; raises as `submit` does."""
-    workflow_limits.require_rerunnable(session, owner, old.workflow_id, old.nodes_total)
-    worst_case = session.scalars(select(WorkflowVersion.worst_case_credits).filter_by(id=old.version_id)).one()
+def submit_again(
+    session: Session, owner: User, old: Execution, version: Runnable, *, max_credits: Decimal | None
+) -> Execution:
+    """Queue a run of a version of the same workflow with the input of an ended run; raises `InsufficientCredits`."""
     return _queue(
         session,
         Execution(
             user_id=owner.id,
             workflow_id=old.workflow_id,
-            version_id=old.version_id,
+            version_id=version.id,
             workflow_name=old.workflow_name,
             priority=_priority(owner, None),
             input=old.input,
-            credits_cap=_cap(worst_case or old.credits_cap, max_credits),
-            nodes_total=old.nodes_total,
+            credits_cap=_cap(version.worst_case_credits or old.credits_cap, max_credits),
+            nodes_total=version.node_count,
             retry_of=old.id,
         ),
     )

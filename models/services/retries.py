@@ -1,4 +1,4 @@
-"""Starts an ended run anew from where it failed: finished results are taken over, and only what is missing runs."""
+"""Starts an ended run anew: finished results are taken over, and only what is missing or was edited runs."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 
 from models.errors import Conflict, FieldError
 from models.execution import Execution
-from models.rules.graph import parse
+from models.rules.graph import Graph, parse
 from models.rules.reuse import reusable
 from models.rules.schedule import Step
-from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import executions, leases
+from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus
+from models.services import executions, leases, workflows
 from models.user import User
+
+RETRIED = frozenset({ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 
 _COPY = text("""
     INSERT INTO node_executions (execution_id, node_id, path, status, attempt, port, output, started_at, finished_at,
@@ -30,12 +32,15 @@ _COPY = text("""
 
 
 class NotRetryable(Conflict):
-    """Only a run that failed or was cancelled is retried."""
+    """Only a run that failed or was cancelled is retried, and with another version any that is over."""
 
     code = "not_retryable"
 
     def __init__(self, status: ExecutionStatus) -> None:
-        super().__init__(f"Only a failed or cancelled run is retried; this one is {status}.")
+        super().__init__(
+            f"This run is {status}. A run is retried when it failed or was cancelled;"
+            " one that succeeded is run again with another `version`."
+        )
 
 
 class ConfirmationRequired(Conflict):
@@ -60,32 +65,44 @@ def retry(
     *,
     max_credits: Decimal | None = None,
     repeat: Collection[str] = (),
+    version: workflows.VersionWish = None,
 ) -> Retried:
-    """Queue a new run of the same version with the same input.
+    """Queue a new run with the same input.
 
     Args:
         max_credits: the most the new run may cost, in credits; None: the worst case.
         repeat: ids of nodes marked `sideEffects: once` that may act again although an earlier attempt began.
+        version: which version of the workflow runs, by number or the `latest`; None: that of the old run. What was
+            edited between the two, and all that is computed from it, runs again.
 
     Raises:
-        NotFound, NotRetryable, InsufficientCredits, ConfirmationRequired naming the nodes that must be in `repeat`, and
-        Forbidden where the owner's tier no longer lets the workflow run.
+        NotFound, NotRetryable, InsufficientCredits, ConfirmationRequired naming the nodes that must be in `repeat`,
+        InvalidInput for a version that there is not or that cannot run, and Forbidden where the owner's tier no longer
+        lets the workflow run.
     """
     old = executions.get_locked(session, owner, execution_id)
-    if old.status not in (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED):
+    if old.status not in (RETRIED if version is None else TERMINAL):
         raise NotRetryable(old.status)
-    graph = parse(leases.graph(session, old.version_id))
+    pinned = workflows.rerun_version(session, owner, old.workflow_id, version or old.version_id)
+    was = parse(leases.graph(session, old.version_id))
+    graph = was if pinned.id == old.version_id else parse(leases.graph(session, pinned.id))
     past = leases.history(session, old.id)
-    kept = reusable(graph, {step: row.status for step, row in past.items()})
+    kept = reusable(graph, {step: row.status for step, row in past.items()}, was)
     acted = {step.node_id for step, row in past.items() if step not in kept and row.status is not NodeStatus.SKIPPED}
-    asked = sorted(n for n in acted if graph.nodes[n].side_effects == "once" and n not in repeat)
+    _confirm(graph, acted.difference(repeat))
+    new = executions.submit_again(session, owner, old, pinned, max_credits=max_credits)
+    _copy(session, old, new, kept)
+    return Retried(new, len(kept), sum((past[step].credits for step in kept), Decimal(0)))
+
+
+def _confirm(graph: Graph, acted: Collection[str]) -> None:
+    asked = sorted(
+        node_id for node_id in acted if node_id in graph.nodes and graph.nodes[node_id].side_effects == "once"
+    )
     if asked:
         errors = [FieldError("repeat", f"The node {node_id} may have acted already.") for node_id in asked]
         sentence = "Some nodes must not act twice unless you say so: name them in `repeat`."
         raise ConfirmationRequired(sentence, errors=errors)
-    new = executions.submit_again(session, owner, old, max_credits=max_credits)
-    _copy(session, old, new, kept)
-    return Retried(new, len(kept), sum((past[step].credits for step in kept), Decimal(0)))
 
 
 def _copy(session: Session, old: Execution, new: Execution, kept: Collection[Step]) -> None:

@@ -6,12 +6,12 @@ Every save of another graph adds a version; the ones before stay as they are, be
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Select, exists, func, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy.orm import Session, defer, joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from models.base import Json
@@ -24,6 +24,7 @@ from models.user import User
 from models.workflow import Workflow, WorkflowVersion
 
 Graph = Mapping[str, Json]
+VersionWish = int | Literal["latest"] | UUID | None  # by number, or by id
 
 MOST_CREDITS = Decimal("999999999999.99")  # what the database holds; more than anybody has
 MOST_ERRORS = 50  # kept and told; nobody reads more
@@ -161,6 +162,31 @@ def runnable_version(session: Session, owner: User, workflow_id: UUID) -> Runnab
     if row.lint_errors:
         raise InvalidGraph([FieldError(**error) for error in row.lint_errors])
     return Runnable(row.id, row.name, row.node_count, row.worst_case_credits)
+
+
+def rerun_version(session: Session, owner: User, workflow_id: UUID, version: VersionWish) -> Runnable:
+    """A version for another run of a workflow, which may be deleted by now; raises as `runnable_version` does.
+
+    Raises `InvalidInput` when the workflow has no such version.
+    """
+    which: ColumnElement[bool] = WorkflowVersion.number == version
+    if version == "latest":
+        which = WorkflowVersion.number == Workflow.latest_version
+    elif isinstance(version, UUID):
+        which = WorkflowVersion.id == version
+    query = (
+        select(WorkflowVersion, Workflow.name)
+        .join(Workflow, WorkflowVersion.workflow_id == Workflow.id)
+        .options(defer(WorkflowVersion.graph, raiseload=True))
+    )
+    row = session.execute(query.where(Workflow.id == workflow_id, Workflow.user_id == owner.id, which)).one_or_none()
+    if row is None:
+        message = "This workflow has no such version."
+        raise InvalidInput("The run cannot be repeated.", errors=[FieldError("version", message)])
+    found: WorkflowVersion = row[0]
+    limits.require_rerunnable(session, owner, workflow_id, found.node_count)
+    _require_clean(found, WorkflowStatus.ACTIVE)
+    return Runnable(found.id, row[1], found.node_count, found.worst_case_credits)
 
 
 def require_runnable(graph: Graph) -> None:

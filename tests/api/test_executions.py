@@ -167,3 +167,23 @@ class TestCancelling:
 
     def test_is_too_late_after_the_end(self, client, finished):
         assert client.post(f"/executions/{finished}/cancel").status_code == 409
+
+
+class TestRunningAgain:
+    def test_with_an_edited_later_node_says_what_it_saved(self, client, finished):
+        workflow_id = client.get(f"/executions/{finished}").json["workflowId"]
+        graph = workflow()
+        graph["nodes"][-1]["config"] = {"value": "edited"}
+        assert client.put(f"/workflows/{workflow_id}", json=graph).status_code == 200
+        answer = client.post(f"/executions/{finished}/retry", json={"version": "latest"})
+        assert answer.status_code == 202
+        assert answer.json["saved"] == {"nodes": 1, "credits": 0}
+
+    @pytest.mark.parametrize("version", ["newest", 0, -1, 1.5, True, 2**40, []])
+    def test_refuses_what_is_no_version(self, client, finished, version):
+        answer = client.post(f"/executions/{finished}/retry", json={"version": version})
+        assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "version")
+
+    def test_refuses_a_version_that_there_is_not(self, client, finished):
+        answer = client.post(f"/executions/{finished}/retry", json={"version": 9})
+        assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "version")

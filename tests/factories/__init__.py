@@ -70,12 +70,17 @@ def workflow(
 
 
 def version(
-    session: Session, of: Workflow, *, graph: Mapping[str, Any] | None = None, worst_case: Decimal | int | str = "1.20"
+    session: Session,
+    of: Workflow,
+    *,
+    graph: Mapping[str, Any] | None = None,
+    worst_case: Decimal | int | str = "1.20",
+    lint_errors: list[dict[str, str]] | None = None,
 ) -> WorkflowVersion:
     """The next version of a workflow."""
     of.latest_version += 1
     session.flush()
-    return _version(session, of, of.latest_version, graph, worst_case, None)
+    return _version(session, of, of.latest_version, graph, worst_case, lint_errors)
 
 
 def execution(
