@@ -3,12 +3,13 @@
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, String, Text, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from models.base import JsonB, Record, ShortText
+from models.base import Changing, JsonB, Record, ShortText
+from models.user import User
 
 
-class Template(Record):
+class Template(Changing, Record):
     """A graph that anybody may copy into a workflow of their own once it is published."""
 
     __tablename__ = "templates"
@@ -24,3 +25,6 @@ class Template(Record):
     graph: Mapped[JsonB]
     owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # nobody: it came with the service
     published: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    uses: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # workflows that others made from it
+
+    owner: Mapped[User | None] = relationship(viewonly=True)

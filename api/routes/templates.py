@@ -2,14 +2,14 @@
 
 from uuid import UUID
 
-from flask import Blueprint, url_for
+from flask import Blueprint, Response, url_for
 from flask.typing import ResponseReturnValue
 
 from api.auth import current_user, signed_in
 from api.bodies import body, show
 from api.idempotency import idempotent
 from api.paging import page, page_query
-from api.schemas.templates import InstantiateIn, TemplateIn, TemplateOut, TemplatesQuery
+from api.schemas.templates import InstantiateIn, TemplateIn, TemplateOut, TemplatesQuery, TemplateUpdateIn
 from api.schemas.workflows import WorkflowOut
 from api.session import db
 from models.services import templates
@@ -24,6 +24,14 @@ def index() -> ResponseReturnValue:
     args = page_query(TemplatesQuery)
     rows = templates.list_visible(db(), current_user(), **args)
     return page("templates", show(TemplateOut, rows, many=True), rows, args)
+
+
+@bp.get("/categories")
+@signed_in
+def categories() -> ResponseReturnValue:
+    """The categories of the gallery, each with the number of its templates."""
+    counts = templates.categories(db(), current_user())
+    return {"categories": [{"name": name, "count": count} for name, count in counts.items()]}
 
 
 @bp.post("")
@@ -41,6 +49,22 @@ def create() -> ResponseReturnValue:
 def get(template_id: UUID) -> ResponseReturnValue:
     """One template."""
     return {"template": show(TemplateOut, templates.get(db(), current_user(), template_id))}
+
+
+@bp.put("/<uuid:template_id>")
+@signed_in
+def update(template_id: UUID) -> ResponseReturnValue:
+    """Change, publish or withdraw a template of one's own."""
+    template = templates.change(db(), current_user(), template_id, **body(TemplateUpdateIn))
+    return {"template": show(TemplateOut, template)}
+
+
+@bp.delete("/<uuid:template_id>")
+@signed_in
+def delete(template_id: UUID) -> ResponseReturnValue:
+    """Take a template of one's own away; workflows made from it stay."""
+    templates.delete(db(), current_user(), template_id)
+    return Response(status=204)
 
 
 @bp.post("/<uuid:template_id>/instantiate")

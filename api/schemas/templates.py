@@ -2,22 +2,33 @@
 
 from marshmallow import fields, validate
 
-from api.schemas.base import In, Line, Out, PageQuery, Plain
-from api.schemas.workflows import GraphIn
+from api.schemas.base import Flag, In, Line, Out, PageQuery, Plain
+from api.schemas.workflows import GraphIn, GraphUpdateIn
 
 
 class TemplatesQuery(PageQuery):
-    """Which templates."""
+    """Which templates; `own=true` leaves out those of others."""
 
     category = fields.String(load_default=None, validate=validate.Length(max=40))
+    own = fields.Boolean(load_default=False)
 
 
 class TemplateIn(GraphIn):
-    """A template of one's own."""
+    """A template of one's own; everybody sees it once it is `published`."""
 
     name = Line(200, required=True)
     description = fields.String(load_default="", validate=validate.Length(max=5000))
     category = Line(40, required=True)
+    published = Flag(load_default=False)
+
+
+class TemplateUpdateIn(GraphUpdateIn):
+    """What shall change; a graph changes as a whole."""
+
+    name = Line(200)
+    description = fields.String(validate=validate.Length(max=5000))
+    category = Line(40)
+    published = Flag()
 
 
 class InstantiateIn(In):
@@ -27,7 +38,7 @@ class InstantiateIn(In):
 
 
 class TemplateOut(Out):
-    """A template and its graph."""
+    """A template and its graph; `author` is the name of whoever published it, null for those of the service."""
 
     id = Plain()
     slug = Plain()
@@ -36,4 +47,8 @@ class TemplateOut(Out):
     category = Plain()
     nodes = Plain(attribute="graph.nodes")
     connections = Plain(attribute="graph.connections")
+    published = Plain()
+    author = fields.Function(lambda template: template.owner.name if template.owner else None)
+    uses = Plain()
     created_at = Plain()
+    updated_at = Plain()

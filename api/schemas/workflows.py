@@ -38,19 +38,24 @@ class WorkflowIn(GraphIn):
     status = fields.Enum(WorkflowStatus, by_value=True, load_default=WorkflowStatus.ACTIVE)
 
 
-class WorkflowUpdateIn(GraphIn):
-    """What shall change; a graph changes as a whole."""
+class GraphUpdateIn(GraphIn):
+    """A graph that may be left as it is; it changes as a whole."""
 
     nodes = fields.List(fields.Raw())
-    name = Line(200)
-    description = fields.String(validate=validate.Length(max=5000))
-    status = fields.Enum(WorkflowStatus, by_value=True)
 
     @validates_schema
     def whole(self, data: dict[str, Any], **_: Any) -> None:
         """Connections without their nodes say nothing."""
         if data.get("connections") and "nodes" not in data:
             raise ValidationError("Must come with the connections.", "nodes")
+
+
+class WorkflowUpdateIn(GraphUpdateIn):
+    """What shall change."""
+
+    name = Line(200)
+    description = fields.String(validate=validate.Length(max=5000))
+    status = fields.Enum(WorkflowStatus, by_value=True)
 
 
 class ExecuteIn(In):

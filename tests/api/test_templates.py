@@ -1,6 +1,7 @@
 """The gallery over HTTP."""
 
-from tests.api.graphs import two_steps, workflow
+from models.services import templates
+from tests.api.graphs import link, node, two_steps, workflow
 
 OWN = {"name": "Mine", "category": "data", **two_steps()}
 
@@ -39,7 +40,7 @@ def test_the_copy_may_have_a_name_of_its_own(client):
 
 
 def test_what_nobody_may_say_is_refused(client):
-    for field in ("published", "ownerId", "slug"):
+    for field in ("uses", "ownerId", "slug"):
         answer = client.post("/templates", json={**OWN, field: True})
         assert [item["field"] for item in answer.json["errors"]] == [field]
 
@@ -49,3 +50,72 @@ def test_the_limits_of_a_tier_hold_for_copies_too(client):
     for _ in range(3):
         client.post("/workflows", json=workflow())
     assert client.post(f"{address}/instantiate").json["code"] == "workflow_limit_reached"
+
+
+class TestPublishing:
+    def test_shows_it_to_everybody_with_its_authors_name_until_it_is_withdrawn(self, client, sign_in, other):
+        address = client.post("/templates", json=OWN).headers["Location"]
+        eve = sign_in(other)
+        assert client.put(address, json={"published": True}).json["template"]["published"] is True
+        shown = eve.get(address).json["template"]
+        assert (shown["author"], shown["uses"]) == ("Somebody", 0)
+        assert set(shown) == set(eve.get("/templates").json["templates"][0])
+        client.put(address, json={"published": False})
+        assert eve.get(address).status_code == 404
+
+    def test_counts_how_often_others_used_it(self, client, sign_in, other):
+        address = client.post("/templates", json={**OWN, "published": True}).headers["Location"]
+        sign_in(other).post(f"{address}/instantiate")
+        client.post(f"{address}/instantiate")
+        assert client.get(address).json["template"]["uses"] == 1
+
+    def test_lets_nobody_else_change_or_delete_it(self, client, sign_in, other):
+        address = client.post("/templates", json={**OWN, "published": True}).headers["Location"]
+        eve = sign_in(other)
+        assert eve.put(address, json={"name": "Hers"}).status_code == 404
+        assert eve.delete(address).status_code == 404
+        seeded = next(item for item in client.get("/templates").json["templates"] if item["author"] is None)
+        assert client.delete(f"/templates/{seeded['id']}").status_code == 404
+
+    def test_is_refused_for_what_others_must_not_see(self, client):
+        call = node("call", "api_call", url="https://api.example.com", headers={"Authorization": "Basic abc"})
+        agent = node("ask", "ai_agent", prompt="My key is sk-proj-0123456789abcdefgh")
+        graph = {"nodes": [call, agent], "connections": [link("call", "ask")]}
+        address = client.post("/templates", json={**OWN, **graph}).headers["Location"]
+        answer = client.put(address, json={"published": True})
+        assert answer.status_code == 422
+        fields = [error["field"] for error in answer.json["errors"]]
+        assert fields == ["nodes.0.config.headers.Authorization", "nodes.1.config.prompt"]
+        assert "sk-proj" not in answer.text
+        assert client.get(address).json["template"]["published"] is False
+
+    def test_takes_secrets_that_come_with_the_input(self, client):
+        headers = {"Authorization": "Bearer {{ input.token }}"}
+        graph = {"nodes": [node("call", "api_call", url="https://api.example.com", headers=headers)], "connections": []}
+        assert client.post("/templates", json={**OWN, **graph, "published": True}).status_code == 201
+
+
+def test_ones_own_can_be_changed_and_deleted_and_copies_stay(client):
+    address = client.post("/templates", json=OWN).headers["Location"]
+    copy = client.post(f"{address}/instantiate").headers["Location"]
+    changed = client.put(address, json={"name": "Better", "category": "text"}).json["template"]
+    assert (changed["name"], changed["category"], changed["nodes"]) == ("Better", "text", OWN["nodes"])
+    assert client.delete(address).status_code == 204
+    assert client.get(address).status_code == 404
+    assert client.get(copy).status_code == 200
+
+
+def test_categories_are_counted_by_what_the_caller_sees(client, sign_in, other):
+    client.post("/templates", json={**OWN, "category": "mine"})
+    counts = {item["name"]: item["count"] for item in client.get("/templates/categories").json["categories"]}
+    assert counts["mine"] == 1
+    assert sum(counts.values()) == 5
+    assert "mine" not in sign_in(other).get("/templates/categories").text
+    assert client.get("/templates?own=true").json["count"] == 1
+
+
+def test_nobody_keeps_more_than_a_hundred(client, session, user, monkeypatch):
+    monkeypatch.setattr(templates, "MOST_OWNED", 2)
+    answers = [client.post("/templates", json=OWN) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 403]
+    assert answers[2].json["code"] == "template_limit_reached"

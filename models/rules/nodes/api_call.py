@@ -9,6 +9,7 @@ from models.rules.effects import Done, HttpAnswer, HttpCall
 from models.rules.expressions import ExpressionFailed
 from models.rules.graph import Retry
 from models.rules.kinds import Config, Field, NodeCall, NodeKind
+from models.rules.privacy import looks_secret
 from models.rules.templates import value_text
 
 Json = Any
@@ -17,7 +18,6 @@ BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_TIMEOUT = 30.0  # seconds
 MAX_URL = 8_000  # characters
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SECRET = re.compile(r"\b(?:sk|pk|rk|ghp|gho|xox[abp])[-_][A-Za-z0-9_-]{16,}|\bAKIA[A-Z0-9]{16}\b|\bBearer\s+\S{20,}")
 
 
 def begin(call: NodeCall) -> HttpCall:
@@ -82,7 +82,7 @@ def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
         found.append(("warning", "body", f"A {method} request usually has no body."))
     headers = config.get("headers")
     for name, value in headers.items() if isinstance(headers, Mapping) else ():
-        if isinstance(value, str) and "{{" not in value and _SECRET.search(value):
+        if looks_secret(value):
             sentence = "This looks like a secret; everybody who may read the workflow can read it."
             found.append(("warning", f"headers.{name}", sentence))
     return tuple(found)
