@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Self
 
+from models.rules.deadlines import RunLimits
+
 DEVELOPMENT_JWT_SECRET = "development-only-secret-of-32-bytes-or-more"  # noqa: S105
 DEVELOPMENT_KEY = "dev:" + base64.b64encode(b"development-only-encryption-key!").decode()
 
@@ -102,6 +104,7 @@ class Settings:
     lease_seconds: float
     heartbeat_seconds: float
     node_threads: int  # node calls in flight per worker process
+    run_limits: RunLimits
 
     def __post_init__(self) -> None:
         if not 0 < 2 * self.heartbeat_seconds <= self.lease_seconds:
@@ -157,6 +160,11 @@ class Settings:
             lease_seconds=read.whole("LEASE_SECONDS", 30),
             heartbeat_seconds=read.whole("HEARTBEAT_SECONDS", 10),
             node_threads=read.whole("NODE_THREADS", 256),
+            run_limits=RunLimits(
+                timeout=read.whole("RUN_TIMEOUT_SECONDS", RunLimits.timeout),
+                longest_timeout=read.whole("RUN_TIMEOUT_MAX_SECONDS", RunLimits.longest_timeout),
+                queue=read.whole("RUN_QUEUE_SECONDS", RunLimits.queue),
+            ),
         )
 
 

@@ -47,6 +47,11 @@ class Execution(Changing, Record):
             postgresql_where=text("status = 'queued' AND deferred_at IS NOT NULL"),
         ),
         Index("ix_workflow_executions_due", "wake_at", postgresql_where=text("status = 'waiting'")),
+        Index(
+            "ix_workflow_executions_overdue",
+            text("LEAST(start_by, deadline_at)"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
@@ -70,6 +75,8 @@ class Execution(Changing, Record):
     progress: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     last_seq: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))  # of the newest event
     epoch: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    deadline_at: Mapped[UtcTime | None]  # it must have ended; None for runs older than deadlines
+    start_by: Mapped[UtcTime | None]  # until it is started: somebody must have begun to drive it
     lease_owner: Mapped[ShortText | None]
     lease_expires_at: Mapped[UtcTime | None]
     cancel_requested_at: Mapped[UtcTime | None]

@@ -36,6 +36,7 @@ class Workflow(Changing, Record):
     __tablename__ = "workflows"
     __table_args__ = (
         CheckConstraint("latest_version > 0", name="latest_version_positive"),
+        CheckConstraint("timeout > 0 AND max_queue_seconds > 0", name="times_positive"),
         Index(
             "ix_workflows_owned",
             "user_id",
@@ -52,6 +53,9 @@ class Workflow(Changing, Record):
         words(WorkflowStatus, "status_known"), default=WorkflowStatus.ACTIVE, server_default=WorkflowStatus.ACTIVE
     )
     latest_version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    # Seconds that its runs have from their acceptance to their end, and to their start; None: the deployment's default.
+    timeout: Mapped[int | None]
+    max_queue_seconds: Mapped[int | None]
     deleted_at: Mapped[UtcTime | None]
 
     latest: Mapped[WorkflowVersion] = relationship(

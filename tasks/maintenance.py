@@ -5,13 +5,15 @@ Two beats, or a sweep that dies half way, do no harm: rows are claimed, and effe
 
 from celery_config import app
 from models.db import session_scope
-from models.services import provider_keys, pruning, sweeps
+from models.services import overdue, provider_keys, pruning, sweeps
 from tasks.queue import TaskName, enqueue
 
 
 @app.task(name=TaskName.SWEEP)
 def sweep() -> None:
-    """Ring again for executions whose doorbell was lost, whose lease ran out or whose time has come."""
+    """End what is overdue; ring again for what lost its doorbell or its driver, or whose time has come."""
+    with session_scope() as session:
+        overdue.end_overdue(session)
     with session_scope() as session:
         for execution_id, priority in (*sweeps.due(session), *sweeps.forgotten_turns(session)):
             enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=execution_id)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint
+from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 
 from api.answers import accepted, unless_known
@@ -117,7 +117,8 @@ def approve(execution_id: UUID, node_id: str) -> ResponseReturnValue:
 @idempotent
 def retry(execution_id: UUID) -> ResponseReturnValue:
     """Run it again from where it failed, taking over what was finished."""
-    retried = retries.retry(db(), current_user(), execution_id, **body(RetryIn, optional=True))
+    limits = current_app.extensions["settings"].run_limits
+    retried = retries.retry(db(), current_user(), execution_id, **body(RetryIn, optional=True), limits=limits)
     execution = retried.execution
     enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
     return accepted(execution, saved={"nodes": retried.nodes, "credits": retried.credits})

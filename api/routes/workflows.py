@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, Response, url_for
+from flask import Blueprint, Response, current_app, url_for
 from flask.typing import ResponseReturnValue
 
 from api.answers import accepted
@@ -77,7 +77,8 @@ def delete(workflow_id: UUID) -> ResponseReturnValue:
 def execute(workflow_id: UUID) -> ResponseReturnValue:
     """Accept an execution; 202, because the work happens elsewhere."""
     args = body(ExecuteIn, optional=True)
-    execution = executions.submit(db(), current_user(), workflow_id, **args)
+    limits = current_app.extensions["settings"].run_limits
+    execution = executions.submit(db(), current_user(), workflow_id, **args, limits=limits)
     enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
     return accepted(execution)
 

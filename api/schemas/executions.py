@@ -93,6 +93,8 @@ class ExecutionOut(Out):
     start_time = fields.Function(lambda execution: execution.started_at or execution.created_at)
     end_time = Plain(attribute="finished_at")
     created_at = Plain()
+    start_by = Plain()
+    deadline = Plain(attribute="deadline_at")
     error = fields.Function(lambda execution: sentence(execution.error))
     error_details = Plain(attribute="error")
     credits_charged = Credits()

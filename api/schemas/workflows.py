@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from api.schemas.base import Credits, In, Line, Out, Plain
+from models.rules.deadlines import LONGEST
 from models.rules.pricing import Priority
 from models.rules.states import WorkflowStatus
 
@@ -22,12 +23,26 @@ class GraphIn(In):
         return {**data, "graph": graph} if "nodes" in graph else data
 
 
+class Seconds(fields.Integer):
+    """A whole number of seconds, up to a year; null for the default."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strict=True, allow_none=True, validate=validate.Range(min=1, max=LONGEST), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, bool | str):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class ValidateIn(GraphIn):
     """A graph, or a whole workflow of which only the graph counts."""
 
     name = fields.Raw()
     description = fields.Raw()
     status = fields.Raw()
+    timeout = fields.Raw()
+    max_queue_seconds = fields.Raw()
 
 
 class WorkflowIn(GraphIn):
@@ -36,6 +51,8 @@ class WorkflowIn(GraphIn):
     name = Line(200, required=True)
     description = fields.String(load_default="", validate=validate.Length(max=5000))
     status = fields.Enum(WorkflowStatus, by_value=True, load_default=WorkflowStatus.ACTIVE)
+    timeout = Seconds(load_default=None)
+    max_queue_seconds = Seconds(load_default=None)
 
 
 class GraphUpdateIn(GraphIn):
@@ -56,14 +73,21 @@ class WorkflowUpdateIn(GraphUpdateIn):
     name = Line(200)
     description = fields.String(validate=validate.Length(max=5000))
     status = fields.Enum(WorkflowStatus, by_value=True)
+    timeout = Seconds()
+    max_queue_seconds = Seconds()
 
 
 class ExecuteIn(In):
-    """A run to start: `maxCredits` lowers what it may cost, `priority` may lower its place in the queue."""
+    """A run to start: `maxCredits` lowers what it may cost, `priority` may lower its place in the queue.
+
+    `timeout` and `maxQueueSeconds` count from its acceptance, to its end and to its start.
+    """
 
     input = fields.Raw(load_default=None, allow_none=True)
     max_credits = Credits(load_default=None, allow_none=True)
     priority = fields.Enum(Priority, by_value=True, load_default=None, allow_none=True)
+    timeout = Seconds(load_default=None)
+    max_queue_seconds = Seconds(load_default=None)
 
 
 class WorkflowOut(Out):
@@ -74,6 +98,8 @@ class WorkflowOut(Out):
     description = Plain()
     status = Plain()
     version = Plain(attribute="latest_version")
+    timeout = Plain()
+    max_queue_seconds = Plain()
     nodes = Plain(attribute="latest.graph.nodes")
     connections = Plain(attribute="latest.graph.connections")
     read_only = fields.Function(lambda workflow: workflow.read_only_reason is not None)

@@ -4,19 +4,20 @@ A run is accepted in one transaction: its row, its hold and its first event are 
 """
 
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import Session, defer
 
 from models.base import Json
 from models.errors import Conflict, FieldError, InvalidInput, NotFound
-from models.execution import Execution, ExecutionEvent, NodeExecution
-from models.rules.pricing import COSTS, PLANS, PRICE_LIST, Priority
-from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus
-from models.services import credits, workflows
+from models.execution import Execution, ExecutionEvent
+from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
+from models.rules.pricing import PLANS, PRICE_LIST, Priority
+from models.rules.states import TERMINAL, ExecutionStatus
+from models.services import credits, undriven, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states
 from models.services.receipts import lines, receipt
@@ -27,10 +28,6 @@ __all__ = ["NodeState", "get", "lines", "list_owned", "logs", "node_states", "re
 
 MOST_CREDITS = Decimal("999999999999.99")  # what numeric(14, 2) holds
 _LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
-_OPEN_NODES = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING)
-_ADD_EVENT = text("""
-    INSERT INTO execution_events (execution_id, seq, type, message) VALUES (:execution_id, :seq, :type, :message)
-""")
 
 
 class AlreadyFinished(Conflict):
@@ -50,6 +47,9 @@ def submit(
     input: Json = None,
     max_credits: Decimal | None = None,
     priority: Priority | None = None,
+    timeout: int | None = None,
+    max_queue_seconds: int | None = None,
+    limits: RunLimits = DEFAULT_LIMITS,
 ) -> Execution:
     """Queue a run of the workflow's newest version, with the most it may cost held.
 
@@ -57,6 +57,9 @@ def submit(
         input: any JSON, for the workflow's input nodes.
         max_credits: lowers what the run may cost before it waits for its owner, in credits; None: the worst case.
         priority: lowers the run's place in the queue; a wish for more than the tier's is not heard.
+        timeout: seconds from now in which the run must end; None: as the workflow says, or else the deployment.
+        max_queue_seconds: seconds from now in which it must have been started; None likewise.
+        limits: what the deployment grants; a wish for more than its maximum is not heard.
 
     Raises:
         NotFound: no such workflow of `owner`.
@@ -76,14 +79,25 @@ def submit(
             input=input,
             credits_cap=_cap(version.worst_case_credits, max_credits),
             nodes_total=version.node_count,
+            deadline_at=_seconds_from_now(limits.timeout_for(timeout, version.timeout)),
+            start_by=_seconds_from_now(limits.queue_for(max_queue_seconds, version.max_queue_seconds)),
         ),
     )
 
 
 def submit_again(
-    session: Session, owner: User, old: Execution, version: Runnable, *, max_credits: Decimal | None
+    session: Session,
+    owner: User,
+    old: Execution,
+    version: Runnable,
+    *,
+    max_credits: Decimal | None,
+    limits: RunLimits = DEFAULT_LIMITS,
 ) -> Execution:
-    """Queue a run of a version of the same workflow with the input of an ended run; raises `InsufficientCredits`."""
+    """Queue a run of a version of the same workflow with the input of an ended run, and as much time as it had.
+
+    Raises `InsufficientCredits`.
+    """
     return _queue(
         session,
         Execution(
@@ -96,6 +110,8 @@ def submit_again(
             credits_cap=_cap(version.worst_case_credits or old.credits_cap, max_credits),
             nodes_total=version.node_count,
             retry_of=old.id,
+            deadline_at=old.deadline_at and func.now() + (old.deadline_at - old.created_at),
+            start_by=_seconds_from_now(limits.queue_for(version.max_queue_seconds)),
         ),
     )
 
@@ -108,7 +124,7 @@ def _queue(session: Session, execution: Execution) -> Execution:
     session.add(execution)
     session.flush()  # the hold and the event are keyed by execution.id
     credits.hold(session, execution.user_id, execution.credits_cap, execution.id)
-    _tell(session, execution, "execution.queued", f"{execution.workflow_name} is queued.")
+    undriven.tell(session, execution, "execution.queued", f"{execution.workflow_name} is queued.")
     return execution
 
 
@@ -188,62 +204,25 @@ def request_cancel(session: Session, owner: User, execution_id: UUID) -> Executi
     if execution.status is ExecutionStatus.CANCELLED or execution.cancel_requested_at:
         return execution
     if execution.status is ExecutionStatus.RUNNING:
-        _set(session, execution, status=ExecutionStatus.CANCELLING, cancel_requested_at=func.now())
+        undriven.change(session, execution, status=ExecutionStatus.CANCELLING, cancel_requested_at=func.now())
     elif found[1]:
-        _set(session, execution, cancel_requested_at=func.now())
+        undriven.change(session, execution, cancel_requested_at=func.now())
     else:
-        _end_cancelled(session, execution)
+        undriven.end(session, execution, ExecutionStatus.CANCELLED, "Cancelled.", cancel_requested_at=func.now())
     return execution
-
-
-def _end_cancelled(session: Session, execution: Execution) -> None:
-    """Nobody drives it, so that ending it is up to us: its nodes, its last event and its hold."""
-    charged = execution.credits_charged
-    if charged:  # the run itself is charged once it is over, if any of its nodes was
-        charged = min(charged + COSTS["workflow_execution"], execution.credits_cap)
-    _set(
-        session,
-        execution,
-        status=ExecutionStatus.CANCELLED,
-        cancel_requested_at=func.now(),
-        finished_at=func.clock_timestamp(),
-        credits_charged=charged,
-        last_seq=Execution.last_seq + 1,
-        epoch=Execution.epoch + 1,  # whoever drove it once writes nothing more
-        wake_at=None,
-        waiting_for=None,
-        lease_owner=None,
-        lease_expires_at=None,
-    )
-    session.execute(
-        update(NodeExecution)
-        .where(NodeExecution.execution_id == execution.id, NodeExecution.status.in_(_OPEN_NODES))
-        .values(status=NodeStatus.CANCELLED, finished_at=func.clock_timestamp())
-        .execution_options(synchronize_session=False)
-    )
-    _tell(session, execution, "execution.cancelled", "Cancelled.")
-    credits.settle(session, execution.id, charged)
-
-
-def _set(session: Session, execution: Execution, **values: Any) -> None:
-    """Write columns, and read the row back as the database has it now."""
-    changed = update(Execution).where(Execution.id == execution.id).values(**values).returning(Execution)
-    session.scalars(changed, execution_options={"populate_existing": True}).one()
 
 
 def _owned(owner: User) -> Select[tuple[Execution]]:
     return select(Execution).where(Execution.user_id == owner.id)
 
 
-def _tell(session: Session, execution: Execution, kind: str, message: str) -> None:
-    """Add the event that made `last_seq` what it is. Only for runs that nobody drives: a driver counts by itself."""
-    event = {"execution_id": execution.id, "seq": execution.last_seq, "type": kind, "message": message}
-    session.execute(_ADD_EVENT, event)
-
-
 def _priority(owner: User, wanted: Priority | None) -> Priority:
     allowed = PLANS[owner.subscription_tier].priority
     return min(wanted or allowed, allowed, key=_LOWEST_FIRST.index)
+
+
+def _seconds_from_now(seconds: int) -> ColumnElement[datetime]:
+    return func.now() + timedelta(seconds=seconds)
 
 
 def _cap(worst_case: Decimal, wanted: Decimal | None) -> Decimal:

@@ -35,7 +35,7 @@ _CLAIM = text("""
            lease_owner = :owner,
            lease_expires_at = now() + make_interval(secs => :seconds),
            crashes = e.crashes + CASE WHEN e.status IN ('running', 'cancelling') THEN 1 ELSE 0 END,
-           started_at = coalesce(e.started_at, now()),
+           started_at = coalesce(e.started_at, now()), start_by = NULL,
            wake_at = NULL, waiting_for = NULL, deferred_at = NULL, updated_at = now()
       FROM users u
      WHERE e.id = :id AND u.id = e.user_id
@@ -45,9 +45,11 @@ _CLAIM = text("""
                    WHERE r.user_id = e.user_id AND r.status IN ('running', 'cancelling'))
                  < CAST(CAST(:room AS jsonb)->>u.subscription_tier AS numeric))
             OR (e.status IN ('running', 'cancelling') AND e.lease_expires_at < now()))
+       -- One that is overdue is nobody's any more: the sweep ends it.
+       AND (least(e.start_by, e.deadline_at) <= now()) IS NOT TRUE
  RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
            e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes, e.retry_of IS NOT NULL AS is_retry,
-           e.cancel_requested_at IS NOT NULL AS cancelled
+           e.cancel_requested_at IS NOT NULL AS cancelled, e.deadline_at
 """)
 
 _RENEW = text("""
@@ -55,11 +57,13 @@ _RENEW = text("""
        SET lease_expires_at = now() + make_interval(secs => :seconds)
       FROM jsonb_to_recordset(CAST(:mine AS jsonb)) AS mine(id uuid, epoch int)
      WHERE e.id = mine.id AND e.epoch = mine.epoch AND e.status IN ('running', 'cancelling')
- RETURNING e.id, e.cancel_requested_at IS NOT NULL AS cancelled, coalesce(e.wake_at <= now(), false) AS woken
+ RETURNING e.id, e.cancel_requested_at IS NOT NULL AS cancelled, coalesce(e.wake_at <= now(), false) AS woken,
+           coalesce(e.deadline_at <= now(), false) AS overdue
 """)
 
 _LOOK = text("""
-    SELECT e.id, e.cancel_requested_at IS NOT NULL AS cancelled, coalesce(e.wake_at <= now(), false) AS woken
+    SELECT e.id, e.cancel_requested_at IS NOT NULL AS cancelled, coalesce(e.wake_at <= now(), false) AS woken,
+           coalesce(e.deadline_at <= now(), false) AS overdue
       FROM workflow_executions e
       JOIN jsonb_to_recordset(CAST(:mine AS jsonb)) AS mine(id uuid, epoch int) ON e.id = mine.id
      WHERE e.epoch = mine.epoch AND e.status IN ('running', 'cancelling')
@@ -107,14 +111,16 @@ class Lease:
     crashes: int  # how often a driver vanished without handing over
     is_retry: bool  # results of an ended run were taken over
     cancelled: bool
+    deadline: datetime | None  # by which it must have ended
 
 
 @dataclass(frozen=True)
 class News:
-    """What others want of a run that is driven: its end, or that it looks for answers."""
+    """What is wanted of a run that is driven: its end, or that it looks for answers."""
 
     cancelled: bool
     woken: bool
+    overdue: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,19 +170,20 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         crashes=row.crashes,
         is_retry=row.is_retry,
         cancelled=row.cancelled,
+        deadline=row.deadline_at,
     )
 
 
 def renew(session: Session, leases: Sequence[tuple[UUID, int]], *, seconds: float) -> dict[UUID, News]:
     """Extend leases, given as (execution, epoch); answers those still held, and what happened to them."""
     rows = session.execute(_RENEW, {"mine": _pairs(leases), "seconds": seconds})
-    return {row.id: News(row.cancelled, row.woken) for row in rows}
+    return {row.id: News(row.cancelled, row.woken, row.overdue) for row in rows}
 
 
 def look(session: Session, leases: Sequence[tuple[UUID, int]]) -> dict[UUID, News]:
     """Like `renew`, but only looks."""
     rows = session.execute(_LOOK, {"mine": _pairs(leases)})
-    return {row.id: News(row.cancelled, row.woken) for row in rows}
+    return {row.id: News(row.cancelled, row.woken, row.overdue) for row in rows}
 
 
 def answers(session: Session, lease: Lease) -> dict[Step, PastStep]:

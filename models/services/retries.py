@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import Conflict, FieldError
 from models.execution import Execution
+from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
 from models.rules.graph import Graph, parse
 from models.rules.reuse import reusable
 from models.rules.schedule import Step
@@ -66,6 +67,7 @@ def retry(
     max_credits: Decimal | None = None,
     repeat: Collection[str] = (),
     version: workflows.VersionWish = None,
+    limits: RunLimits = DEFAULT_LIMITS,
 ) -> Retried:
     """Queue a new run with the same input.
 
@@ -74,6 +76,7 @@ def retry(
         repeat: ids of nodes marked `sideEffects: once` that may act again although an earlier attempt began.
         version: which version of the workflow runs, by number or the `latest`; None: that of the old run. What was
             edited between the two, and all that is computed from it, runs again.
+        limits: what the deployment grants; the new run has as much time as the old one had.
 
     Raises:
         NotFound, NotRetryable, InsufficientCredits, ConfirmationRequired naming the nodes that must be in `repeat`,
@@ -90,7 +93,7 @@ def retry(
     kept = reusable(graph, {step: row.status for step, row in past.items()}, was)
     acted = {step.node_id for step, row in past.items() if step not in kept and row.status is not NodeStatus.SKIPPED}
     _confirm(graph, acted.difference(repeat))
-    new = executions.submit_again(session, owner, old, pinned, max_credits=max_credits)
+    new = executions.submit_again(session, owner, old, pinned, max_credits=max_credits, limits=limits)
     _copy(session, old, new, kept)
     return Retried(new, len(kept), sum((past[step].credits for step in kept), Decimal(0)))
 

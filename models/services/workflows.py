@@ -49,6 +49,8 @@ class Runnable:
     workflow_name: str
     node_count: int
     worst_case_credits: Decimal
+    timeout: int | None
+    max_queue_seconds: int | None
 
 
 def create(
@@ -59,8 +61,10 @@ def create(
     graph: Graph,
     description: str = "",
     status: WorkflowStatus = WorkflowStatus.ACTIVE,
+    timeout: int | None = None,
+    max_queue_seconds: int | None = None,
 ) -> Workflow:
-    """Save a new workflow with its first version.
+    """Save a new workflow with its first version; the two times are those of its runs, in seconds.
 
     Raises:
         InvalidGraph: the graph is misshapen, or `status` is active and it has errors.
@@ -70,7 +74,8 @@ def create(
     _require_clean(version, status)
     tier = limits.check_number(session, owner)
     limits.check_size(tier, version.node_count)
-    workflow = Workflow(user_id=owner.id, name=name, description=description, status=status, latest_version=1)
+    times = {"timeout": timeout, "max_queue_seconds": max_queue_seconds}
+    workflow = Workflow(user_id=owner.id, name=name, description=description, status=status, latest_version=1, **times)
     session.add(workflow)
     session.flush()
     _add_version(session, workflow, version)
@@ -100,8 +105,11 @@ def update(
     description: str | None = None,
     graph: Graph | None = None,
     status: WorkflowStatus | None = None,
+    **times: int | None,
 ) -> Workflow:
     """Change what is given; another graph becomes a new version. A graph that is too large may become smaller.
+
+    `times` are those of `create`; None takes one back.
 
     Raises as `create` does, `NotFound`, and `WorkflowReadOnly` for what the owner's tier does not reach.
     """
@@ -114,6 +122,8 @@ def update(
     workflow.name = name if name is not None else workflow.name
     workflow.description = description if description is not None else workflow.description
     workflow.status = status or workflow.status
+    workflow.timeout = times.get("timeout", workflow.timeout)
+    workflow.max_queue_seconds = times.get("max_queue_seconds", workflow.max_queue_seconds)
     if is_new:
         version.number = workflow.latest_version = workflow.latest_version + 1
         _add_version(session, workflow, version)
@@ -150,6 +160,8 @@ def runnable_version(session: Session, owner: User, workflow_id: UUID) -> Runnab
             WorkflowVersion.node_count,
             WorkflowVersion.worst_case_credits,
             WorkflowVersion.lint_errors,
+            Workflow.timeout,
+            Workflow.max_queue_seconds,
             limits.is_surplus(owner).label("surplus"),
         )
         .select_from(Workflow)
@@ -161,7 +173,7 @@ def runnable_version(session: Session, owner: User, workflow_id: UUID) -> Runnab
     limits.require_allowed(owner.subscription_tier, surplus=row.surplus, nodes=row.node_count)
     if row.lint_errors:
         raise InvalidGraph([FieldError(**error) for error in row.lint_errors])
-    return Runnable(row.id, row.name, row.node_count, row.worst_case_credits)
+    return Runnable(row.id, row.name, row.node_count, row.worst_case_credits, row.timeout, row.max_queue_seconds)
 
 
 def rerun_version(session: Session, owner: User, workflow_id: UUID, version: VersionWish) -> Runnable:
@@ -175,7 +187,7 @@ def rerun_version(session: Session, owner: User, workflow_id: UUID, version: Ver
     elif isinstance(version, UUID):
         which = WorkflowVersion.id == version
     query = (
-        select(WorkflowVersion, Workflow.name)
+        select(WorkflowVersion, Workflow.name, Workflow.timeout, Workflow.max_queue_seconds)
         .join(Workflow, WorkflowVersion.workflow_id == Workflow.id)
         .options(defer(WorkflowVersion.graph, raiseload=True))
     )
@@ -186,7 +198,7 @@ def rerun_version(session: Session, owner: User, workflow_id: UUID, version: Ver
     found: WorkflowVersion = row[0]
     limits.require_rerunnable(session, owner, workflow_id, found.node_count)
     _require_clean(found, WorkflowStatus.ACTIVE)
-    return Runnable(found.id, row[1], found.node_count, found.worst_case_credits)
+    return Runnable(found.id, row[1], found.node_count, found.worst_case_credits, row[2], row[3])
 
 
 def require_runnable(graph: Graph) -> None:

@@ -15,7 +15,7 @@ from models.db import SessionFactory, connect, session_scope
 from models.execution import Execution
 from models.rules.periods import TimeRange
 from models.rules.states import ExecutionStatus
-from models.services import credits, executions, leases, sweeps, workflow_metrics, workflows
+from models.services import credits, executions, leases, overdue, sweeps, workflow_metrics, workflows
 from models.user import User
 from models.workflow import Workflow
 from tests import factories
@@ -80,6 +80,7 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "a cancel": lambda s, c: executions.request_cancel(s, c.user, c.queued.id),
     "a settlement": lambda s, c: credits.settle(s, c.queued.id, c.queued.credits_charged),
     "a sweep": lambda s, c: sweeps.due(s),
+    "what is overdue": lambda s, c: overdue.end_overdue(s),
     "the history of credits": lambda s, c: credits.history(s, c.user.id),
     "all workflows": lambda s, c: workflows.list_owned(s, c.user),
     "one workflow": lambda s, c: workflows.get(s, c.user, c.workflow.id),

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from models.db import session_scope
 from models.errors import LeaseLost
+from models.rules.deadlines import run_timed_out
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import leases
@@ -90,6 +91,10 @@ class Driver:
     def cancel(self) -> None:
         """Somebody asked for the run's end."""
         self._inbox.put(partial(self._stop, Reason.cancelled()))
+
+    def time_out(self) -> None:
+        """The run's deadline has passed."""
+        self._inbox.put(partial(self._stop, Reason.failed(run_timed_out(self._lease.deadline))))
 
     def wake(self) -> None:
         """Somebody answered a question of this run."""

@@ -14,7 +14,7 @@ from models.services.leases import Lease, News
 
 log = structlog.get_logger()
 
-LOOK_EVERY = 0.5  # seconds between looks at cancellation; a cancel must arrive within two
+LOOK_EVERY = 0.5  # seconds between looks at cancels and deadlines; a cancel must arrive within two
 
 
 class Held(Protocol):
@@ -22,6 +22,9 @@ class Held(Protocol):
 
     def cancel(self) -> None:
         """Somebody asked for the run's end."""
+
+    def time_out(self) -> None:
+        """The run's deadline has passed."""
 
     def wake(self) -> None:
         """Somebody answered a question of the run."""
@@ -114,6 +117,8 @@ class LeaseKeeper:
             if held[execution_id].cancelled and not entry.told:
                 entry.told = True
                 entry.driver.cancel()
+            if held[execution_id].overdue:
+                entry.driver.time_out()
             if held[execution_id].woken:
                 entry.driver.wake()
 

@@ -1,0 +1,50 @@
+"""Ends runs that nobody drives and whose time is over: to be started, or to come to an end. Drivers end their own."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session, defer
+
+from models.base import Json
+from models.execution import Execution
+from models.rules.deadlines import queued_too_long, run_timed_out
+from models.rules.states import ExecutionStatus
+from models.services import undriven
+
+_OVERDUE_AT = func.least(Execution.start_by, Execution.deadline_at)
+
+
+def end_overdue(session: Session, *, limit: int = 200) -> Sequence[UUID]:
+    """End at most `limit` of them, the latest ones first; answers which. Two sweeps at once end each run once."""
+    rows = session.scalars(
+        select(Execution)
+        .options(defer(Execution.input, raiseload=True), defer(Execution.output, raiseload=True))
+        .where(
+            Execution.finished_at.is_(None),
+            func.now() >= _OVERDUE_AT,
+            or_(Execution.lease_expires_at.is_(None), Execution.lease_expires_at <= func.clock_timestamp()),
+        )
+        .order_by(_OVERDUE_AT)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    for execution in rows:
+        _end(session, execution)
+    return [execution.id for execution in rows]
+
+
+def _end(session: Session, execution: Execution) -> None:
+    if execution.cancel_requested_at:  # whoever was to stop it is gone
+        undriven.end(session, execution, ExecutionStatus.CANCELLED, "Cancelled.")
+        return
+    error = _error(execution)
+    undriven.end(session, execution, ExecutionStatus.FAILED, f"Failed: {error['message']}", error=error)
+
+
+def _error(execution: Execution) -> dict[str, Json]:
+    start_by, deadline = execution.start_by, execution.deadline_at
+    if start_by and (deadline is None or start_by < deadline):
+        return queued_too_long(start_by, deferred=execution.deferred_at is not None)
+    return run_timed_out(deadline)

@@ -1,0 +1,81 @@
+"""Ends runs that nobody drives: their nodes, their last event and their hold, in the caller's transaction.
+
+The caller holds the row's lock and knows that no lease on it is valid.
+"""
+
+from typing import Any
+
+from sqlalchemy import extract, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from models.base import Json
+from models.execution import Execution, ExecutionEvent, NodeExecution
+from models.rules.pricing import COSTS
+from models.rules.states import ExecutionStatus, NodeStatus
+from models.services import credits, run_news
+
+_OPEN_NODES = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING)
+
+
+def end(
+    session: Session, execution: Execution, status: ExecutionStatus, message: str, *, error: Json = None, **more: Any
+) -> None:
+    """End a run as `status`, cancelled or failed, with what it finished kept and paid for; `more` sets columns."""
+    charged = execution.credits_charged
+    if charged:  # the run itself is charged once it is over, if any of its nodes was
+        charged = min(charged + COSTS["workflow_execution"], execution.credits_cap)
+    change(
+        session,
+        execution,
+        status=status,
+        error=error,
+        finished_at=func.clock_timestamp(),
+        credits_charged=charged,
+        last_seq=Execution.last_seq + 1,
+        epoch=Execution.epoch + 1,  # whoever drove it once writes nothing more
+        wake_at=None,
+        waiting_for=None,
+        lease_owner=None,
+        lease_expires_at=None,
+        **more,
+    )
+    session.execute(
+        update(NodeExecution)
+        .where(NodeExecution.execution_id == execution.id, NodeExecution.status.in_(_OPEN_NODES))
+        .values(status=NodeStatus.CANCELLED, finished_at=func.clock_timestamp())
+        .execution_options(synchronize_session=False)
+    )
+    level = "error" if status is ExecutionStatus.FAILED else "info"
+    tell(session, execution, f"execution.{status}", message, level=level, data=error)
+    credits.settle(session, execution.id, charged)
+    if status is ExecutionStatus.FAILED:  # whoever cancels a run knows of it
+        _send_news(session, execution)
+
+
+def change(session: Session, execution: Execution, **values: Any) -> None:
+    """Write columns, and read the row back as the database has it now."""
+    changed = update(Execution).where(Execution.id == execution.id).values(**values).returning(Execution)
+    session.scalars(changed, execution_options={"populate_existing": True}).one()
+
+
+def tell(
+    session: Session, execution: Execution, kind: str, message: str, *, level: str = "info", data: Json = None
+) -> None:
+    """Add the event that made `last_seq` what it is; a driver counts its own."""
+    values = {"type": kind, "level": level, "message": message, "data": data}
+    session.execute(insert(ExecutionEvent).values(execution_id=execution.id, seq=execution.last_seq, **values))
+
+
+def _send_news(session: Session, execution: Execution) -> None:
+    """Its time in the queue counts: nobody looks at a run that long."""
+    facts = select(
+        Execution.id,
+        Execution.user_id,
+        Execution.workflow_name,
+        Execution.credits_charged,
+        extract("epoch", Execution.finished_at - Execution.created_at).label("seconds"),
+    )
+    row = session.execute(facts.where(Execution.id == execution.id)).one()
+    run_news.ended(session, row, execution.status, execution.error)
+    if execution.credits_charged:
+        run_news.paid(session, {execution.user_id})

@@ -1,0 +1,164 @@
+"""Runs end in time: those that nobody drives by the sweep, those that wait in the queue included."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from models.db import session_scope
+from models.execution import Execution
+from models.notification import Notification
+from models.rules.deadlines import DAY, RunLimits
+from models.rules.states import ExecutionStatus, NodeStatus
+from models.services import credits, executions, leases, retries
+from models.services.overdue import end_overdue
+from models.user import User
+from tests import factories
+
+S = ExecutionStatus
+PAST = func.now() - timedelta(seconds=1)
+FUTURE = func.now() + timedelta(hours=1)
+
+
+@pytest.fixture
+def owner(session: Session) -> User:
+    return factories.user(session, credits=10)
+
+
+def run(session: Session, owner: User, **columns: Any) -> Execution:
+    return factories.execution(session, factories.workflow(session, owner), cap="3.00", **columns)
+
+
+def after(session: Session, execution: Execution) -> Execution:
+    return session.get_one(Execution, execution.id, populate_existing=True)
+
+
+class TestHowLongARunMayTake:
+    LIMITS = RunLimits(timeout=1000, longest_timeout=5000, queue=100)
+
+    def submitted(self, session: Session, owner: User, workflow: dict[str, int] | None = None, **wishes: int) -> Any:
+        of = factories.workflow(session, owner, **(workflow or {}))
+        execution = executions.submit(session, owner, of.id, limits=self.LIMITS, **wishes)
+        deadline, start_by = execution.deadline_at, execution.start_by
+        assert deadline
+        assert start_by
+        return [(moment - execution.created_at).total_seconds() for moment in (deadline, start_by)]
+
+    def test_is_the_deployments_matter_unless_somebody_says_it(self, session: Session, owner: User) -> None:
+        assert self.submitted(session, owner) == [1000, 100]
+
+    def test_a_workflow_says_it_for_its_runs(self, session: Session, owner: User) -> None:
+        assert self.submitted(session, owner, {"timeout": 60, "max_queue_seconds": 30}) == [60, 30]
+
+    def test_a_run_says_it_for_itself(self, session: Session, owner: User) -> None:
+        wishes = {"timeout": 40, "max_queue_seconds": 20}
+        assert self.submitted(session, owner, {"timeout": 60, "max_queue_seconds": 30}, **wishes) == [40, 20]
+
+    def test_nobody_gets_more_than_the_deployment_allows(self, session: Session, owner: User) -> None:
+        assert self.submitted(session, owner, timeout=6000, max_queue_seconds=6000) == [5000, 5000]
+
+    def test_a_retry_has_as_much_time_as_the_run_before_it(self, session: Session, owner: User) -> None:
+        deadline = datetime.now(UTC) + timedelta(hours=1)
+        old = run(session, owner, status=S.FAILED, created_at=deadline - timedelta(hours=5), deadline_at=deadline)
+        new = retries.retry(session, owner, old.id, limits=self.LIMITS).execution
+        assert new.deadline_at
+        assert new.deadline_at - new.created_at == timedelta(hours=5)
+
+    def test_by_default_outlives_the_longest_wait(self) -> None:
+        assert RunLimits().timeout > 90 * DAY
+
+
+class TestARunThatNobodyDrives:
+    @pytest.mark.parametrize("status", [S.QUEUED, S.WAITING])
+    def test_ends_at_its_deadline(self, session: Session, owner: User, status: ExecutionStatus) -> None:
+        late = run(session, owner, status=status, deadline_at=PAST, start_by=FUTURE, waiting_for={"type": "budget"})
+        assert end_overdue(session) == [late.id]
+        late = after(session, late)
+        assert (late.status, late.error["code"], late.waiting_for) == (S.FAILED, "run_timed_out", None)
+        assert credits.balance(session, owner.id).available == 10
+        assert credits.violations(session) == []
+
+    def test_keeps_what_it_finished_and_pays_for_it(self, session: Session, owner: User) -> None:
+        late = run(session, owner, status=S.WAITING, deadline_at=PAST, credits_charged=Decimal("1.10"), epoch=3)
+        factories.ran(session, late, "start", output="kept", credits=Decimal("1.10"))
+        factories.ran(session, late, "end", status=NodeStatus.WAITING)
+        end_overdue(session)
+        late = after(session, late)
+        states = {state.node_id: (state.status, state.output) for state in executions.node_states(session, late)}
+        assert states == {"start": ("success", "kept"), "end": ("cancelled", None)}
+        assert (late.credits_charged, late.epoch) == (Decimal("2.10"), 4)
+        assert credits.balance(session, owner.id).balance == Decimal("7.90")
+        assert credits.violations(session) == []
+
+    def test_tells_so_in_its_log_and_to_its_owner(self, session: Session, owner: User) -> None:
+        late = run(session, owner, deadline_at=PAST, created_at=func.now() - timedelta(hours=1))
+        end_overdue(session)
+        last = executions.logs(session, owner, late.id)[-1]
+        assert (last.seq, last.type, last.level, last.data["code"]) == (2, "execution.failed", "error", "run_timed_out")
+        assert session.scalars(select(Notification.kind).filter_by(user_id=owner.id)).all() == ["run_finished"]
+
+    def test_ends_when_nobody_started_it_in_time(self, session: Session, owner: User) -> None:
+        late = run(session, owner, deadline_at=FUTURE, start_by=PAST)
+        end_overdue(session)
+        error = after(session, late).error
+        assert error["code"] == "queued_too_long"
+        assert "no worker was free" in error["message"]
+        assert credits.balance(session, owner.id).held == 0
+
+    def test_says_when_its_owners_other_runs_came_first(self, session: Session, owner: User) -> None:
+        late = run(session, owner, start_by=PAST, deferred_at=PAST)
+        end_overdue(session)
+        assert "of your runs" in after(session, late).error["message"]
+
+    def test_is_taken_by_no_worker_any_more(self, session: Session, owner: User) -> None:
+        for columns in ({"start_by": PAST}, {"deadline_at": PAST}, {"deadline_at": PAST, "status": S.WAITING}):
+            late = run(session, owner, wake_at=PAST, **columns)
+            assert leases.claim(session, late.id, owner="a worker", seconds=30) is None
+
+    def test_of_whose_driver_nothing_was_heard_ends_too(self, session: Session, owner: User) -> None:
+        late = run(session, owner, deadline_at=FUTURE)
+        assert leases.claim(session, late.id, owner="doomed", seconds=-1)
+        late = after(session, late)
+        late.deadline_at = PAST  # type: ignore[assignment]
+        session.flush()
+        assert end_overdue(session) == [late.id]
+
+    def test_ends_as_cancelled_if_that_was_asked_for(self, session: Session, owner: User) -> None:
+        late = run(session, owner, status=S.CANCELLING, deadline_at=PAST, cancel_requested_at=PAST)
+        end_overdue(session)
+        assert after(session, late).status is S.CANCELLED
+
+
+class TestOthers:
+    def test_a_run_in_time_goes_on(self, session: Session, owner: User) -> None:
+        run(session, owner, deadline_at=FUTURE, start_by=FUTURE)
+        run(session, owner, status=S.WAITING)  # from before there were deadlines
+        run(session, owner, status=S.SUCCESS, deadline_at=PAST)
+        assert end_overdue(session) == []
+
+    def test_one_that_was_started_in_time_may_take_its_time(self, session: Session, owner: User) -> None:
+        mine = run(session, owner, deadline_at=FUTURE, start_by=FUTURE)
+        assert leases.claim(session, mine.id, owner="a worker", seconds=30)
+        assert after(session, mine).start_by is None
+
+    def test_one_that_is_driven_is_left_to_its_driver_which_is_told(self, session: Session, owner: User) -> None:
+        mine = run(session, owner, deadline_at=FUTURE)
+        assert leases.claim(session, mine.id, owner="a worker", seconds=30)
+        mine = after(session, mine)
+        mine.deadline_at = PAST  # type: ignore[assignment]
+        session.flush()
+        assert end_overdue(session) == []
+        assert leases.look(session, [(mine.id, 1)])[mine.id].overdue
+        assert leases.renew(session, [(mine.id, 1)], seconds=30)[mine.id].overdue
+
+
+@pytest.mark.usefixtures("committed_database")
+def test_two_sweeps_at_once_end_each_run_once() -> None:
+    with session_scope() as session:
+        late = run(session, factories.user(session, credits=10), deadline_at=PAST)
+    with session_scope() as one, session_scope() as other:
+        assert end_overdue(one) == [late.id]
+        assert end_overdue(other) == []
