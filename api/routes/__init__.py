@@ -19,10 +19,11 @@ from api.routes import (
     templates,
     usage,
     webhooks,
+    workflow_versions,
     workflows,
 )
 
-RESOURCES = (auth, workflows, executions, templates, credits, usage, devices, api_keys)
+RESOURCES = (auth, workflows, workflow_versions, executions, templates, credits, usage, devices, api_keys)
 OPERATIONS = (admin, metrics)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 

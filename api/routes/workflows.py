@@ -10,10 +10,17 @@ from api.auth import current_user, signed_in
 from api.bodies import body, query, show
 from api.idempotency import idempotent
 from api.paging import page, page_query
-from api.schemas.base import PageQuery
 from api.schemas.executions import ExecutionOut, ExecutionsQuery
 from api.schemas.workflow_metrics import MetricsOut, MetricsQuery
-from api.schemas.workflows import ExecuteIn, ReportOut, ValidateIn, WorkflowIn, WorkflowOut, WorkflowUpdateIn
+from api.schemas.workflows import (
+    ExecuteIn,
+    ReportOut,
+    ValidateIn,
+    WorkflowIn,
+    WorkflowOut,
+    WorkflowsQuery,
+    WorkflowUpdateIn,
+)
 from api.session import db
 from models.rules.lint import lint
 from models.services import executions, workflow_metrics, workflows
@@ -26,7 +33,7 @@ bp = Blueprint("workflows", __name__, url_prefix="/workflows")
 @signed_in
 def index() -> ResponseReturnValue:
     """The caller's workflows, newest first."""
-    args = page_query(PageQuery)
+    args = page_query(WorkflowsQuery)
     rows = workflows.list_owned(db(), current_user(), **args)
     return page("workflows", show(WorkflowOut, rows, many=True), rows, args)
 

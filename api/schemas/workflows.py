@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from api.schemas.base import Credits, In, Line, Out, Plain
+from api.schemas.base import Credits, In, Line, Out, PageQuery, Plain
 from models.rules.deadlines import LONGEST
 from models.rules.pricing import Priority
 from models.rules.states import WorkflowStatus
@@ -106,6 +106,31 @@ class WorkflowOut(Out):
     read_only_reason = Plain()
     created_at = Plain()
     updated_at = Plain()
+
+
+class WorkflowsQuery(PageQuery):
+    """Which workflows: by a part of their name, or by status."""
+
+    q = fields.String(load_default=None, validate=validate.Length(max=200))
+    status = fields.Enum(WorkflowStatus, by_value=True, load_default=None)
+
+
+class VersionOut(Out):
+    """One saved graph, without the graph."""
+
+    id = Plain()
+    version = Plain(attribute="number")
+    node_count = Plain()
+    valid = fields.Function(lambda version: not version.lint_errors)
+    worst_case_credits = Credits()
+    created_at = Plain()
+
+
+class VersionDetailOut(VersionOut):
+    """One saved graph."""
+
+    nodes = Plain(attribute="graph.nodes")
+    connections = Plain(attribute="graph.connections")
 
 
 class FindingOut(Out):

@@ -90,10 +90,27 @@ def get(session: Session, owner: User, workflow_id: UUID) -> Workflow:
 
 
 def list_owned(
-    session: Session, owner: User, *, limit: int = 50, offset: int = 0, after: Position | None = None
+    session: Session,
+    owner: User,
+    *,
+    q: str | None = None,
+    status: WorkflowStatus | None = None,
+    limit: int = 50,
+    offset: int = 0,
+    after: Position | None = None,
 ) -> Sequence[Workflow]:
-    """A page of `owner`'s workflows, the newest first, each with its `latest` version and `read_only_reason`."""
-    return _shown(session, owner, newest_first(_owned(owner), Workflow, limit=limit, offset=offset, after=after))
+    """A page of `owner`'s workflows, the newest first, each with its `latest` version and `read_only_reason`.
+
+    Args:
+        q: only those with this in their name, in whatever case.
+        status: only active ones, or only drafts.
+    """
+    query = _owned(owner)
+    if q:
+        query = query.where(Workflow.name.icontains(q, autoescape=True))
+    if status is not None:
+        query = query.where(Workflow.status == status)
+    return _shown(session, owner, newest_first(query, Workflow, limit=limit, offset=offset, after=after))
 
 
 def update(

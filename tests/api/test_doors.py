@@ -25,7 +25,7 @@ PUBLIC |= {"webhooks.stripe", "metrics.metrics"}
 
 
 # Words in an address that name something within what an id names.
-NAMES = {"node_id": "a", "event_id": "a", "provider": "openai"}
+NAMES = {"node_id": "a", "event_id": "a", "provider": "openai", "number": 1}
 # What a route wants to hear before it looks whose thing it is.
 BODIES = {"executions.approve": {"approved": True}, "executions.resume": {"maxCredits": 5}}
 
@@ -115,7 +115,7 @@ class TestRoutes:
 
     def test_every_id_in_an_address_is_a_uuid(self, app):
         for _, rule in doors(app):
-            assert set(re.findall(r"<(?!uuid:)(?:any\(.*?\):)?(.*?)>", rule.rule)) <= set(NAMES)
+            assert set(re.findall(r"<(?!uuid:)(?:(?:int|any\(.*?\)):)?(.*?)>", rule.rule)) <= set(NAMES)
 
     def test_nobody_writes_what_is_ours_to_decide(self, app, sign_in, new_user):
         """Every route that takes a body refuses fields that it does not list."""
