@@ -7,15 +7,16 @@ lost or doubled without harm. Task modules are named as strings, so that importi
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, setup_logging
 from kombu import Queue
 
 import logs
 from settings import Settings
-from tasks.queue import ROUTES, Broker, QueueName, TaskName, publish_through
+from tasks.queue import ROUTES, Broker, Doorbell, QueueName, TaskName, publish_through
 
 SWEEP_SECONDS = 5.0
 PRUNE_SECONDS = 60.0
+CANARY_SECONDS = 60.0
 BILLING_SWEEP_SECONDS = 10.0
 RECONCILE_SECONDS = 300.0
 
@@ -29,6 +30,7 @@ app = Celery(
         "tasks.keys",
         "tasks.maintenance",
         "tasks.notifications",
+        "tasks.presence",
         "tasks.reconcile",
     ),
 )
@@ -56,6 +58,7 @@ app.conf.update(
     task_queues=[Queue(name.value, routing_key=name.value) for name in QueueName],
     task_routes={task.value: {"queue": queue.value} for task, queue in ROUTES.items()},
     worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,  # a job waits where another worker can take it, and behind those before it
     worker_send_task_events=True,
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
@@ -78,6 +81,15 @@ app.conf.update(
             "schedule": SWEEP_SECONDS,
             "options": {"expires": SWEEP_SECONDS},
         },
+        **{
+            f"canary {queue}": {
+                "task": TaskName.CANARY.value,
+                "schedule": CANARY_SECONDS,
+                "kwargs": {"queue": queue.value},
+                "options": {"queue": queue.value, "expires": CANARY_SECONDS},
+            }
+            for queue in QueueName
+        },
         # Beat has no memory, so each is asked for often, and the rows of past runs say whether it is due.
         **{
             task.name.lower(): {
@@ -89,10 +101,18 @@ app.conf.update(
         },
     },
 )
-publish_through(Broker(app))
+broker = Broker(app)
+publish_through(broker)
 
 
 @setup_logging.connect(weak=False)
 def _log_our_way(**_: Any) -> None:
     """Taking this signal keeps Celery from configuring its own logging."""
     logs.configure(settings.log_format)
+
+
+@beat_init.connect(weak=False)
+def _sing_at_once(**_: Any) -> None:
+    """A schedule begins with its first pause; whoever looks at a service that was just started need not wait for it."""
+    for queue in QueueName:
+        broker.ring(Doorbell(TaskName.CANARY, queue, {"queue": queue.value}))

@@ -104,11 +104,14 @@ class Settings:
     lease_seconds: float
     heartbeat_seconds: float
     node_threads: int  # node calls in flight per worker process
+    presence_seconds: float  # between two words of a worker that it is alive; six without a message and it leaves
     run_limits: RunLimits
 
     def __post_init__(self) -> None:
         if not 0 < 2 * self.heartbeat_seconds <= self.lease_seconds:
             raise SettingsError("LEASE_SECONDS must be at least twice HEARTBEAT_SECONDS.")
+        if self.presence_seconds < 1:
+            raise SettingsError("PRESENCE_SECONDS must be at least 1.")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -160,6 +163,7 @@ class Settings:
             lease_seconds=read.whole("LEASE_SECONDS", 30),
             heartbeat_seconds=read.whole("HEARTBEAT_SECONDS", 10),
             node_threads=read.whole("NODE_THREADS", 256),
+            presence_seconds=read.whole("PRESENCE_SECONDS", 15),
             run_limits=RunLimits(
                 timeout=read.whole("RUN_TIMEOUT_SECONDS", RunLimits.timeout),
                 longest_timeout=read.whole("RUN_TIMEOUT_MAX_SECONDS", RunLimits.longest_timeout),

@@ -4,6 +4,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import auth, bodies, errors, headers, limits, metrics, routes, session, waiting
+from api.broker import Broker
 from api.json import OrjsonProvider
 from api.prefix import Prefixes
 from models.vault import Vault
@@ -16,6 +17,7 @@ def create_app(settings: Settings) -> Flask:
     app.config["PROPAGATE_EXCEPTIONS"] = False  # errors are answered as problem documents, in tests too
     app.extensions["settings"] = settings
     app.extensions["vault"] = Vault(settings.encryption_keys)
+    app.extensions["broker"] = Broker(settings.redis_url)
     app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False

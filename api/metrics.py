@@ -1,11 +1,11 @@
-"""What Prometheus is told: how many requests were answered and how fast, and where money's books stand.
+"""What Prometheus is told: how many requests were answered and how fast, where money's books stand, and how jobs are.
 
 Requests are counted in each process's memory, or, when there are several processes, in files that they share; the rest
 is read from the database when somebody asks.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -14,9 +14,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.broker import Broker
+from api.job_metrics import jobs
 from models.db import SessionFactory
 from models.services import alerts, billing_events, reconciliation
-from settings import Settings
 
 UNCOUNTED = frozenset(["health", "metrics"])  # blueprints
 
@@ -41,32 +42,37 @@ def init_app(app: Flask) -> None:
         return response
 
 
-def exposition(settings: Settings) -> bytes:
-    """All of it in Prometheus's text format."""
+def exposition(broker: Broker, directory: str) -> bytes:
+    """All of it in Prometheus's text format; several processes count together in files in `directory`."""
     books = CollectorRegistry()
-    books.register(Books())
-    if not settings.metrics_directory:
+    books.register(Books(broker))
+    if not directory:
         return generate_latest(REGISTRY) + generate_latest(books)
     counted = CollectorRegistry()
-    MultiProcessCollector(counted, path=settings.metrics_directory)
+    MultiProcessCollector(counted, path=directory)
     return generate_latest(counted) + generate_latest(books)
 
 
 class Books(Collector):
-    """What the tables say; while the database is away, only that it is."""
+    """What the tables and the broker say; while the database is away, only that it is."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
 
     def collect(self) -> Iterator[Metric]:
         """Asked for at every scrape."""
+        messages = self._broker.lengths()
         try:
-            found = list(_books())
+            found = list(_books(messages))
         except SQLAlchemyError:
             found = []
         yield GaugeMetricFamily("agentforge_database_up", "Whether the database answers.", value=float(bool(found)))
         yield from found
 
 
-def _books() -> Iterator[Metric]:
+def _books(messages: Mapping[str, int]) -> Iterator[Metric]:
     with SessionFactory() as session:
+        yield from jobs(session, messages)
         standing = reconciliation.standing(session)
         backlog = billing_events.backlog(session)
         open_alerts = alerts.count_open(session)

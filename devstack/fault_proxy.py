@@ -47,6 +47,7 @@ class FaultProxy:
         self.connections = 0
         self._upstream = upstream
         self._pairs: set[_Pair] = set()
+        self._silenced: set[_Pair] = set()  # for good; kept here, or the tasks that wait with them would be collected
         self._refusing = self._frozen = self._swallowing = False
         self._latency = 0.0
         self._limit: int | None = None
@@ -83,6 +84,7 @@ class FaultProxy:
             for pair in self._pairs:
                 pair.open.clear()
             number = len(self._pairs)
+            self._silenced |= self._pairs
             self._pairs.clear()  # healing does not reach them
             return number
 
@@ -166,6 +168,7 @@ class FaultProxy:
             pair.reset()
         finally:
             self._pairs.discard(pair)
+            self._silenced.discard(pair)
 
     async def _pump(
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, pair: _Pair, *, back: bool = False

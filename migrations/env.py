@@ -20,6 +20,7 @@ from models import (
     subscription,
     template,
     user,
+    worker,
     workflow,
 )
 from models.base import Base
@@ -27,7 +28,7 @@ from models.db import driver_url
 from settings import Settings
 
 TABLES = (  # importing them fills the metadata
-    *(audit, credit, execution, idempotency, provider_key, template, user, workflow),
+    *(audit, credit, execution, idempotency, provider_key, template, user, worker, workflow),
     *(invoice, notification, payment_method, purchase, reconciliation, refund),
     *(stripe_event, stripe_request, subscription),
 )

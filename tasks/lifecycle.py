@@ -67,7 +67,12 @@ def runtime() -> Runtime:
     """The engine of this process."""
     worker_shutting_down.connect(_leave_soon, weak=False)
     pace = Pace(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads)
-    return Runtime(Performer(gateways()), owner=f"{socket.gethostname()}:{os.getpid()}", pace=pace)
+    return Runtime(Performer(gateways()), owner=process_name(), pace=pace)
+
+
+def process_name() -> str:
+    """Names this process in leases and to operators."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 @once

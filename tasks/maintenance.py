@@ -5,7 +5,8 @@ Two beats, or a sweep that dies half way, do no harm: rows are claimed, and effe
 
 from celery_config import app
 from models.db import session_scope
-from models.services import overdue, provider_keys, pruning, sweeps
+from models.services import overdue, presence, provider_keys, pruning, sweeps
+from tasks.lifecycle import process_name
 from tasks.queue import TaskName, enqueue
 
 
@@ -26,3 +27,15 @@ def prune() -> None:
     """Remove a batch of what has served its time."""
     with session_scope() as session:
         pruning.prune(session)
+
+
+@app.task(name=TaskName.CANARY)
+def canary(queue: str) -> None:
+    """Prove that jobs come through `queue`."""
+    with session_scope() as session:
+        presence.sing(session, queue, process_name())
+
+
+@app.task(name=TaskName.ECHO)
+def echo() -> None:
+    """What a worker sends to itself; that it arrives is all."""

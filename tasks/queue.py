@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 from celery import Celery
-from kombu import Connection
+from kombu import Connection, Queue
 from kombu.pools import ProducerPool
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
@@ -33,6 +33,8 @@ class TaskName(StrEnum):
     TEST_KEY = "keys.test"
     SWEEP = "maintenance.sweep"
     PRUNE = "maintenance.prune"
+    CANARY = "maintenance.canary"
+    ECHO = "maintenance.echo"
     STRIPE_REQUEST = "billing.request"
     HANDLE_STRIPE_EVENT = "billing.event"
     BILLING_SWEEP = "billing.sweep"
@@ -59,6 +61,8 @@ ROUTES: dict[TaskName, QueueName] = {
     TaskName.TEST_KEY: QueueName.EXECUTIONS_NORMAL,  # to those who speak with providers anyway
     TaskName.SWEEP: QueueName.MAINTENANCE,
     TaskName.PRUNE: QueueName.MAINTENANCE,
+    TaskName.CANARY: QueueName.MAINTENANCE,  # and through every other queue
+    TaskName.ECHO: QueueName.MAINTENANCE,  # but sent to the queue of one worker
     TaskName.STRIPE_REQUEST: QueueName.BILLING,
     TaskName.HANDLE_STRIPE_EVENT: QueueName.BILLING,
     TaskName.BILLING_SWEEP: QueueName.BILLING,
@@ -72,10 +76,10 @@ ROUTES: dict[TaskName, QueueName] = {
 
 @dataclass(frozen=True)
 class Doorbell:
-    """One message: which task shall look at which ids, and the queue it waits in."""
+    """One message: which task shall look at which ids, and the queue it waits in: a named one, or one worker's own."""
 
     task: TaskName
-    queue: QueueName
+    queue: QueueName | Queue
     ids: dict[str, str | int] = field(default_factory=dict)
 
 
@@ -168,9 +172,17 @@ class Broker:
         self._quiet_until = 0.0
 
     def __call__(self, doorbell: Doorbell) -> None:
-        """Publish; a few seconds at most against a frozen broker, and no wait at all soon after a failure."""
+        """Publish, or log why not."""
+        self.ring(doorbell)
+
+    def ring(self, doorbell: Doorbell) -> bool:
+        """Publish; a few seconds at most against a frozen broker, and no wait at all soon after a failure.
+
+        Answers whether the broker took it.
+        """
         if time.monotonic() < self._quiet_until:
-            return log.warning("doorbell_not_rung", task=doorbell.task, reason="the broker is away", **doorbell.ids)
+            log.warning("doorbell_not_rung", task=doorbell.task, reason="the broker is away", **doorbell.ids)
+            return False
         if self._away:
             self._quiet(away=True)  # this one tries whether it is back; the others do not wait for it
         try:
@@ -187,9 +199,9 @@ class Broker:
         except Exception as error:  # the row is committed: the request must succeed, and the sweep rings again
             self._quiet(away=True)
             log.warning("doorbell_not_rung", task=doorbell.task, reason=type(error).__name__, **doorbell.ids)
-        else:
-            self._quiet(away=False)
-        return None
+            return False
+        self._quiet(away=False)
+        return True
 
     def _quiet(self, *, away: bool) -> None:
         self._away = away

@@ -30,6 +30,6 @@ BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests,
 
 def init_app(app: Flask) -> None:
     """Put every resource at its place in the one URL map."""
-    app.register_blueprint(health.blueprint(app.extensions["settings"]))
+    app.register_blueprint(health.blueprint(app.extensions["broker"]))
     for module in (*RESOURCES, *BILLING, *OPERATIONS):
         app.register_blueprint(module.bp)

@@ -1,16 +1,17 @@
-"""For administrators: what reconciliation found, and the events that nobody could handle.
+"""For administrators: what reconciliation found, how the queues are, and the events that nobody could handle.
 
 To everybody else these addresses do not exist.
 """
 
 from uuid import UUID
 
-from flask import Blueprint
+from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 
 from api.auth import current_user, signed_in
 from api.bodies import body, query, show
 from api.paging import page, page_query
+from api.queues import queues_and_workers
 from api.schemas.accounts import NothingIn
 from api.schemas.admin import DeadLetterOut, FindingOut, RunOut, RunsQuery
 from api.schemas.base import PageQuery
@@ -45,6 +46,12 @@ def reconciliation_run(run_id: UUID) -> ResponseReturnValue:
     run = reconciliation.run(db(), run_id)
     findings = reconciliation.findings(db(), run_id)
     return {"reconciliation": show(RunOut, run), "findings": show(FindingOut, findings, many=True)}
+
+
+@bp.get("/queues")
+def queues() -> ResponseReturnValue:
+    """What waits in front of each queue and how long, and who works it off."""
+    return queues_and_workers(db(), current_app.extensions["broker"].lengths())
 
 
 @bp.get("/dead-letters")

@@ -12,4 +12,5 @@ bp = Blueprint("metrics", __name__)
 @bp.get("/metrics")
 def metrics() -> ResponseReturnValue:
     """Everything that is counted, in Prometheus's text format."""
-    return Response(exposition(current_app.extensions["settings"]), content_type=CONTENT_TYPE_LATEST)
+    found = exposition(current_app.extensions["broker"], current_app.extensions["settings"].metrics_directory)
+    return Response(found, content_type=CONTENT_TYPE_LATEST)

@@ -51,3 +51,15 @@ class DeadLetterOut(Out):
     attempts = Plain()
     created = Plain()
     received_at = Plain()
+
+
+class WorkerOut(Out):
+    """One worker process; `heardAt` is when the broker last brought it anything."""
+
+    name = Plain()
+    process = Plain()
+    queues = Plain()
+    status = Plain()
+    started_at = Plain()
+    seen_at = Plain()
+    heard_at = Plain()

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.reconciliation import Action, ReconciliationRun, RunKind
-from models.services import accounts, alerts, billing_events, reconciliation
+from models.services import accounts, alerts, billing_events, presence, reconciliation
+from models.services.presence import Me
 from models.services.reconciliation import Found
 from models.user import Role, User
-from tasks.queue import TaskName
+from tasks.queue import QueueName, TaskName
+from tests import factories
 
 NOW = datetime.now(UTC)
 ROOT = Path(__file__).parent.parent.parent
@@ -123,6 +126,41 @@ class TestDeadLetters:
         assert client.post("/admin/dead-letters/evt_1/retry").status_code == 404
         assert stranger.post("/admin/dead-letters/evt_1/retry").status_code == 401
         assert sent == []
+
+
+class TestQueues:
+    def test_show_what_waits_and_who_works_it_off(self, session, administrator):
+        waiting = factories.execution(session)
+        me = Me("executions1@ada", "ada:1", ["executions.low"], 15)
+        presence.report(session, me, silent=50, full=False)
+        presence.sing(session, "executions.low", "ada:1")
+        session.commit()
+        answer = administrator.get("/admin/queues").json
+        low = next(queue for queue in answer["queues"] if queue["name"] == "executions.low")
+        assert (low["depth"], low["deferred"], low["messages"], low["status"]) == (1, 0, 0, "down")
+        assert low["oldestAt"] == waiting.created_at.isoformat().replace("+00:00", "Z")
+        assert (low["workers"], low["deafWorkers"], low["canarySeconds"]) == (0, 1, 0.0)
+        worker = answer["workers"][0]
+        assert (worker["name"], worker["status"], worker["running"]) == ("executions1@ada", "deaf", 0)
+        assert answer["beat"] == "up"
+        assert {queue["name"] for queue in answer["queues"]} == set(QueueName)
+
+    def test_metrics_tell_the_same(self, session, stranger):
+        factories.execution(session)
+        presence.report(session, Me("one@ada", "ada:1", ["executions.low"], 15), silent=50, full=False)
+        presence.sing(session, "executions.low", "ada:1")
+        session.commit()
+        said = stranger.get("/metrics").get_data(as_text=True).splitlines()
+        assert 'agentforge_queue_rows{queue="executions.low"} 1.0' in said
+        assert 'agentforge_queue_messages{queue="executions.low"} 0.0' in said
+        assert 'agentforge_queue_workers{queue="executions.low",status="deaf"} 1.0' in said
+        assert "agentforge_workers_deaf 1.0" in said
+        assert "agentforge_beat_up 1.0" in said
+        assert any(line.startswith('agentforge_canary_age_seconds{queue="executions.low"}') for line in said)
+        assert any(line.startswith('agentforge_queue_oldest_seconds{queue="executions.low"}') for line in said)
+        session.execute(text("DELETE FROM canaries"))
+        session.commit()
+        assert "agentforge_beat_up 0.0" in stranger.get("/metrics").get_data(as_text=True)
 
 
 class TestTheRole:
