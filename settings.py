@@ -88,7 +88,7 @@ class Settings:
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)  # broker
     limiter_url: str = field(repr=False)  # rate limits, apart from the broker's data
-    jwt_secret: str = field(repr=False)
+    jwt_keys: Mapping[str, str] = field(repr=False)  # secrets by id; the first one signs, all of them verify
     encryption_keys: str = field(repr=False)  # "id:base64 of 32 bytes", comma separated, the first one encrypts
     openclaw: OpenClawSettings
     providers: ProviderUrls
@@ -123,7 +123,7 @@ class Settings:
             database_url=read.secret("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/agentforge"),
             redis_url=redis_url,
             limiter_url=read.text("LIMITER_URL", redis_url),
-            jwt_secret=read.key("JWT_SECRET", DEVELOPMENT_JWT_SECRET),
+            jwt_keys=read.signing_keys("JWT_SECRETS", "JWT_SECRET", DEVELOPMENT_JWT_SECRET),
             encryption_keys=read.keyring("ENCRYPTION_KEYS", DEVELOPMENT_KEY),
             openclaw=OpenClawSettings(
                 url=read.text("OPENCLAW_URL", "ws://127.0.0.1:18789"),
@@ -194,11 +194,17 @@ class _Reader:
             raise SettingsError(f"{name} has nothing between its commas.")
         return values
 
-    def key(self, name: str, development_default: str) -> str:
-        value = self.secret(name, development_default)
-        if len(value.encode()) < 32:
-            raise SettingsError(f"{name} must have at least 32 bytes.")
-        return value
+    def signing_keys(self, ring: str, single: str, development_default: str) -> Mapping[str, str]:
+        """Secrets by id from a list of id:secret; the single one, if set, comes last under the id `default`."""
+        entries = [entry.strip().partition(":") for entry in self._env.get(ring, "").split(",") if entry.strip()]
+        keys = {key_id: secret for key_id, _, secret in entries}
+        if len(keys) < len(entries) or not all(keys) or "default" in keys:
+            raise SettingsError(f"{ring} must be a list of id:secret, no id twice and none called default.")
+        if not keys or self._env.get(single, "").strip():
+            keys["default"] = self.secret(single, development_default)
+        if any(len(secret.encode()) < 32 for secret in keys.values()):
+            raise SettingsError(f"{ring if entries else single} must have at least 32 bytes in each secret.")
+        return keys
 
     def keyring(self, name: str, development_default: str) -> str:
         value = self.secret(name, development_default)

@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import auth, bodies, errors, headers, limits, metrics, routes, session, waiting
+from api import auth, bodies, errors, headers, limits, metrics, routes, session, tokens, waiting
 from api.broker import Broker
 from api.json import OrjsonProvider
 from api.prefix import Prefixes
@@ -25,7 +25,8 @@ def create_app(settings: Settings) -> Flask:
     headers.init_app(app, settings)
     metrics.init_app(app)
     bodies.init_app(app)
-    auth.init_app(app, settings)
+    tokens.init_app(app, settings)
+    auth.init_app(app)
     limits.init_app(app, settings)
     waiting.init_app(app)
     session.init_app(app)

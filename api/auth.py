@@ -1,30 +1,28 @@
-"""Who is asking: bearer tokens made and checked by one pinned algorithm, each claim of ours required.
+"""Who is asking. Learned before anything else happens, in one query, from what every instance shares.
 
-A token stops working when it expires, when it is revoked, when its user is gone, and when the user's epoch moves on.
+A token stops working when it expires, when it was refreshed and its grace is over, when its session is ended, when its
+user is gone, and when the user's epoch moves on.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from flask import Flask, g, request
-from flask_jwt_extended import JWTManager, create_access_token, get_jwt, verify_jwt_in_request
-from flask_jwt_extended.exceptions import JWTDecodeError, JWTExtendedException
+from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
+from api import tokens
+from api.deeds import caller_address, record
 from api.session import db
+from api.tokens import Token
 from models.errors import NotAuthenticated
-from models.services import accounts
+from models.services import sessions
 from models.user import User
-from settings import Settings
 
-ISSUER = "agentforge"
-AUDIENCE = "agentforge-api"
-LIFETIME = timedelta(hours=24)
-REFRESH_GRACE_SECONDS = 60  # requests that are under way with the old token may still arrive
-CLAIMS = frozenset({"exp", "iat", "nbf", "iss", "aud", "jti", "type", "sub", "epoch"})
+UNASKED = ("health", "metrics", "webhooks")  # blueprints that want to know nobody
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,51 +34,66 @@ class TokenExpired(NotAuthenticated):
     code = "token_expired"
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    """Pin how tokens are made and read, and learn who asks before anything else happens."""
-    app.config.update(
-        JWT_SECRET_KEY=settings.jwt_secret,
-        JWT_ALGORITHM="HS256",
-        JWT_DECODE_ALGORITHMS=["HS256"],
-        JWT_ENCODE_ISSUER=ISSUER,
-        JWT_DECODE_ISSUER=ISSUER,
-        JWT_ENCODE_AUDIENCE=AUDIENCE,
-        JWT_DECODE_AUDIENCE=AUDIENCE,
-        JWT_ACCESS_TOKEN_EXPIRES=LIFETIME,
-        JWT_TOKEN_LOCATION=["headers"],
-    )
-    manager = JWTManager(app)
-    manager.user_lookup_loader(_user)
+class TokenReused(NotAuthenticated):
+    """The token was refreshed a while ago, so somebody has a copy."""
 
-    @manager.decode_key_loader
-    def key(_: dict[str, Any], claims: dict[str, Any]) -> str:
-        """No key for a token that lacks a claim: the library would make up `type` and `jti`, and waive `exp`."""
-        if missing := CLAIMS - claims.keys():
-            raise JWTDecodeError(f"Missing claims: {', '.join(sorted(missing))}")
-        return settings.jwt_secret
+    code = "token_reused"
 
+    def __init__(self) -> None:
+        super().__init__("This token was refreshed before, so its session was ended: sign in again.")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The user behind a request, and how they showed it."""
+
+    user: User
+    session_id: UUID
+    generation: int
+
+
+def init_app(app: Flask) -> None:
+    """Learn who asks."""
     app.before_request(_identify)
-
-
-def _user(_: dict[str, Any], claims: dict[str, Any]) -> User | None:
-    """Nobody, when the user is gone, the token was ended, or the user's epoch moved on."""
-    user = accounts.bearer(db(), UUID(claims["sub"]), UUID(claims["jti"]))
-    return user if user is not None and user.token_epoch == claims["epoch"] else None
 
 
 def _identify() -> None:
     """Read the token if there is one. A bad one is only refused where one is needed: signing in needs none."""
     g.refused = NotAuthenticated("This needs a token: send it as `Authorization: Bearer ...`.")
-    if "Authorization" not in request.headers or request.blueprint in ("health", "metrics", "webhooks"):
+    if "Authorization" not in request.headers or request.blueprint in UNASKED:
         return
     try:
-        if verify_jwt_in_request() is not None:
-            g.user = g._jwt_extended_jwt_user["loaded_user"]
-            g.user_id = str(g.user.id)
+        token = tokens.read()
+        if token is not None:
+            _welcome(_holder(token))
     except ExpiredSignatureError:
         g.refused = TokenExpired("This token has expired.")
+    except NotAuthenticated as refusal:
+        g.refused = refusal
     except (JWTExtendedException, PyJWTError, ValueError):
         g.refused = NotAuthenticated("This needs a valid token.")
+
+
+def _holder(token: Token) -> Caller:
+    """Whoever holds this token. What is found out about its session is kept, whatever becomes of the request."""
+    found = sessions.present(db(), token.user_id, token.session_id, token.generation)
+    if found is None:
+        raise NotAuthenticated("This needs a valid token.")
+    if found.is_reused:
+        sessions.end(db(), token.user_id, token.session_id)
+        record("auth.token_reused", token.user_id)
+        db().commit()
+        raise TokenReused
+    if found.is_unseen:
+        sessions.touch(db(), token.session_id)
+        db().commit()
+    return Caller(found.user, token.session_id, token.generation)
+
+
+def _welcome(caller: Caller) -> None:
+    g.caller = caller
+    g.user = caller.user
+    g.user_id = str(caller.user.id)
 
 
 def signed_in(view: Callable[P, R]) -> Callable[P, R]:
@@ -101,13 +114,22 @@ def current_user() -> User:
     return user
 
 
-def new_token(user: User) -> str:
-    """A token of `user`'s present epoch."""
-    return create_access_token(str(user.id), additional_claims={"epoch": user.token_epoch})
+def current_session() -> UUID:
+    """The session in which it is made."""
+    caller: Caller = g.caller
+    return caller.session_id
 
 
-def revoke_current(grace_seconds: int = 0) -> None:
-    """End the token of this request, at once or after a grace."""
-    claims = get_jwt()
-    expires_at = datetime.fromtimestamp(claims["exp"], tz=UTC)
-    accounts.revoke_token(db(), UUID(claims["jti"]), current_user().id, expires_at, grace_seconds=grace_seconds)
+def sign_in(user: User) -> str:
+    """Begin a session of somebody whose password was checked; its first token."""
+    device = str(request.user_agent) or None
+    session = sessions.start(db(), user, user_agent=device, address=caller_address())
+    record("auth.login", user.id, actor=user.id, session=str(session.id))
+    return tokens.write(Token(user.id, session.id, session.generation))
+
+
+def refreshed() -> str:
+    """The token that follows the one of this request."""
+    caller: Caller = g.caller
+    generation = sessions.refresh(db(), caller.session_id, caller.generation)
+    return tokens.write(Token(caller.user.id, caller.session_id, generation))

@@ -20,6 +20,7 @@ from models import (
     subscription,
     template,
     user,
+    user_session,
     worker,
     workflow,
 )
@@ -28,7 +29,7 @@ from models.db import driver_url
 from settings import Settings
 
 TABLES = (  # importing them fills the metadata
-    *(audit, credit, execution, idempotency, provider_key, template, user, worker, workflow),
+    *(audit, credit, execution, idempotency, provider_key, template, user, user_session, worker, workflow),
     *(invoice, notification, payment_method, purchase, reconciliation, refund),
     *(stripe_event, stripe_request, subscription),
 )

@@ -51,3 +51,33 @@ def test_no_secret_is_shown() -> None:
     )
     for secret in ("rk_live_1", "whsec_1", "mailsecret", "exposecret", "x" * 32, "postgresql://db"):
         assert secret not in shown
+
+
+NEW = "n" * 32
+
+
+def test_one_signing_secret_is_a_ring_of_one() -> None:
+    assert Settings.from_env(PRODUCTION).jwt_keys == {"default": "x" * 32}
+
+
+def test_a_ring_of_signing_secrets_goes_before_the_single_one() -> None:
+    ring = {"JWT_SECRETS": f" b:{NEW}, a:with:colon{NEW}"}
+    assert list(Settings.from_env(PRODUCTION | ring).jwt_keys) == ["b", "a", "default"]
+    alone = Settings.from_env(PRODUCTION | ring | {"JWT_SECRET": ""}).jwt_keys
+    assert alone == {"b": NEW, "a": f"with:colon{NEW}"}
+
+
+@pytest.mark.parametrize("ring", ["short:secret", f":{NEW}", NEW, f"a:{NEW},a:{NEW}", f"default:{NEW}", f"a:{NEW},b:"])
+def test_a_ring_of_signing_secrets_that_cannot_be_used_stops_the_start(
+    ring: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SettingsError):
+        Settings.from_env(PRODUCTION | {"JWT_SECRETS": ring})
+    said = capsys.readouterr().err
+    assert "JWT_SECRETS" in said
+    assert NEW not in said
+
+
+def test_a_short_signing_secret_stops_the_start() -> None:
+    with pytest.raises(SettingsError):
+        Settings.from_env(PRODUCTION | {"JWT_SECRET": "x" * 31})

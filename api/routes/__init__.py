@@ -14,6 +14,7 @@ from api.routes import (
     metrics,
     payment_methods,
     purchases,
+    sessions,
     stripe_requests,
     subscriptions,
     templates,
@@ -23,7 +24,7 @@ from api.routes import (
     workflows,
 )
 
-RESOURCES = (auth, workflows, workflow_versions, executions, templates, credits, usage, devices, api_keys)
+RESOURCES = (auth, sessions, workflows, workflow_versions, executions, templates, credits, usage, devices, api_keys)
 OPERATIONS = (admin, metrics)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 

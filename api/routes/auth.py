@@ -3,12 +3,14 @@
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 
-from api.auth import REFRESH_GRACE_SECONDS, current_user, new_token, revoke_current, signed_in
+from api import credentials
+from api.auth import current_session, current_user, refreshed, sign_in, signed_in
 from api.bodies import body, show
+from api.deeds import record
 from api.limits import attempts, failed_attempts, require_store
 from api.schemas.accounts import LoginIn, NothingIn, RegisterIn, UserOut
-from api.session import db
-from models.services import accounts
+from api.session import close, db
+from models.services import accounts, sessions
 
 bp = Blueprint("auth", __name__, url_prefix="/auth")
 
@@ -19,9 +21,11 @@ def register() -> ResponseReturnValue:
     """Open an account, with its welcome credits."""
     require_store()
     args = body(RegisterIn)
+    close()  # hashing takes a while, and whoever sent a token with this made us open it
     welcome = current_app.extensions["settings"].welcome_credits
     user = accounts.register(db(), **args, welcome_credits=welcome)
-    return {"user": show(UserOut, user), "token": new_token(user)}, 201
+    record("auth.registered", user.id, actor=user.id)
+    return {"user": show(UserOut, user), "token": sign_in(user)}, 201
 
 
 @bp.post("/login")
@@ -29,8 +33,8 @@ def register() -> ResponseReturnValue:
 def login() -> ResponseReturnValue:
     """Exchange a password for a token."""
     require_store()
-    user = accounts.authenticate(db(), **body(LoginIn))
-    return {"user": show(UserOut, user), "token": new_token(user)}
+    user = credentials.verified(**body(LoginIn))
+    return {"user": show(UserOut, user), "token": sign_in(user)}
 
 
 @bp.get("/me")
@@ -45,14 +49,14 @@ def me() -> ResponseReturnValue:
 def refresh() -> ResponseReturnValue:
     """A new token for the present one, which soon stops working."""
     body(NothingIn, optional=True)
-    revoke_current(REFRESH_GRACE_SECONDS)
-    return {"token": new_token(current_user())}
+    return {"token": refreshed()}
 
 
 @bp.post("/logout")
 @signed_in
 def logout() -> ResponseReturnValue:
-    """End the token of this request."""
+    """End the session of this request, and with it every token of it."""
     body(NothingIn, optional=True)
-    revoke_current()
+    sessions.end(db(), current_user().id, current_session())
+    record("auth.logout", current_user().id)
     return {"message": "You are signed out."}

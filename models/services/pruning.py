@@ -1,4 +1,4 @@
-"""Removes what has served its time: first answers to repeated requests, and tokens that would have expired anyway.
+"""Removes what has served its time: first answers to repeated requests, and sessions whose last token expired.
 
 Small batches, and rows that others hold are left for the next time, so nobody waits for the broom.
 """
@@ -9,7 +9,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 KEPT_HOURS = 24  # for which a request may be repeated with its Idempotency-Key
-TOKEN_GRACE_HOURS = 1  # the clocks of those who read tokens may be behind the database's
+SESSION_GRACE_HOURS = 1  # the clocks of those who read tokens may be behind the database's
 
 _KEYS = text("""
     DELETE FROM idempotency_keys WHERE (user_id, key) IN (
@@ -18,9 +18,9 @@ _KEYS = text("""
          ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)
  RETURNING 1
 """)
-_TOKENS = text("""
-    DELETE FROM revoked_tokens WHERE jti IN (
-        SELECT jti FROM revoked_tokens
+_SESSIONS = text("""
+    DELETE FROM sessions WHERE id IN (
+        SELECT id FROM sessions
          WHERE expires_at < now() - make_interval(hours => :hours)
          ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
  RETURNING 1
@@ -32,14 +32,14 @@ class Pruned:
     """How many rows went; as many as the limit means that there may be more."""
 
     idempotency_keys: int
-    revoked_tokens: int
+    sessions: int
 
 
 def prune(session: Session, limit: int = 1000) -> Pruned:
     """Remove at most `limit` old rows of each kind, the oldest first."""
     return Pruned(
         idempotency_keys=_removed(session, _KEYS, KEPT_HOURS, limit),
-        revoked_tokens=_removed(session, _TOKENS, TOKEN_GRACE_HOURS, limit),
+        sessions=_removed(session, _SESSIONS, SESSION_GRACE_HOURS, limit),
     )
 
 

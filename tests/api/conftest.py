@@ -11,11 +11,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from api import create_app
-from api.auth import new_token
+from api import create_app, tokens
 from devstack.stripe_simulator import StripeSimulator, running_stripe_simulator
+from models.db import session_scope
 from models.rules.pricing import Tier
-from models.services import accounts, credits
+from models.services import credits, passwords, sessions
 from models.user import Role, User
 from settings import Settings
 from tasks.queue import Doorbell, TaskName, publish_through
@@ -58,7 +58,7 @@ def events() -> Iterator[list[MutableMapping[str, Any]]]:
 @pytest.fixture(autouse=True)
 def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashing is meant to be slow; here it is not what is tested."""
-    monkeypatch.setattr(accounts, "BCRYPT_ROUNDS", 4)
+    monkeypatch.setattr(passwords, "BCRYPT_ROUNDS", 4)
 
 
 @pytest.fixture
@@ -68,6 +68,14 @@ def sent() -> Iterator[list[Doorbell]]:
     before = publish_through(bells.append)
     yield bells
     publish_through(before)
+
+
+def token_of(app: Flask, user: User) -> str:
+    """A token of a new session of this user's."""
+    with session_scope() as session:
+        started = sessions.start(session, user, user_agent="Tests", address="127.0.0.1")
+    with app.app_context():
+        return tokens.write(tokens.Token(user.id, started.id, started.generation))
 
 
 @pytest.fixture
@@ -82,8 +90,7 @@ def sign_in(app: Flask, stranger: FlaskClient) -> SignIn:
 
     def signed(user: User) -> FlaskClient:
         client = app.test_client()
-        with app.app_context():
-            client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_token(user)}"
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token_of(app, user)}"
         return client
 
     return signed

@@ -1,15 +1,15 @@
 """Signing up, in and out, and which tokens count."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import jwt
 import pytest
-from sqlalchemy import update
 
-from api.auth import AUDIENCE, ISSUER, REFRESH_GRACE_SECONDS
-from models.services import accounts
-from models.user import RevokedToken
+from api import create_app
+from api.tokens import AUDIENCE, ISSUER
+from models.services import sessions
 
 ADA = {"email": "Ada@example.com", "password": "correct horse", "name": "Ada"}
 
@@ -92,33 +92,7 @@ class TestLogin:
         assert stranger.post("/auth/login", json=login, headers=bearer("stale")).status_code == 200
 
 
-class TestSessions:
-    def test_refreshing_gives_a_new_token_and_ends_the_old_one_after_a_grace(self, stranger, session):
-        old = register(stranger).json["token"]
-        new = stranger.post("/auth/refresh", json={}, headers=bearer(old)).json["token"]
-        assert stranger.get("/auth/me", headers=bearer(old)).status_code == 200
-        grace = timedelta(seconds=REFRESH_GRACE_SECONDS)
-        session.execute(update(RevokedToken).values(works_until=RevokedToken.works_until - grace))
-        assert stranger.get("/auth/me", headers=bearer(old)).status_code == 401
-        assert stranger.get("/auth/me", headers=bearer(new)).status_code == 200
-
-    def test_a_token_is_worthless_after_signing_out(self, stranger):
-        token = register(stranger).json["token"]
-        assert stranger.post("/auth/logout", headers=bearer(token)).status_code == 200
-        assert stranger.get("/auth/me", headers=bearer(token)).status_code == 401
-
-    def test_a_new_epoch_ends_every_token_of_the_user(self, client, session, user):
-        assert client.get("/auth/me").status_code == 200
-        accounts.end_sessions(session, user.id)
-        session.commit()
-        assert client.get("/auth/me").status_code == 401
-
-    def test_a_token_of_a_user_who_is_gone_is_refused(self, stranger, settings):
-        token = forged(settings, sub=str(uuid4()))
-        assert stranger.get("/auth/me", headers=bearer(token)).status_code == 401
-
-
-def forged(settings, *, without: str = "", key: str = "", algorithm: str = "HS256", **claims) -> str:
+def forged(settings, *, without="", key="", algorithm="HS256", kid="default", **claims) -> str:
     """A token like ours but for what is said."""
     now = datetime.now(UTC)
     good = {
@@ -129,22 +103,30 @@ def forged(settings, *, without: str = "", key: str = "", algorithm: str = "HS25
         "exp": now + timedelta(hours=1),
         "jti": str(uuid4()),
         "type": "access",
-        "epoch": 0,
+        "sid": str(uuid4()),
+        "gen": 0,
         **claims,
     }
     good.pop(without, None)
-    secret = None if algorithm == "none" else key or settings.jwt_secret
-    return jwt.encode(good, secret, algorithm=algorithm)
+    secret = None if algorithm == "none" else key or settings.jwt_keys["default"]
+    return jwt.encode(good, secret, algorithm=algorithm, headers={"kid": kid} if kid else {})
+
+
+@pytest.fixture
+def claims(session, user):
+    """Who a token of a session of this user's is about."""
+    started = sessions.start(session, user, user_agent=None, address=None)
+    session.commit()
+    return {"sub": str(user.id), "sid": str(started.id)}
 
 
 class TestForgery:
-    def test_a_token_with_every_claim_is_accepted(self, stranger, settings, user):
-        token = forged(settings, sub=str(user.id))
-        assert stranger.get("/auth/me", headers=bearer(token)).status_code == 200
+    def test_a_token_with_every_claim_is_accepted(self, stranger, settings, claims):
+        assert stranger.get("/auth/me", headers=bearer(forged(settings, **claims))).status_code == 200
 
-    @pytest.mark.parametrize("claim", ["iss", "aud", "iat", "nbf", "exp", "jti", "type", "sub", "epoch"])
-    def test_a_token_that_lacks_a_claim_is_refused(self, stranger, settings, user, claim):
-        token = forged(settings, sub=str(user.id), without=claim)
+    @pytest.mark.parametrize("claim", ["iss", "aud", "iat", "nbf", "exp", "jti", "type", "sub", "sid", "gen"])
+    def test_a_token_that_lacks_a_claim_is_refused(self, stranger, settings, claims, claim):
+        token = forged(settings, **claims, without=claim)
         assert stranger.get("/auth/me", headers=bearer(token)).status_code == 401
 
     @pytest.mark.parametrize(
@@ -154,36 +136,72 @@ class TestForgery:
             {"aud": "something"},
             {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
             {"type": "refresh"},
-            {"jti": "not-a-uuid"},
             {"jti": 7},
             {"sub": "not-a-uuid"},
-            {"epoch": 1},
-            {"epoch": "0"},
+            {"sub": str(uuid4())},
+            {"sid": "not-a-uuid"},
+            {"sid": str(uuid4())},
+            {"sid": 7},
+            {"gen": 1},
+            {"gen": "0"},
+            {"gen": False},
+            {"gen": -1},
             {"algorithm": "HS512"},
             {"algorithm": "none"},
             {"key": "another-secret-of-32-bytes-or-more-than-that"},
+            {"kid": None},
+            {"kid": "unknown"},
         ],
         ids=str,
     )
-    def test_a_token_with_something_wrong_is_refused(self, stranger, settings, user, change):
-        token = forged(settings, **{"sub": str(user.id), **change})
-        answer = stranger.get("/auth/me", headers=bearer(token))
+    def test_a_token_with_something_wrong_is_refused(self, stranger, settings, claims, change):
+        answer = stranger.get("/auth/me", headers=bearer(forged(settings, **{**claims, **change})))
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert answer.content_type == "application/problem+json"
 
-    def test_an_expired_token_is_called_so(self, stranger, settings, user):
-        token = forged(settings, sub=str(user.id), exp=datetime(2020, 1, 1, tzinfo=UTC))
+    def test_a_token_says_its_session_is_of_its_user(self, stranger, settings, claims, other):
+        token = forged(settings, **{**claims, "sub": str(other.id)})
+        assert stranger.get("/auth/me", headers=bearer(token)).status_code == 401
+
+    def test_an_expired_token_is_called_so(self, stranger, settings, claims):
+        token = forged(settings, **claims, exp=datetime(2020, 1, 1, tzinfo=UTC))
         assert stranger.get("/auth/me", headers=bearer(token)).json["code"] == "token_expired"
 
     @pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer a b", "Basic abc", "bearer\x7f", "Bearer ...", ""])
     def test_a_header_that_is_none_is_refused(self, stranger, header):
         assert stranger.get("/auth/me", headers={"Authorization": header}).status_code == 401
 
-    def test_tokens_elsewhere_do_not_count(self, stranger, settings, user):
-        token = forged(settings, sub=str(user.id))
+    def test_tokens_elsewhere_do_not_count(self, stranger, settings, claims):
+        token = forged(settings, **claims)
         stranger.set_cookie("access_token_cookie", token)
         assert stranger.get(f"/auth/me?jwt={token}&token={token}").status_code == 401
+
+
+class TestRotation:
+    """Of the keys that sign tokens."""
+
+    @pytest.fixture
+    def instance(self, settings):
+        """Makes an instance with these keys."""
+        return lambda **keys: create_app(replace(settings, jwt_keys=keys)).test_client()
+
+    def test_signs_nobody_out_until_the_old_key_is_taken_away(self, stranger, instance):
+        old, new = "old secret of thirty-two bytes or more", "new secret of thirty-two bytes or more"
+        token = register(instance(a=old)).json["token"]
+        both = instance(b=new, a=old)
+        assert both.get("/auth/me", headers=bearer(token)).status_code == 200
+        fresh = both.post("/auth/refresh", headers=bearer(token)).json["token"]
+        assert (jwt.get_unverified_header(token)["kid"], jwt.get_unverified_header(fresh)["kid"]) == ("a", "b")
+        after = instance(b=new)
+        assert after.get("/auth/me", headers=bearer(token)).status_code == 401
+        assert after.get("/auth/me", headers=bearer(fresh)).status_code == 200
+
+    def test_a_key_does_not_count_under_anothers_name(self, stranger, instance, settings, claims):
+        new = "new secret of thirty-two bytes or more"
+        client = instance(b=new, a="old secret of thirty-two bytes or more")
+        assert client.get("/auth/me", headers=bearer(forged(settings, **claims, key=new, kid="b"))).status_code == 200
+        assert client.get("/auth/me", headers=bearer(forged(settings, **claims, key=new, kid="a"))).status_code == 401
 
 
 class TestLogs:

@@ -92,6 +92,7 @@ class TestRoutes:
         template = client.post("/templates", json={"name": "T", "category": "c", **two_steps()}).json["template"]
         ids = {"workflow_id": workflow_id, "execution_id": execution_id, "template_id": template["id"]}
         ids |= bought(client, session, user)
+        ids["session_id"] = client.get("/auth/sessions").json["sessions"][0]["id"]
         guarded = [(method, rule) for method, rule in doors(app) if ids_in(rule) and not for_administrators(rule)]
         assert {name for _, rule in guarded for name in ids_in(rule)} == set(ids)
         thief = sign_in(other)

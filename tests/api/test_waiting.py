@@ -7,11 +7,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from api import waiting
-from api.auth import new_token
 from models.db import SessionFactory, connect, session_scope
 from tasks.queue import TaskName
 from tests import factories
 from tests.api import billing
+from tests.api.conftest import token_of
 
 ADD = "/api/payment-methods/add"
 CARD = {"paymentMethodId": "pm_card_visa"}
@@ -49,8 +49,7 @@ def client(app, committed_database, redis_url, sent) -> FlaskClient:
     with session_scope() as session:
         user = factories.user(session)
     client = app.test_client()
-    with app.app_context():
-        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_token(user)}"
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token_of(app, user)}"
     return client
 
 

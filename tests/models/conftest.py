@@ -2,10 +2,10 @@
 
 import pytest
 
-from models.services import accounts
+from models.services import passwords
 
 
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """bcrypt at its cheapest: a third of a second for every account would be most of these tests' time."""
-    monkeypatch.setattr(accounts, "BCRYPT_ROUNDS", 4)
+    monkeypatch.setattr(passwords, "BCRYPT_ROUNDS", 4)

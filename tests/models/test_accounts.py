@@ -1,10 +1,9 @@
-"""Opening accounts, knowing who is who, and ending tokens."""
+"""Opening accounts, and knowing who is who."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from threading import Barrier
-from uuid import UUID, uuid4
+from threading import Barrier, BoundedSemaphore, Event, Lock
+from uuid import uuid4
 
 import bcrypt
 import pytest
@@ -12,13 +11,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.db import session_scope
-from models.errors import Conflict, NotAuthenticated
+from models.errors import Conflict, TransientError
 from models.rules.pricing import Tier
-from models.services import accounts, credits
+from models.services import accounts, credits, passwords
 from models.user import Role, User
 
 HORSE = "correct horse"
-TOMORROW = datetime.now(UTC) + timedelta(days=1)
 
 
 def register(session: Session, email: str = "ada@example.com", password: str = HORSE) -> User:
@@ -70,79 +68,64 @@ class TestRegister:
             assert credits.violations(session) == []
 
 
-class TestAuthenticate:
-    @pytest.mark.parametrize("email", ["ada@example.com", " ADA@EXAMPLE.COM"])
-    def test_knows_the_address_in_any_case(self, session: Session, email: str) -> None:
-        user = register(session)
-        assert accounts.authenticate(session, email=email, password="correct horse").id == user.id
-
-    def test_says_the_same_of_a_wrong_password_and_an_unknown_address(self, session: Session) -> None:
-        register(session)
-        said = set()
-        for email in ("ada@example.com", "nobody@example.com"):
-            with pytest.raises(NotAuthenticated) as refusal:
-                accounts.authenticate(session, email=email, password="wrong horse")
-            said.add((refusal.value.code, refusal.value.detail))
-        assert said == {("wrong_credentials", "The email address or the password is wrong.")}
-
-    def test_hashes_as_often_for_an_unknown_address_as_for_a_known_one(
-        self, session: Session, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        register(session)
-        costs = []
-        check = bcrypt.checkpw
-        monkeypatch.setattr(bcrypt, "checkpw", lambda word, known: costs.append(known[:7]) or check(word, known))
-        for email in ("ada@example.com", "nobody@example.com"):
-            with pytest.raises(NotAuthenticated):
-                accounts.authenticate(session, email=email, password="wrong horse")
-        assert costs == [b"$2b$04$", b"$2b$04$"]
-
+class TestPasswords:
     @pytest.mark.parametrize(
         "password",
         ["🐎" * 64, "a" * 1000, "nul\x00inside", "half \ud83d a pair"],
         ids=["256 bytes of emoji", "long", "NUL", "lone surrogate"],
     )
-    def test_takes_any_text_as_a_password_to_its_last_character(self, session: Session, password: str) -> None:
-        user = register(session, password=password)
-        assert accounts.authenticate(session, email=user.email, password=password).id == user.id
-        with pytest.raises(NotAuthenticated):
-            accounts.authenticate(session, email=user.email, password=password[:-1] + "!")
+    def test_may_be_any_text_and_count_to_their_last_character(self, password: str) -> None:
+        known = passwords.hash_password(password)
+        assert passwords.is_right(password, known)
+        assert not passwords.is_right(password[:-1] + "!", known)
 
-    def test_costs_a_third_of_a_second_in_production(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_of_nobody_are_hashed_like_anybodys(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        known = passwords.hash_password(HORSE)
+        costs = []
+        check = bcrypt.checkpw
+        monkeypatch.setattr(bcrypt, "checkpw", lambda word, known: costs.append(known[:7]) or check(word, known))
+        assert not passwords.is_right("wrong horse", known)
+        assert not passwords.is_right("wrong horse", None)
+        assert not passwords.is_right("nobody has this password", None)
+        assert costs == [b"$2b$04$"] * 3
+
+    def test_cost_a_third_of_a_second_in_production(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
-        assert accounts.BCRYPT_ROUNDS == 12
-        assert accounts.hash_password("correct horse").startswith("$2b$12$")
+        assert passwords.BCRYPT_ROUNDS == 12
+        assert passwords.hash_password(HORSE).startswith("$2b$12$")
 
+    def test_are_hashed_a_few_at_a_time_and_whoever_finds_no_place_is_told_to_come_back(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        busy, most, lock, go_on = 0, 0, Lock(), Event()
 
-class TestTokens:
-    def revoke(self, session: Session, jti: UUID, grace: float = 0) -> None:
-        accounts.revoke_token(session, jti, register(session).id, TOMORROW, grace_seconds=grace)
+        def slow(word: bytes, known: bytes) -> bool:
+            nonlocal busy, most
+            with lock:
+                busy += 1
+                most = max(most, busy)
+            go_on.wait(10)
+            with lock:
+                busy -= 1
+            return True
 
-    def test_work_until_they_are_revoked(self, session: Session) -> None:
-        jti = uuid4()
-        assert not accounts.is_token_revoked(session, jti)
-        self.revoke(session, jti)
-        assert accounts.is_token_revoked(session, jti)
+        monkeypatch.setattr(bcrypt, "checkpw", slow)
+        monkeypatch.setattr(passwords, "_places", BoundedSemaphore(2))
+        monkeypatch.setattr(passwords, "PATIENCE", 0.2)
 
-    def test_work_through_their_grace(self, session: Session) -> None:
-        jti = uuid4()
-        self.revoke(session, jti, grace=60)
-        assert not accounts.is_token_revoked(session, jti)
+        def ask(_: int) -> str:
+            try:
+                return str(passwords.is_right(HORSE, "known"))
+            except TransientError:
+                return "come back"
+            finally:
+                go_on.set()  # the first who is sent away lets the others go on
 
-    @pytest.mark.parametrize(("first", "second"), [(60, 0), (0, 60)])
-    def test_end_at_the_sooner_of_two_wishes(self, session: Session, first: float, second: float) -> None:
-        user, jti = register(session), uuid4()
-        for grace in (first, second):
-            accounts.revoke_token(session, jti, user.id, TOMORROW, grace_seconds=grace)
-        assert accounts.is_token_revoked(session, jti)
-
-    def test_all_end_with_their_epoch(self, session: Session) -> None:
-        user = register(session)
-        accounts.end_sessions(session, user.id)
-        session.expire_all()
-        found = accounts.find(session, user.id)
-        assert found is not None
-        assert found.token_epoch == 1
+        with ThreadPoolExecutor(5) as pool:
+            answers = list(pool.map(ask, range(5)))
+        assert most == 2
+        assert "come back" in answers
+        assert answers.count("True") >= 2
 
 
 def test_nobody_is_found_under_an_unknown_id(session: Session) -> None:

@@ -1,16 +1,15 @@
 """The broom takes what has served its time, a little at once, and nothing else."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.db import session_scope
 from models.idempotency import IdempotencyKey
-from models.services import accounts
+from models.services import sessions
 from models.services.pruning import Pruned, prune
-from models.user import RevokedToken
+from models.user_session import UserSession
 from tests import factories
 
 
@@ -22,21 +21,23 @@ def repeatable(session: Session, *, hours: float) -> None:
     session.flush()
 
 
-def ended(session: Session, *, hours: float) -> None:
-    """A token that was revoked, and would have expired so long ago."""
+def expired(session: Session, *, hours: float) -> None:
+    """A session whose last token expired so long ago."""
     user = factories.user(session, credits=0)
-    accounts.revoke_token(session, uuid4(), user.id, datetime.now(UTC) - timedelta(hours=hours))
+    row = sessions.start(session, user, user_agent=None, address=None)
+    row.expires_at = datetime.now(UTC) - timedelta(hours=hours)
+    session.flush()
 
 
 def test_takes_what_is_old_and_leaves_what_still_counts(session: Session) -> None:
     for hours in (23.9, 24.1, 500):
         repeatable(session, hours=hours)
     for hours in (-20, 0.5, 1.5):
-        ended(session, hours=hours)
-    assert prune(session) == Pruned(idempotency_keys=2, revoked_tokens=1)
-    assert prune(session) == Pruned(idempotency_keys=0, revoked_tokens=0)
+        expired(session, hours=hours)
+    assert prune(session) == Pruned(idempotency_keys=2, sessions=1)
+    assert prune(session) == Pruned(idempotency_keys=0, sessions=0)
     assert session.scalar(select(func.count()).select_from(IdempotencyKey)) == 1
-    assert session.scalar(select(func.count()).select_from(RevokedToken)) == 2
+    assert session.scalar(select(func.count()).select_from(UserSession)) == 2
 
 
 def test_takes_a_little_at_once_the_oldest_first(session: Session) -> None:

@@ -1,0 +1,76 @@
+"""Bearer tokens: JWTs of one pinned algorithm, issuer and audience, each claim required, signed by a key with a name.
+
+The first key of the ring signs, all of them verify: a key is rotated by putting a new one in front, and taking the old
+one away a day later.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from flask import Flask, current_app
+from flask_jwt_extended import JWTManager, create_access_token, verify_jwt_in_request
+from flask_jwt_extended.exceptions import JWTDecodeError
+
+from models.services.sessions import LIFETIME
+from settings import Settings
+
+ALGORITHM = "HS256"
+ISSUER = "agentforge"
+AUDIENCE = "agentforge-api"
+CLAIMS = frozenset({"exp", "iat", "nbf", "iss", "aud", "jti", "type", "sub", "sid", "gen"})
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a token that we signed says."""
+
+    user_id: UUID
+    session_id: UUID
+    generation: int
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Pin how tokens are made and read."""
+    app.config.update(
+        JWT_SECRET_KEY=next(iter(settings.jwt_keys.values())),
+        JWT_ALGORITHM=ALGORITHM,
+        JWT_DECODE_ALGORITHMS=[ALGORITHM],
+        JWT_ENCODE_ISSUER=ISSUER,
+        JWT_DECODE_ISSUER=ISSUER,
+        JWT_ENCODE_AUDIENCE=AUDIENCE,
+        JWT_DECODE_AUDIENCE=AUDIENCE,
+        JWT_ACCESS_TOKEN_EXPIRES=LIFETIME,
+        JWT_TOKEN_LOCATION=["headers"],
+    )
+
+    @JWTManager(app).decode_key_loader
+    def key(header: dict[str, Any], claims: dict[str, Any]) -> str:
+        """No key for a token that lacks a claim: the library would make up `type` and `jti`, and waive `exp`."""
+        if missing := CLAIMS - claims.keys():
+            raise JWTDecodeError(f"Missing claims: {', '.join(sorted(missing))}")
+        secret = settings.jwt_keys.get(str(header.get("kid")))
+        if secret is None:
+            raise JWTDecodeError("The key of this token is not known")
+        return secret
+
+
+def write(token: Token) -> str:
+    """Sign a token."""
+    settings: Settings = current_app.extensions["settings"]
+    return create_access_token(
+        str(token.user_id),
+        additional_claims={"sid": str(token.session_id), "gen": token.generation},
+        additional_headers={"kid": next(iter(settings.jwt_keys))},
+    )
+
+
+def read() -> Token | None:
+    """The token of this request, None where none is needed; raises what the libraries do, or `ValueError`."""
+    verified = verify_jwt_in_request()
+    if verified is None:
+        return None
+    _, claims = verified
+    if type(claims["gen"]) is not int:
+        raise ValueError("gen is no whole number")
+    return Token(UUID(claims["sub"]), UUID(str(claims["sid"])), claims["gen"])

@@ -1,0 +1,264 @@
+"""Sessions: refreshed, reused by a thief, listed and ended; and the log of what was done to an account."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+from sqlalchemy import event, func, select, text, update
+
+from api import create_app
+from models.audit import AuditEntry
+from models.db import connect, session_scope
+from models.services import sessions
+from models.user_session import UserSession
+from tests import factories
+from tests.api.conftest import token_of
+
+ADA = {"email": "ada@example.com", "password": "correct horse", "name": "Ada"}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def sign_up(stranger) -> str:
+    return stranger.post("/auth/register", json=ADA).json["token"]
+
+
+def log_in(stranger) -> str:
+    return stranger.post("/auth/login", json={"email": ADA["email"], "password": ADA["password"]}).json["token"]
+
+
+def refresh(stranger, token):
+    return stranger.post("/auth/refresh", json={}, headers=bearer(token))
+
+
+def status(stranger, token) -> int:
+    return stranger.get("/auth/me", headers=bearer(token)).status_code
+
+
+def let_pass(session, seconds: float) -> None:
+    """Move the past of all sessions back."""
+    moved = text("""
+        UPDATE sessions SET last_seen_at = last_seen_at - make_interval(secs => :seconds),
+               refreshed_at = ARRAY(SELECT t - make_interval(secs => :seconds) FROM unnest(refreshed_at) t)
+    """)
+    session.execute(moved, {"seconds": seconds})
+    session.commit()
+    session.expire_all()
+
+
+class TestRefresh:
+    def test_gives_a_new_token_and_ends_the_old_one_after_a_grace(self, stranger, session):
+        old = sign_up(stranger)
+        new = refresh(stranger, old).json["token"]
+        assert new != old
+        let_pass(session, 58)
+        assert (status(stranger, old), status(stranger, new)) == (200, 200)
+        let_pass(session, 2)
+        assert status(stranger, new) == 200
+        assert status(stranger, old) == 401
+
+    def test_asked_twice_by_a_phone_that_heard_no_answer_gives_tokens_that_all_work(self, stranger, session):
+        old = sign_up(stranger)
+        first, second = (refresh(stranger, old).json["token"] for _ in range(2))
+        let_pass(session, 61)
+        assert (status(stranger, first), status(stranger, second)) == (200, 200)
+        third = refresh(stranger, first).json["token"]
+        assert (status(stranger, second), status(stranger, third)) == (200, 200)
+
+    def test_leaves_each_token_its_own_grace_however_often_it_is_asked(self, stranger, session):
+        first = sign_up(stranger)
+        second = refresh(stranger, first).json["token"]
+        let_pass(session, 30)
+        third = refresh(stranger, second).json["token"]
+        assert [status(stranger, token) for token in (first, second, third)] == [200, 200, 200]
+        let_pass(session, 31)
+        assert [status(stranger, token) for token in (second, third)] == [200, 200]
+        assert status(stranger, first) == 401
+
+    @pytest.mark.parametrize("ask", ["/auth/me", "/auth/refresh"])
+    def test_use_of_an_old_token_after_its_grace_ends_the_whole_session(self, stranger, session, ask):
+        stolen = sign_up(stranger)
+        elsewhere = log_in(stranger)
+        new = refresh(stranger, stolen).json["token"]
+        let_pass(session, 61)
+        method = "GET" if ask == "/auth/me" else "POST"
+        answer = stranger.open(ask, method=method, headers=bearer(stolen))
+        assert (answer.status_code, answer.json["code"]) == (401, "token_reused")
+        assert status(stranger, new) == 401
+        assert refresh(stranger, new).status_code == 401
+        assert status(stranger, elsewhere) == 200
+        assert session.scalars(select(AuditEntry.action).where(AuditEntry.action == "auth.token_reused")).all()
+
+    def test_a_token_so_old_that_nobody_remembers_when_it_was_refreshed_is_reused_too(self, stranger, session):
+        token = first = sign_up(stranger)
+        for _ in range(sessions.REMEMBERED + 1):
+            token = refresh(stranger, token).json["token"]
+        assert status(stranger, token) == 200
+        assert status(stranger, first) == 401
+
+    def test_of_a_session_that_was_ended_is_refused(self, stranger):
+        token = sign_up(stranger)
+        stranger.post("/auth/logout", headers=bearer(token))
+        assert refresh(stranger, token).status_code == 401
+
+    def test_lets_a_session_live_on(self, stranger, session):
+        token = sign_up(stranger)
+        session.execute(update(UserSession).values(expires_at=func.now()))
+        session.commit()
+        refresh(stranger, token)
+        assert session.scalar(select(UserSession.expires_at - func.now())) > timedelta(hours=23)
+
+
+class TestTogether:
+    def test_refreshes_of_one_token_at_once_all_work_and_end_nothing(self, app, committed_database, redis_url):
+        with session_scope() as session:
+            user = factories.user(session)
+        old, start = token_of(app, user), Barrier(6)
+
+        def ask(_: int) -> str:
+            start.wait(10)
+            return refresh(app.test_client(), old).json["token"]
+
+        with ThreadPoolExecutor(6) as pool:
+            new = list(pool.map(ask, range(6)))
+        with session_scope() as session:
+            let_pass(session, 61)
+        assert {status(app.test_client(), token) for token in new} == {200}
+        with session_scope() as session:
+            assert session.scalar(select(UserSession.generation)) == 1
+
+    def test_signing_out_counts_on_every_instance_at_once(self, app, settings, committed_database, redis_url):
+        with session_scope() as session:
+            user = factories.user(session)
+        token = token_of(app, user)
+        there = create_app(settings).test_client()
+        assert status(there, token) == 200
+        app.test_client().post("/auth/logout", headers=bearer(token))
+        assert status(there, token) == 401
+
+    def test_the_end_of_all_sessions_reaches_one_that_begins_at_that_moment(self, app, committed_database, redis_url):
+        """The password was right when it was checked; meanwhile it is changed, and only then is the session written."""
+        with session_scope() as session:
+            user = factories.user(session)
+        with session_scope() as session:
+            sessions.end_others(session, user.id)
+        assert status(app.test_client(), token_of(app, user)) == 401
+
+
+class TestHolding:
+    def test_asking_who_asks_takes_one_query(self, client, engine):
+        asked = []
+
+        def hear(*args):
+            asked.append(args[2])
+
+        event.listen(engine, "before_cursor_execute", hear)
+        assert client.get("/auth/me").status_code == 200
+        event.remove(engine, "before_cursor_execute", hear)
+        assert len([query for query in asked if "SAVEPOINT" not in query]) == 1, asked
+
+    def test_last_seen_is_written_once_a_minute(self, client, session):
+        def last_seen():
+            session.expire_all()
+            return session.scalar(select(UserSession.last_seen_at))
+
+        before = last_seen()
+        client.get("/auth/me")
+        assert last_seen() == before
+        let_pass(session, 61)
+        past = last_seen()
+        client.get("/no/such/address")
+        assert last_seen() - past > timedelta(seconds=60)
+
+
+class TestList:
+    def test_shows_where_the_caller_is_signed_in(self, stranger, session):
+        stranger.environ_base["HTTP_USER_AGENT"] = "Phone/1.0 " + "x" * 400
+        token = sign_up(stranger)
+        stranger.environ_base["HTTP_USER_AGENT"] = "Tablet/2.0"
+        log_in(stranger)
+        answer = stranger.get("/auth/sessions", headers=bearer(token)).json
+        assert answer["count"] == 2
+        assert sorted((item["userAgent"][:6], item["current"]) for item in answer["sessions"]) == [
+            ("Phone/", True),
+            ("Tablet", False),
+        ]
+        for item in answer["sessions"]:
+            assert set(item) == {"id", "createdAt", "lastSeenAt", "expiresAt", "userAgent", "address", "current"}
+            assert item["address"] == "127.0.0.1"
+
+    def test_leaves_out_what_is_over_and_what_is_anothers(self, client, session, user, sign_in, other):
+        sign_in(other)
+        over = sessions.start(session, user, user_agent=None, address=None)
+        over.expires_at = func.now() - timedelta(minutes=1)
+        session.commit()
+        assert client.get("/auth/sessions").json["count"] == 1
+
+
+class TestEnding:
+    def test_one_session_leaves_the_others(self, stranger):
+        here, there = sign_up(stranger), log_in(stranger)
+        found = stranger.get("/auth/sessions", headers=bearer(here)).json["sessions"]
+        away = next(item["id"] for item in found if not item["current"])
+        assert stranger.delete(f"/auth/sessions/{away}", headers=bearer(here)).status_code == 204
+        assert (status(stranger, here), status(stranger, there)) == (200, 401)
+        assert stranger.delete(f"/auth/sessions/{away}", headers=bearer(here)).status_code == 404
+
+    def test_all_others_leaves_this_one(self, stranger, session):
+        here, *others = sign_up(stranger), log_in(stranger), log_in(stranger)
+        assert stranger.delete("/auth/sessions", headers=bearer(here)).status_code == 204
+        assert status(stranger, here) == 200
+        assert [status(stranger, token) for token in others] == [401, 401]
+        assert stranger.get("/auth/sessions", headers=bearer(here)).json["count"] == 1
+
+    def test_signing_out_ends_every_token_of_the_session(self, stranger):
+        old = sign_up(stranger)
+        new = refresh(stranger, old).json["token"]
+        assert stranger.post("/auth/logout", headers=bearer(new)).status_code == 200
+        assert (status(stranger, old), status(stranger, new)) == (401, 401)
+
+
+class TestAudit:
+    def test_tells_what_was_done_and_by_whom(self, stranger):
+        token = sign_up(stranger)
+        stranger.post("/auth/login", json={"email": ADA["email"], "password": "a wrong guess"})
+        entries = stranger.get("/auth/audit", headers=bearer(token)).json["entries"]
+        assert {entry["action"] for entry in entries} == {"auth.registered", "auth.login", "auth.login_failed"}
+        by_you = {entry["action"]: entry["byYou"] for entry in entries}
+        assert by_you == {"auth.registered": True, "auth.login": True, "auth.login_failed": False}
+        assert {entry["address"] for entry in entries} == {"127.0.0.1"}
+        assert "guess" not in str(entries)
+
+    def test_keeps_from_the_user_where_an_administrator_sits(self, client, session, user, other):
+        session.add(
+            AuditEntry(
+                actor_id=other.id, action="credits.adjusted", subject_id=user.id, address="10.0.0.1", data={"why": "x"}
+            )
+        )
+        session.commit()
+        (entry,) = client.get("/auth/audit").json["entries"]
+        assert (entry["byYou"], entry["address"], entry["data"]) == (False, None, None)
+
+    def test_a_guess_at_nobodys_account_is_written_down_too_so_that_it_takes_as_long(self, stranger, session):
+        stranger.post("/auth/login", json={"email": "nobody@example.com", "password": "a wrong guess"})
+        (entry,) = session.scalars(select(AuditEntry)).all()
+        assert (entry.action, entry.subject_id, entry.data) == ("auth.login_failed", None, None)
+
+
+class TestHashing:
+    def test_holds_no_connection(self, app, committed_database, redis_url, monkeypatch):
+        engine = connect(committed_database)
+        held = []
+        monkeypatch.setattr("bcrypt.checkpw", lambda word, known: held.append(engine.pool.checkedout()) or True)
+        monkeypatch.setattr("bcrypt.hashpw", lambda word, salt: held.append(engine.pool.checkedout()) or b"hash")
+        client = app.test_client()
+        token = client.post("/auth/register", json=ADA).json["token"]
+        login = {"email": ADA["email"], "password": ADA["password"]}
+        assert client.post("/auth/login", json=login, headers=bearer(token)).status_code == 200
+        client.post("/auth/register", json=ADA, headers=bearer(token))
+        engine.dispose()
+        assert held == [0] * len(held)
+        assert len(held) >= 3
