@@ -49,7 +49,7 @@ _CLAIM = text("""
        AND (least(e.start_by, e.deadline_at) <= now()) IS NOT TRUE
  RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
            e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes, e.retry_of IS NOT NULL AS is_retry,
-           e.cancel_requested_at IS NOT NULL AS cancelled, e.deadline_at
+           e.cancel_requested_at IS NOT NULL AS cancelled, e.deadline_at, clock_timestamp() AS claimed_at
 """)
 
 _RENEW = text("""
@@ -112,6 +112,7 @@ class Lease:
     is_retry: bool  # results of an ended run were taken over
     cancelled: bool
     deadline: datetime | None  # by which it must have ended
+    claimed_at: datetime  # by the database's clock
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         is_retry=row.is_retry,
         cancelled=row.cancelled,
         deadline=row.deadline_at,
+        claimed_at=row.claimed_at,
     )
 
 

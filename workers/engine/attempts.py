@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from threading import Event
 from typing import Any
@@ -23,6 +23,7 @@ from models.rules.schedule import Step
 from models.rules.states import NodeStatus
 from models.services.journal import NodeRow, Progress
 from models.services.leases import Lease
+from workers.engine import clock
 from workers.engine.performer import Attempt, Performs
 from workers.engine.recorder import OnFlushed, Recorder
 from workers.gateways.base import CallFailed, Cancel
@@ -46,7 +47,7 @@ class Running:
     effect: Call
     retry: Retry
     attempt: int = 1
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started_at: datetime = field(default_factory=clock.now)
     external_ref: Json = None
     left_behind: Json = None
     cancel: Cancel = field(default_factory=Cancel)
@@ -103,7 +104,7 @@ class Attempts:
     def stop(self, running: Running) -> None:
         """Give a step up: stop its call and record it as cancelled."""
         self.drop(running)
-        self._recorder.node(running.row(NodeStatus.CANCELLED, finished_at=datetime.now(UTC)))
+        self._recorder.node(running.row(NodeStatus.CANCELLED, finished_at=clock.now()))
         # Stopping may talk to a gateway, and the pool may be full of calls that wait to be stopped.
         STOPPERS.submit(running.cancel.set)
 

@@ -7,7 +7,6 @@ awaited, and the journal is ordered, so all that came before an effect is stored
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -23,7 +22,7 @@ from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import leases
 from models.services.journal import NodeRow, Progress
 from models.services.leases import Lease, PastStep
-from workers.engine import endings
+from workers.engine import clock, endings
 from workers.engine.attempts import Attempts
 from workers.engine.endings import Left, Reason
 from workers.engine.performer import Performs
@@ -192,7 +191,7 @@ class Driver:
 
     def _close(self) -> None:
         """Loops and waits that were open when the run stopped."""
-        now = datetime.now(UTC)
+        now = clock.now()
         for wait in self._steps.waits:
             self._steps.give_up(wait)
         for step, started_at in self._steps.loops.items():

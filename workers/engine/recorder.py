@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from models.rules.schedule import Step
 from models.rules.states import NodeStatus
 from models.services.journal import Ending, EventRow, NodeRow, Progress
 from models.services.leases import Lease
+from workers.engine import clock
 from workers.engine.outputs import storable
 
 Json = Any
@@ -61,7 +61,7 @@ class Recorder:
         """Add a line to the run's history."""
         self.seq += 1
         text = storable(message)[:MAX_MESSAGE]
-        self._events.append(EventRow(self.seq, datetime.now(UTC), type_, text, level, step, storable(data)))
+        self._events.append(EventRow(self.seq, clock.now(), type_, text, level, step, storable(data)))
 
     @property
     def has_news(self) -> bool:

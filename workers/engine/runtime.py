@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from models.db import session_scope
 from models.services import leases
 from models.services.leases import Lease
+from workers.engine import clock
 from workers.engine.driver import Driver
 from workers.engine.endings import Left
 from workers.engine.journal import Journal
@@ -75,6 +76,7 @@ class Runtime:
         return left
 
     def _drive(self, lease: Lease) -> Left:
+        clock.heard(lease.claimed_at)
         bound = log.bind(execution_id=str(lease.execution_id), epoch=lease.epoch)
         driver: Driver | None = None
         try:

@@ -7,7 +7,7 @@ Owned by the driver's thread. Whatever must wait for the outside is handed to `A
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ from models.rules.schedule import Advance, Schedule, Step
 from models.rules.states import NodeStatus
 from models.services.journal import NodeRow
 from models.services.leases import Lease, PastStep
+from workers.engine import clock
 from workers.engine.attempts import Attempts, Running
 from workers.engine.endings import Reason, WorkerDied
 from workers.engine.outputs import MAX_RUN, OutputRefused, encode
@@ -64,7 +65,7 @@ class Steps:
         if not self.affordable(step):
             self.blocked.append(step)
             return
-        started_at = datetime.now(UTC)
+        started_at = clock.now()
         try:
             call = self._call(step)
             asked = self.workflow.kinds[step.node_id].begin(call)
@@ -180,7 +181,7 @@ class Steps:
             self._fail(row, error)
             return
         price = self.workflow.prices[step.node_id]
-        self.recorder.node(replace(row, finished_at=datetime.now(UTC), port=done.port, output=encoded, credits=price))
+        self.recorder.node(replace(row, finished_at=clock.now(), port=done.port, output=encoded, credits=price))
         self.recorder.event("node.success", f"{self._node(step).label} finished.", step=step)
         self._settle(step, succeeded=True, port=done.port, output=output)
 
@@ -191,7 +192,7 @@ class Steps:
             document["path"] = step.path
         _, default = encode(node.default_value if node.on_error == "continue" else None)
         self.recorder.node(
-            replace(row, status=NodeStatus.FAILED, finished_at=datetime.now(UTC), error=document, output=default)
+            replace(row, status=NodeStatus.FAILED, finished_at=clock.now(), error=document, output=default)
         )
         self.recorder.event(
             "node.failed", f"{node.label} failed: {error.detail}", step=step, level="error", data=document
@@ -217,14 +218,14 @@ class Steps:
     def _skip(self, step: Step) -> None:
         past = self.past.pop(step, None)
         if past is None:
-            now = datetime.now(UTC)
+            now = clock.now()
             self.recorder.node(NodeRow(step, NodeStatus.SKIPPED, 0, now, now))
             self.recorder.event("node.skipped", f"{self._node(step).label} was not needed.", step=step)
 
     def give_up(self, wait: Wait) -> None:
         """Wait no longer."""
         self.waits.drop(wait)
-        self.recorder.node(replace(wait.row(NodeStatus.CANCELLED), finished_at=datetime.now(UTC)))
+        self.recorder.node(replace(wait.row(NodeStatus.CANCELLED), finished_at=clock.now()))
 
     # Loops
 
@@ -271,7 +272,7 @@ class Steps:
             if self.schedule.is_inside(wait.step, loop):
                 self.give_up(wait)
         for inner in [other for other in self.loops if self.schedule.is_inside(other, loop)]:
-            self.recorder.node(replace(self._loop_row(inner, NodeStatus.CANCELLED), finished_at=datetime.now(UTC)))
+            self.recorder.node(replace(self._loop_row(inner, NodeStatus.CANCELLED), finished_at=clock.now()))
         self.schedule.leave(loop)
         self._fail(self._loop_row(loop, NodeStatus.FAILED), IterationFailed(self._node(step).label, step, document))
 

@@ -5,7 +5,7 @@ They cost a row; a driver stays for a short wait only.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from models.rules.effects import Ask, Pause, Verdict
@@ -14,6 +14,7 @@ from models.rules.schedule import Step
 from models.rules.states import NodeStatus
 from models.services.journal import NodeRow
 from models.services.leases import PastStep
+from workers.engine import clock
 from workers.engine.attempts import Running
 
 Json = Any
@@ -40,7 +41,7 @@ class Wait:
     @property
     def is_over(self) -> bool:
         """Whether it may go on."""
-        return "answer" in self.reference or (self.until is not None and self.until <= datetime.now(UTC))
+        return "answer" in self.reference or (self.until is not None and self.until <= clock.now())
 
     def verdict(self) -> Verdict | None:
         """What came of a question; None for a timer."""
@@ -100,7 +101,7 @@ class Waits:
         """Seconds until the next one, if it is worth staying for."""
         if self.next_at is None:
             return None
-        seconds = (self.next_at - datetime.now(UTC)).total_seconds()
+        seconds = (self.next_at - clock.now()).total_seconds()
         return max(0.0, seconds) if seconds <= PATIENCE else None
 
     def told(self) -> dict[str, Json]:
@@ -124,4 +125,4 @@ def patience_reference(seconds: float, detail: str) -> dict[str, Json]:
 
 
 def _later(seconds: float) -> str:
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+    return (clock.now() + timedelta(seconds=seconds)).isoformat()
