@@ -11,7 +11,7 @@ PYTHONS := $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14
 LOCK := $(PY) -m uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url
 
 help: ## Show this list
-	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready ## Watch a real workflow run; WORKFLOW=file.json and INPUT=text-or-file run another one
 	$(PY) -m devstack.demo $(if $(WORKFLOW),--workflow "$$WORKFLOW") $(if $(INPUT),--input "$$INPUT")
@@ -24,6 +24,9 @@ down: .venv/ready ## Stop the stack that `up` or `demo` started
 
 test: .venv/ready ## Run all tests, with real servers of their own; ARGS="tests/x -k y" runs some
 	$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 3 --dist loadfile)
+
+test-faults: .venv/ready ## Break everything that may break, with real processes, the slow tests too (about ten minutes)
+	$(PY) -m pytest -m "faults or not faults" tests/faults $(ARGS)
 
 check: lint test ## Everything that must hold before a change is merged: lint, then test
 
@@ -74,4 +77,4 @@ venv: .venv/ready ## Make .venv; every other target does so by itself
 	$$pip install --quiet --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.txt
 	touch $@
 
-.PHONY: help demo up down test check lint fmt lock migrate psql bench soak clean venv
+.PHONY: help demo up down test test-faults check lint fmt lock migrate psql bench soak clean venv

@@ -1,0 +1,148 @@
+"""An HTTP server on loopback that remembers who asked for what: where the nodes of fault tests and benches go.
+
+    POST /NAME            answers {"name": NAME} after `delay` seconds (in the query), or once nobody holds NAME back
+
+It runs in threads of whoever started it, so it survives whatever is killed around it.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+
+from devstack.ports import LOOPBACK
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: its path without the slash, its Idempotency-Key, and when it came."""
+
+    name: str
+    key: str
+    at: float  # monotonic
+
+
+class CountingServer:
+    """Use `running_counting_server`; `most_at_once` is how many requests were ever open together."""
+
+    def __init__(self) -> None:
+        self._server = _Server((LOOPBACK, 0), _Handler)
+        self._server.counting = self
+        self.host = f"{LOOPBACK}:{self._server.server_address[1]}"
+        self.url = f"http://{self.host}"
+        self.most_at_once = 0
+        self._open = 0
+        self._asked: list[Asked] = []
+        self._held: set[str] = set()
+        self._changed = threading.Condition()
+        self._stopping = False
+
+    def asked(self, beginning: str = "") -> list[Asked]:
+        """The requests so far whose name begins so, the oldest first."""
+        with self._changed:
+            return [one for one in self._asked if one.name.startswith(beginning)]
+
+    def times(self, beginning: str = "") -> Counter[str]:
+        """How often each of these names was asked for."""
+        return Counter(one.name for one in self.asked(beginning))
+
+    def hold(self, name: str) -> None:
+        """Answer nobody who asks for `name` until it is released."""
+        with self._changed:
+            self._held.add(name)
+
+    def release(self, name: str) -> None:
+        """Answer those who wait for `name`, and who will ask for it."""
+        with self._changed:
+            self._held.discard(name)
+            self._changed.notify_all()
+
+    def await_call(self, name: str, *, times: int = 1, seconds: float = 30) -> None:
+        """Return once `name` was asked for so often; raises `TimeoutError`."""
+        self._await(lambda: sum(one.name == name for one in self._asked) >= times, seconds, f"nobody asks for {name}")
+
+    def serve_one(self, name: str, key: str, delay: float) -> None:
+        """In a thread of the server: note the request, and return when it may be answered."""
+        with self._changed:
+            self._asked.append(Asked(name, key, time.monotonic()))
+            self._open += 1
+            self.most_at_once = max(self.most_at_once, self._open)
+            self._changed.notify_all()
+        try:
+            if delay:
+                time.sleep(delay)
+            with self._changed:
+                self._changed.wait_for(lambda: name not in self._held or self._stopping)
+        finally:
+            with self._changed:
+                self._open -= 1
+
+    def _await(self, holds: Callable[[], bool], seconds: float, otherwise: str) -> None:
+        with self._changed:
+            if not self._changed.wait_for(holds, seconds):
+                raise TimeoutError(f"{otherwise} within {seconds:g} s; it has {Counter(a.name for a in self._asked)}")
+
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        return thread
+
+    def _stop(self, thread: threading.Thread) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+        thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 2048
+    counting: CountingServer
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is what this is for."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # one packet for headers and body
+    server: _Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+    def _handle(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        split = urlsplit(self.path)
+        name, delay = split.path.strip("/"), float(parse_qs(split.query).get("delay", ["0"])[0])
+        self.server.counting.serve_one(name, self.headers.get("idempotency-key", ""), delay)
+        body = orjson.dumps({"name": name})
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = _handle
+
+
+@contextmanager
+def running_counting_server() -> Iterator[CountingServer]:
+    """A server on a free port, stopped at the end of the block."""
+    server = CountingServer()
+    thread = server._start()
+    try:
+        yield server
+    finally:
+        server._stop(thread)

@@ -1,0 +1,28 @@
+"""One deployment for all tests of a process; each test leaves it without programs, and everything in it settled."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.world import World, running_world
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Iterator[World]:
+    with tempfile.TemporaryDirectory(prefix="agentforge-faults-") as folder, running_world(Path(folder)) as world:
+        yield world
+
+
+@pytest.fixture
+def world(deployment: World) -> Iterator[World]:
+    """The deployment, with nothing wrong in it at the end, whatever happened to it."""
+    known = set(deployment.wrongs())  # of a test that failed; it has said so
+    yield deployment
+    try:
+        assert set(deployment.wrongs()) - known == set()
+    finally:
+        deployment.kill_all()
+        for left in deployment.points.iterdir():
+            left.unlink()

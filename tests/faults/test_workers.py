@@ -1,0 +1,186 @@
+"""Workers that are killed, paused, told to leave or driven mad: all that was accepted ends, and is paid for, once."""
+
+import signal
+import time
+from decimal import Decimal
+
+import pytest
+
+from tests import factories
+from tests.faults.world import LEASE, World, eventually
+
+CHARGE = Decimal("1.30")  # three nodes and the run
+# Where a worker may be killed, in the order in which a run passes there, and the node whose call is repeated then: the
+# one whose answer was there and not stored. The end of a run is stored together with its last answer.
+POINTS = {
+    "claiming": None,
+    "loaded": None,
+    "announced": None,
+    "answered": "a",
+    "result-committing": "a",
+    "result-committed": None,
+    "ending-committing": "b",
+    "ending-committed": None,
+    "left": None,
+}
+HIGH, OTHERS = "executions.high", "executions.normal,executions.low,maintenance"
+
+
+class TestKilled:
+    def test_workers_killed_at_four_points_leave_every_run_whole(self, world: World):
+        points = ["announced", "answered", "result-committed", "ending-committing"]
+        for worker in [world.worker() for _ in (*points, "survivor")]:
+            worker.ready()
+        runs = {}
+        for point in points:
+            world.arm(point)
+            runs[point] = world.submit([world.call(name, tag=point) for name in "zab"], "z>a", "a>b")
+            eventually(lambda point=point: world.taken(point))
+        world.finish(*runs.values())
+        assert [worker.alive for worker in world.programs].count(True) == 1
+        for point, execution_id in runs.items():
+            assert_whole(world, execution_id, point)
+
+    @pytest.mark.faults
+    @pytest.mark.parametrize("point", POINTS)
+    def test_wherever_a_worker_is_killed_its_run_ends_and_is_paid_for_once(self, world: World, point: str):
+        worker = world.worker().ready()
+        world.arm(point)
+        execution_id = world.submit([world.call(name, tag=f"only-{point}") for name in "zab"], "z>a", "a>b")
+        assert worker.wait() == -signal.SIGKILL
+        world.worker().ready()
+        world.finish(execution_id)
+        assert_whole(world, execution_id, point, tag=f"only-{point}")
+
+    def test_a_node_that_must_not_be_repeated_is_not_and_its_run_says_why(self, world: World):
+        doomed, _ = world.worker(queues=HIGH).ready(), world.worker(queues=OTHERS).ready()
+        world.outside.hold("once/a")
+        execution_id = world.submit([world.call("a", tag="once", onCrash="fail")], ring=False)
+        world.ring(execution_id, HIGH)
+        world.outside.await_call("once/a")
+        doomed.kill()
+        world.finish(execution_id)
+        run = world.run(execution_id)
+        assert (run["status"], run["error"]["code"], run["credits_charged"]) == ("failed", "worker_died", 0)
+        assert world.outside.times("once") == {"once/a": 1}
+        world.outside.release("once/a")
+
+    @pytest.mark.faults
+    def test_a_loop_goes_on_where_it_was(self, world: World):
+        doomed, _ = world.worker(queues=HIGH).ready(), world.worker(queues=OTHERS).ready()
+        loop = factories.node("each", "loop", config={"items": "{{ input }}", "concurrency": 1})
+        visit = world.call("a", tag="loop", delay=0.3, parentId="each")
+        execution_id = world.submit([loop, visit], value=list(range(8)), ring=False)
+        world.ring(execution_id, HIGH)
+        world.outside.await_call("loop/a", times=4)
+        doomed.kill()
+        world.finish(execution_id)
+        assert world.run(execution_id)["credits_charged"] == Decimal("1.90")
+        assert world.outside.times("loop")["loop/a"] == 9
+
+
+def assert_whole(world: World, execution_id, point: str, tag: str = "") -> None:
+    """It succeeded, cost what it costs, and repeated only what nobody could know to be done."""
+    run = world.run(execution_id)
+    assert (run["status"], run["credits_charged"]) == ("success", CHARGE), run
+    tag, repeated = tag or point, POINTS[point]
+    assert world.outside.times(f"{tag}/") == {f"{tag}/{name}": 2 if name == repeated else 1 for name in "zab"}
+    for name in "zab":  # a repeat is the same call to whoever is asked
+        assert len({asked.key for asked in world.outside.asked(f"{tag}/{name}")}) == 1
+
+
+class TestPaused:
+    def test_one_that_comes_back_after_its_lease_writes_nothing_and_ends_quietly(self, world: World):
+        sleeper, _ = world.worker(queues=HIGH).ready(), world.worker(queues=OTHERS).ready()
+        world.outside.hold("paused/a")
+        nodes = [world.call(name, tag="paused") for name in "zab"]
+        execution_id = world.submit(nodes, "z>a", "a>b", ring=False)
+        world.ring(execution_id, HIGH)
+        world.outside.await_call("paused/a")
+        sleeper.signal(signal.SIGSTOP)
+
+        def called_again() -> bool:
+            world.sweep()
+            return world.outside.times("paused")["paused/a"] == 2
+
+        eventually(called_again, pause=0.2)
+        world.outside.release("paused/a")  # the sleeper has its answer as well, when it wakes up
+        world.finish(execution_id)
+        before = everything(world, execution_id)
+        sleeper.signal(signal.SIGCONT)
+        eventually(
+            lambda: "how=lost" in sleeper.output or '"how": "lost"' in sleeper.output, otherwise=lambda: sleeper.output
+        )
+        assert everything(world, execution_id) == before
+        assert world.outside.times("paused") == {"paused/z": 1, "paused/a": 2, "paused/b": 1}
+        following = world.submit([world.call("a", tag="after-the-pause")], ring=False)
+        world.ring(following, HIGH)
+        eventually(lambda: world.over(following))
+        assert "Traceback" not in sleeper.output
+
+
+def everything(world: World, execution_id) -> list:
+    """All rows that tell of a run."""
+    tables = {"workflow_executions": "id", "node_executions": "execution_id", "execution_events": "execution_id"}
+    tables |= {"credit_holds": "execution_id", "credit_transactions": "execution_id"}
+    return [
+        world.sql(f"SELECT * FROM {table} WHERE {column} = %s ORDER BY 1, 2", execution_id)
+        for table, column in tables.items()
+    ]
+
+
+class TestToldToLeave:
+    def test_a_rolling_restart_fails_nothing_and_waits_for_no_lease(self, world: World):
+        patient = {"LEASE_SECONDS": "300", "HEARTBEAT_SECONDS": "100"}
+        first = world.worker(env=patient).ready()
+        once = world.call("c", tag="roll", delay=2, onCrash="fail")
+        runs = world.submit_many(
+            [world.call("a", tag="roll", delay=4), world.call("b", tag="roll"), once], "a>b", number=6
+        )
+        world.outside.await_call("roll/a", times=6)
+        world.outside.await_call("roll/c", times=6)
+        second = world.worker(env=patient).ready()
+        begun = time.monotonic()
+        assert first.signal(signal.SIGTERM).wait(15) == 0
+        third = world.worker(env=patient).ready()
+        assert second.signal(signal.SIGTERM).wait(15) == 0
+        world.finish(*runs, sweep=False)
+        assert time.monotonic() - begun < 30
+        assert third.alive
+        states = {tuple(world.run(run)[name] for name in ("status", "credits_charged", "crashes")) for run in runs}
+        assert states == {("success", CHARGE, 0)}
+        assert world.outside.times("roll")["roll/c"] == 6
+
+    @pytest.mark.faults
+    def test_one_after_another_under_load(self, world: World):
+        workers = [world.worker().ready(), world.worker().ready()]
+        runs = world.submit_many([world.call(n, tag="load", delay=0.3) for n in "zab"], "z>a", "a>b", number=60)
+        for _ in range(3):
+            leaving = workers.pop(0)
+            workers.append(world.worker().ready())
+            assert leaving.signal(signal.SIGTERM).wait(15) == 0
+        world.finish(*runs, sweep=False)
+        assert world.sql(
+            "SELECT DISTINCT status, crashes FROM workflow_executions WHERE id = ANY(%s::uuid[])", list(map(str, runs))
+        ) == [("success", 0)]
+
+
+class TestClock:
+    @pytest.mark.faults
+    def test_clocks_that_jump_by_hours_move_neither_leases_nor_timers(self, world: World):
+        for worker in [world.worker(env={"FAULT_CLOCK": "7200"}), world.worker(env={"FAULT_CLOCK": "7200"})]:
+            worker.ready()
+        slow = world.submit_many([world.call("a", tag="clock", delay=2 * LEASE)], number=4)
+        owner, begun = world.user(), {}
+        for number in range(10):
+            nodes = [factories.node("w", "wait", config={"seconds": 4}), world.call("b", tag=f"timer{number}")]
+            begun[number] = (time.monotonic(), world.submit(nodes, "w>b", owner=owner))
+            time.sleep(0.15)
+        timers = [run for _, run in begun.values()]
+        world.finish(*slow, *timers)
+        for run in slow + timers:
+            assert (world.run(run)["status"], world.run(run)["crashes"]) == ("success", 0)
+        assert world.outside.times("clock/") == {"clock/a": 4}
+        waited = [world.outside.asked(f"timer{number}/b")[0].at - began for number, (began, _) in begun.items()]
+        assert min(waited) >= 3.9
+        assert max(waited) < 30
