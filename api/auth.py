@@ -105,6 +105,7 @@ def signed_in(view: Callable[P, R]) -> Callable[P, R]:
             raise g.refused
         return view(*args, **kwargs)
 
+    guarded.signed_in = True  # type: ignore[attr-defined]
     return guarded
 
 

@@ -8,6 +8,7 @@ from api.routes import (
     auth,
     credits,
     devices,
+    docs,
     executions,
     health,
     invoices,
@@ -25,7 +26,7 @@ from api.routes import (
 )
 
 RESOURCES = (auth, sessions, workflows, workflow_versions, executions, templates, credits, usage, devices, api_keys)
-OPERATIONS = (admin, metrics)
+OPERATIONS = (admin, metrics, docs)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 
 

@@ -10,11 +10,21 @@ from flask.typing import ResponseReturnValue
 
 from api.auth import current_user, signed_in
 from api.bodies import body, query, show
+from api.openapi import Page, describes
 from api.paging import page, page_query
 from api.queues import queues_and_workers
 from api.schemas.accounts import NothingIn
-from api.schemas.admin import DeadLetterOut, FindingOut, RunOut, RunsQuery
-from api.schemas.base import PageQuery
+from api.schemas.admin import (
+    BusyWorkerOut,
+    DeadLetterOut,
+    FindingOut,
+    QueueOut,
+    ReconciliationOut,
+    RevivedOut,
+    RunsQuery,
+)
+from api.schemas.base import PageQuery, Word
+from api.schemas.operations import STATES
 from api.session import db
 from models.errors import NotFound
 from models.services import billing_events, reconciliation
@@ -33,28 +43,32 @@ def administrators_only() -> None:
 
 
 @bp.get("/reconciliations")
+@describes(answers=Page("reconciliations", ReconciliationOut), asks=RunsQuery)
 def reconciliations() -> ResponseReturnValue:
     """Runs, the newest first."""
     args = page_query(RunsQuery)
     rows = reconciliation.runs(db(), **args)
-    return page("reconciliations", show(RunOut, rows, many=True), rows, args)
+    return page("reconciliations", show(ReconciliationOut, rows, many=True), rows, args)
 
 
 @bp.get("/reconciliations/<uuid:run_id>")
+@describes(answers={"reconciliation": ReconciliationOut, "findings": [FindingOut]})
 def reconciliation_run(run_id: UUID) -> ResponseReturnValue:
     """One run with what it found."""
     run = reconciliation.run(db(), run_id)
     findings = reconciliation.findings(db(), run_id)
-    return {"reconciliation": show(RunOut, run), "findings": show(FindingOut, findings, many=True)}
+    return {"reconciliation": show(ReconciliationOut, run), "findings": show(FindingOut, findings, many=True)}
 
 
 @bp.get("/queues")
+@describes(answers={"beat": Word(STATES), "queues": [QueueOut], "workers": [BusyWorkerOut]})
 def queues() -> ResponseReturnValue:
     """What waits in front of each queue and how long, and who works it off."""
     return queues_and_workers(db(), current_app.extensions["broker"].lengths())
 
 
 @bp.get("/dead-letters")
+@describes(answers=Page("deadLetters", DeadLetterOut, has_cursor=False), asks=PageQuery)
 def dead_letters() -> ResponseReturnValue:
     """Events that were given up, the newest first, each with its reason."""
     args = query(PageQuery)
@@ -64,6 +78,7 @@ def dead_letters() -> ResponseReturnValue:
 
 
 @bp.post("/dead-letters/<event_id>/retry")
+@describes(answers=RevivedOut, status=202, takes=NothingIn, optional=True, refuses=("conflict",))
 def retry_dead_letter(event_id: str) -> ResponseReturnValue:
     """Let an event be tried afresh."""
     body(NothingIn, optional=True)

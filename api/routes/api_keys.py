@@ -5,8 +5,10 @@ from flask.typing import ResponseReturnValue
 
 from api.auth import current_user, signed_in
 from api.bodies import body, show
+from api.openapi import LOCATED, describes
 from api.schemas.accounts import NothingIn
 from api.schemas.api_keys import ApiKeyIn, ApiKeyOut
+from api.schemas.base import Count
 from api.session import db
 from models.rules.pricing import Provider
 from models.services import provider_keys
@@ -19,6 +21,7 @@ ONE = "/<any(openai, anthropic, google):provider>"
 
 @bp.get("")
 @signed_in
+@describes(answers={"apiKeys": [ApiKeyOut], "count": Count()})
 def index() -> ResponseReturnValue:
     """Which keys are stored, and what their providers say of them."""
     rows = provider_keys.list_owned(db(), current_user().id)
@@ -27,6 +30,7 @@ def index() -> ResponseReturnValue:
 
 @bp.put(ONE)
 @signed_in
+@describes(answers={"apiKey": ApiKeyOut}, takes=ApiKeyIn)
 def put(provider: str) -> ResponseReturnValue:
     """Store or replace a key; a worker tries it out at once."""
     vault = current_app.extensions["vault"]
@@ -37,6 +41,7 @@ def put(provider: str) -> ResponseReturnValue:
 
 @bp.post(f"{ONE}/test")
 @signed_in
+@describes(answers={"apiKey": ApiKeyOut}, status=202, takes=NothingIn, optional=True, headers=LOCATED)
 def test(provider: str) -> ResponseReturnValue:
     """Ask the provider again whether it takes the key; the list shows what it said."""
     body(NothingIn, optional=True)
@@ -47,6 +52,7 @@ def test(provider: str) -> ResponseReturnValue:
 
 @bp.delete(ONE)
 @signed_in
+@describes()
 def delete(provider: str) -> ResponseReturnValue:
     """Forget a key."""
     provider_keys.delete(db(), current_user().id, Provider(provider))

@@ -8,7 +8,8 @@ from api.auth import current_session, current_user, refreshed, sign_in, signed_i
 from api.bodies import body, show
 from api.deeds import record
 from api.limits import attempts, failed_attempts, require_store
-from api.schemas.accounts import LoginIn, NothingIn, RegisterIn, UserOut
+from api.openapi import describes
+from api.schemas.accounts import LoginIn, MessageOut, NothingIn, RegisterIn, SignedInOut, TokenOut, UserOut
 from api.session import close, db
 from models.services import accounts, sessions
 
@@ -17,6 +18,7 @@ bp = Blueprint("auth", __name__, url_prefix="/auth")
 
 @bp.post("/register")
 @attempts
+@describes(answers=SignedInOut, status=201, takes=RegisterIn, refuses=("email_taken",))
 def register() -> ResponseReturnValue:
     """Open an account, with its welcome credits."""
     require_store()
@@ -30,6 +32,7 @@ def register() -> ResponseReturnValue:
 
 @bp.post("/login")
 @failed_attempts
+@describes(answers=SignedInOut, takes=LoginIn, refuses=("wrong_credentials",))
 def login() -> ResponseReturnValue:
     """Exchange a password for a token."""
     require_store()
@@ -39,6 +42,7 @@ def login() -> ResponseReturnValue:
 
 @bp.get("/me")
 @signed_in
+@describes(answers={"user": UserOut})
 def me() -> ResponseReturnValue:
     """Who the token stands for."""
     return {"user": show(UserOut, current_user())}
@@ -46,6 +50,7 @@ def me() -> ResponseReturnValue:
 
 @bp.post("/refresh")
 @signed_in
+@describes(answers=TokenOut, takes=NothingIn, optional=True)
 def refresh() -> ResponseReturnValue:
     """A new token for the present one, which soon stops working."""
     body(NothingIn, optional=True)
@@ -54,6 +59,7 @@ def refresh() -> ResponseReturnValue:
 
 @bp.post("/logout")
 @signed_in
+@describes(answers=MessageOut, takes=NothingIn, optional=True)
 def logout() -> ResponseReturnValue:
     """End the session of this request, and with it every token of it."""
     body(NothingIn, optional=True)

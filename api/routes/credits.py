@@ -5,9 +5,10 @@ from flask.typing import ResponseReturnValue
 
 from api.auth import current_user, signed_in
 from api.bodies import show
+from api.openapi import Page, describes
 from api.paging import page, page_query
 from api.schemas.base import PageQuery
-from api.schemas.credits import BalanceOut, PackageOut, TransactionOut
+from api.schemas.credits import BalanceOut, CostsOut, PackageOut, TransactionOut
 from api.session import db
 from models.rules.pricing import COSTS, PACKAGES, PRICE_LIST
 from models.services import credits
@@ -17,6 +18,7 @@ bp = Blueprint("credits", __name__, url_prefix="/credits")
 
 @bp.get("/balance")
 @signed_in
+@describes(answers=BalanceOut)
 def balance() -> ResponseReturnValue:
     """What there is, what is held by runs, and what may be spent."""
     return show(BalanceOut, credits.balance(db(), current_user().id))
@@ -24,6 +26,7 @@ def balance() -> ResponseReturnValue:
 
 @bp.get("/history")
 @signed_in
+@describes(answers=Page("transactions", TransactionOut), asks=PageQuery)
 def history() -> ResponseReturnValue:
     """Every change of the balance, newest first."""
     args = page_query(PageQuery)
@@ -33,6 +36,7 @@ def history() -> ResponseReturnValue:
 
 @bp.get("/costs")
 @signed_in
+@describes(answers=CostsOut)
 def costs() -> ResponseReturnValue:
     """What each operation costs."""
     return {"costs": COSTS, "priceList": PRICE_LIST}
@@ -40,6 +44,7 @@ def costs() -> ResponseReturnValue:
 
 @bp.get("/packages")
 @signed_in
+@describes(answers={"packages": [PackageOut]})
 def packages() -> ResponseReturnValue:
     """What credits can be bought in."""
     return {"packages": show(PackageOut, PACKAGES.values(), many=True)}

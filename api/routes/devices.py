@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from api.auth import current_user, signed_in
 from api.bodies import body
+from api.openapi import describes
 from api.schemas.devices import DeviceIn
 from api.session import db
 from models.services import notifications
@@ -14,6 +15,7 @@ bp = Blueprint("devices", __name__, url_prefix="/devices")
 
 @bp.post("")
 @signed_in
+@describes(takes=DeviceIn)
 def add() -> ResponseReturnValue:
     """Send push messages of the caller to this phone, and nobody else's from now on."""
     notifications.add_device(db(), current_user().id, body(DeviceIn)["token"])
@@ -22,6 +24,7 @@ def add() -> ResponseReturnValue:
 
 @bp.post("/remove")
 @signed_in
+@describes(takes=DeviceIn)
 def remove() -> ResponseReturnValue:
     """Send nothing of the caller to this phone any more."""
     notifications.forget_device(db(), current_user().id, body(DeviceIn)["token"])

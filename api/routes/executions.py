@@ -9,6 +9,7 @@ from api.answers import accepted, unless_known
 from api.auth import current_user, signed_in
 from api.bodies import body, query, show
 from api.idempotency import idempotent
+from api.openapi import LOCATED, TIER_LIMITS, Page, describes
 from api.paging import lines_page, lines_query, page, page_query
 from api.schemas.accounts import NothingIn
 from api.schemas.executions import (
@@ -19,21 +20,28 @@ from api.schemas.executions import (
     LineOut,
     LinesQuery,
     LogOut,
+    LogsOut,
     LogsQuery,
     NodeOut,
+    ReceiptPageOut,
     ResumeIn,
+    RetriedOut,
     RetryIn,
+    WholeExecutionOut,
 )
 from api.session import db
 from api.streams import last_event_id, stream
 from models.services import answers, executions, retries
 from tasks.queue import TaskName, enqueue
 
+RETRY_REFUSALS = ("not_retryable", "confirmation_required", "insufficient_credits", *TIER_LIMITS)
+
 bp = Blueprint("executions", __name__, url_prefix="/executions")
 
 
 @bp.get("")
 @signed_in
+@describes(answers=Page("executions", ExecutionOut), asks=ExecutionsQuery)
 def index() -> ResponseReturnValue:
     """The caller's runs, newest first; some of them by `ids` or `status`."""
     args = page_query(ExecutionsQuery)
@@ -43,6 +51,7 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/<uuid:execution_id>")
 @signed_in
+@describes(answers=WholeExecutionOut, also={304: None}, headers=("ETag",))
 def get(execution_id: UUID) -> ResponseReturnValue:
     """One run: how far it is, each node's state, its receipt."""
     execution = executions.get(db(), current_user(), execution_id)
@@ -58,6 +67,7 @@ def get(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:execution_id>/receipt")
 @signed_in
+@describes(answers=ReceiptPageOut, asks=LinesQuery)
 def receipt(execution_id: UUID) -> ResponseReturnValue:
     """What a run cost: the receipt, and a page of its single charges."""
     args = lines_query(LinesQuery)
@@ -69,6 +79,7 @@ def receipt(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:execution_id>/logs")
 @signed_in
+@describes(answers=LogsOut, asks=LogsQuery)
 def logs(execution_id: UUID) -> ResponseReturnValue:
     """What happened in a run, oldest first; go on with `after` = the last `seq` seen."""
     args = query(LogsQuery)
@@ -78,6 +89,7 @@ def logs(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:execution_id>/events")
 @signed_in
+@describes(answers=LogOut, asks=LogsQuery, media="text/event-stream", also={204: None})
 def events(execution_id: UUID) -> ResponseReturnValue:
     """What happens in a run, as it happens: server-sent events that go on after `Last-Event-ID`."""
     after = last_event_id()
@@ -86,6 +98,7 @@ def events(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/<uuid:execution_id>/cancel")
 @signed_in
+@describes(answers=ExecutionOut, status=202, takes=NothingIn, optional=True, refuses=("already_finished",))
 def cancel(execution_id: UUID) -> ResponseReturnValue:
     """Ask a run to stop; whoever drives it stops it soon."""
     body(NothingIn, optional=True)
@@ -96,6 +109,7 @@ def cancel(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/<uuid:execution_id>/resume")
 @signed_in
+@describes(answers=ExecutionOut, status=202, takes=ResumeIn, refuses=("insufficient_credits", "nothing_asked"))
 def resume(execution_id: UUID) -> ResponseReturnValue:
     """Let a run that used up its credits go on with more."""
     execution = answers.resume(db(), current_user(), execution_id, **body(ResumeIn))
@@ -105,6 +119,7 @@ def resume(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/<uuid:execution_id>/approvals/<node_id>")
 @signed_in
+@describes(answers=ExecutionOut, status=202, takes=ApprovalIn, refuses=("nothing_asked",))
 def approve(execution_id: UUID, node_id: str) -> ResponseReturnValue:
     """Answer the question that a run waits with."""
     execution = answers.approve(db(), current_user(), execution_id, node_id, **body(ApprovalIn))
@@ -115,6 +130,7 @@ def approve(execution_id: UUID, node_id: str) -> ResponseReturnValue:
 @bp.post("/<uuid:execution_id>/retry")
 @signed_in
 @idempotent
+@describes(answers=RetriedOut, status=202, takes=RetryIn, optional=True, refuses=RETRY_REFUSALS, headers=LOCATED)
 def retry(execution_id: UUID) -> ResponseReturnValue:
     """Run it again from where it failed, taking over what was finished."""
     limits = current_app.extensions["settings"].run_limits

@@ -8,6 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.broker import Broker
+from api.openapi import describes
+from api.schemas.operations import HealthOut, StatusOut
 from models.db import SessionFactory
 from models.services import presence
 from models.services.presence import Presence
@@ -19,6 +21,7 @@ def blueprint(broker: Broker) -> Blueprint:
     bp = Blueprint("health", __name__, url_prefix="/health")
 
     @bp.get("")
+    @describes(answers=HealthOut, also={503: HealthOut})
     def health() -> ResponseReturnValue:
         """What works and what does not; 503 when anything does not. `degraded`: it works, but somebody should look."""
         seen = _presence()
@@ -29,11 +32,13 @@ def blueprint(broker: Broker) -> Blueprint:
         return {"status": overall, "overall": overall, **parts}, 503 if overall == "down" else 200
 
     @bp.get("/live")
+    @describes(answers=StatusOut)
     def live() -> ResponseReturnValue:
         """The process answers."""
         return {"status": "up"}
 
     @bp.get("/ready")
+    @describes(answers=StatusOut, also={503: StatusOut})
     def ready() -> ResponseReturnValue:
         """Requests can be served: without Redis and without workers they can, because jobs are rows."""
         word = _word(_database_answers())

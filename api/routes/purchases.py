@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from api.auth import current_user, signed_in
 from api.bodies import body, show
 from api.idempotency import idempotent
+from api.openapi import Page, describes
 from api.paging import page, page_query
 from api.schemas.base import PageQuery
 from api.schemas.purchases import PurchaseIn, PurchaseOut
@@ -21,6 +22,7 @@ bp = Blueprint("purchases", __name__, url_prefix="/credits")
 @bp.post("/purchase")
 @signed_in
 @idempotent
+@describes(answers=PurchaseOut, takes=PurchaseIn, waits=PurchaseOut, refuses=("payments_frozen", "not_found"))
 def create() -> ResponseReturnValue:
     """Buy a package: paid at once with a payment method, else confirmed by the app with the client secret."""
     purchase, job = purchases.start(db(), current_user(), **body(PurchaseIn))
@@ -30,6 +32,7 @@ def create() -> ResponseReturnValue:
 
 @bp.get("/purchases")
 @signed_in
+@describes(answers=Page("purchases", PurchaseOut), asks=PageQuery)
 def index() -> ResponseReturnValue:
     """The caller's purchases, newest first."""
     args = page_query(PageQuery)
@@ -39,6 +42,7 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/purchases/<uuid:purchase_id>")
 @signed_in
+@describes(answers=PurchaseOut)
 def get(purchase_id: UUID) -> ResponseReturnValue:
     """How a purchase stands."""
     return show(PurchaseOut, purchases.get(db(), current_user(), purchase_id))

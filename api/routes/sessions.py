@@ -8,9 +8,10 @@ from flask.typing import ResponseReturnValue
 from api.auth import current_session, current_user, signed_in
 from api.bodies import show
 from api.deeds import record
+from api.openapi import Page, describes
 from api.paging import page, page_query
 from api.schemas.base import PageQuery
-from api.schemas.sessions import AuditOut, SessionOut
+from api.schemas.sessions import AuditOut, CurrentSessionOut, SessionOut
 from api.session import db
 from models.services import audit, sessions
 
@@ -19,6 +20,7 @@ bp = Blueprint("sessions", __name__, url_prefix="/auth")
 
 @bp.get("/sessions")
 @signed_in
+@describes(answers=Page("sessions", CurrentSessionOut), asks=PageQuery)
 def index() -> ResponseReturnValue:
     """The caller's sessions, newest first; `current` is the one that asks."""
     args = page_query(PageQuery)
@@ -29,6 +31,7 @@ def index() -> ResponseReturnValue:
 
 @bp.delete("/sessions/<uuid:session_id>")
 @signed_in
+@describes()
 def delete(session_id: UUID) -> ResponseReturnValue:
     """End one of the caller's sessions."""
     sessions.end(db(), current_user().id, session_id)
@@ -38,6 +41,7 @@ def delete(session_id: UUID) -> ResponseReturnValue:
 
 @bp.delete("/sessions")
 @signed_in
+@describes()
 def delete_others() -> ResponseReturnValue:
     """End all of the caller's sessions but the one that asks."""
     sessions.end_others(db(), current_user().id, kept=current_session())
@@ -47,6 +51,7 @@ def delete_others() -> ResponseReturnValue:
 
 @bp.get("/audit")
 @signed_in
+@describes(answers=Page("entries", AuditOut), asks=PageQuery)
 def entries() -> ResponseReturnValue:
     """What was done to the caller's account, newest first."""
     args = page_query(PageQuery)

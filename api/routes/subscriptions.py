@@ -6,8 +6,18 @@ from flask.typing import ResponseReturnValue
 from api.auth import current_user, signed_in
 from api.bodies import body, show
 from api.idempotency import idempotent
+from api.openapi import describes
 from api.schemas.accounts import NothingIn
-from api.schemas.subscriptions import CurrentOut, PriceIn, SubscribeIn, standing
+from api.schemas.subscriptions import (
+    ContinuedOut,
+    CurrentOut,
+    EndingOut,
+    PendingOut,
+    PriceIn,
+    SubscribedOut,
+    SubscribeIn,
+    standing,
+)
 from api.session import db
 from api.stripe_jobs import ring_and_wait
 from models.services import subscriptions
@@ -17,6 +27,7 @@ bp = Blueprint("subscriptions", __name__, url_prefix="/subscriptions")
 
 @bp.get("/current")
 @signed_in
+@describes(answers=CurrentOut)
 def current() -> ResponseReturnValue:
     """The tier, what it allows, and until when it is paid for."""
     return show(CurrentOut, standing(current_user(), subscriptions.current(db(), current_user())))
@@ -25,6 +36,14 @@ def current() -> ResponseReturnValue:
 @bp.post("/create")
 @signed_in
 @idempotent
+@describes(
+    answers=SubscribedOut,
+    status=201,
+    takes=SubscribeIn,
+    waits=PendingOut,
+    refuses=("already_subscribed", "payments_frozen"),
+    headers=("Location",),
+)
 def create() -> ResponseReturnValue:
     """Subscribe to a plan."""
     return ring_and_wait(subscriptions.start(db(), current_user(), **body(SubscribeIn), tiers=_tiers()))
@@ -32,6 +51,7 @@ def create() -> ResponseReturnValue:
 
 @bp.put("/update")
 @signed_in
+@describes(answers=SubscribedOut, takes=PriceIn, waits=PendingOut, refuses=("payments_frozen", "not_found"))
 def update() -> ResponseReturnValue:
     """Change to another plan; what was paid for and not used is taken into account."""
     return ring_and_wait(subscriptions.start_update(db(), current_user(), **body(PriceIn), tiers=_tiers()))
@@ -40,6 +60,7 @@ def update() -> ResponseReturnValue:
 @bp.post("/cancel")
 @signed_in
 @idempotent
+@describes(answers=EndingOut, takes=NothingIn, optional=True, waits=PendingOut, refuses=("not_found",))
 def cancel() -> ResponseReturnValue:
     """End it with the period that is paid for."""
     body(NothingIn, optional=True)
@@ -49,6 +70,7 @@ def cancel() -> ResponseReturnValue:
 @bp.post("/resume")
 @signed_in
 @idempotent
+@describes(answers=ContinuedOut, takes=NothingIn, optional=True, waits=PendingOut, refuses=("not_found",))
 def resume() -> ResponseReturnValue:
     """Go on after all."""
     body(NothingIn, optional=True)

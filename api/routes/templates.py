@@ -8,8 +8,9 @@ from flask.typing import ResponseReturnValue
 from api.auth import current_user, signed_in
 from api.bodies import body, show
 from api.idempotency import idempotent
+from api.openapi import TIER_LIMITS, Page, describes
 from api.paging import page, page_query
-from api.schemas.templates import InstantiateIn, TemplateIn, TemplateOut, TemplatesQuery, TemplateUpdateIn
+from api.schemas.templates import CategoryOut, InstantiateIn, TemplateIn, TemplateOut, TemplatesQuery, TemplateUpdateIn
 from api.schemas.workflows import WorkflowOut
 from api.session import db
 from models.services import templates
@@ -19,6 +20,7 @@ bp = Blueprint("templates", __name__, url_prefix="/templates")
 
 @bp.get("")
 @signed_in
+@describes(answers=Page("templates", TemplateOut), asks=TemplatesQuery)
 def index() -> ResponseReturnValue:
     """The published templates and the caller's own."""
     args = page_query(TemplatesQuery)
@@ -28,6 +30,7 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/categories")
 @signed_in
+@describes(answers={"categories": [CategoryOut]})
 def categories() -> ResponseReturnValue:
     """The categories of the gallery, each with the number of its templates."""
     counts = templates.categories(db(), current_user())
@@ -37,6 +40,9 @@ def categories() -> ResponseReturnValue:
 @bp.post("")
 @signed_in
 @idempotent
+@describes(
+    answers={"template": TemplateOut}, status=201, takes=TemplateIn, refuses=("invalid_graph",), headers=("Location",)
+)
 def create() -> ResponseReturnValue:
     """Keep a graph as a template of one's own."""
     template = templates.create(db(), current_user(), **body(TemplateIn))
@@ -46,6 +52,7 @@ def create() -> ResponseReturnValue:
 
 @bp.get("/<uuid:template_id>")
 @signed_in
+@describes(answers={"template": TemplateOut})
 def get(template_id: UUID) -> ResponseReturnValue:
     """One template."""
     return {"template": show(TemplateOut, templates.get(db(), current_user(), template_id))}
@@ -53,6 +60,7 @@ def get(template_id: UUID) -> ResponseReturnValue:
 
 @bp.put("/<uuid:template_id>")
 @signed_in
+@describes(answers={"template": TemplateOut}, takes=TemplateUpdateIn, refuses=("invalid_graph",))
 def update(template_id: UUID) -> ResponseReturnValue:
     """Change, publish or withdraw a template of one's own."""
     template = templates.change(db(), current_user(), template_id, **body(TemplateUpdateIn))
@@ -61,6 +69,7 @@ def update(template_id: UUID) -> ResponseReturnValue:
 
 @bp.delete("/<uuid:template_id>")
 @signed_in
+@describes()
 def delete(template_id: UUID) -> ResponseReturnValue:
     """Take a template of one's own away; workflows made from it stay."""
     templates.delete(db(), current_user(), template_id)
@@ -70,6 +79,14 @@ def delete(template_id: UUID) -> ResponseReturnValue:
 @bp.post("/<uuid:template_id>/instantiate")
 @signed_in
 @idempotent
+@describes(
+    answers={"workflow": WorkflowOut},
+    status=201,
+    takes=InstantiateIn,
+    optional=True,
+    refuses=TIER_LIMITS,
+    headers=("Location",),
+)
 def instantiate(template_id: UUID) -> ResponseReturnValue:
     """A workflow of one's own, made from a template."""
     workflow = templates.instantiate(db(), current_user(), template_id, **body(InstantiateIn, optional=True))

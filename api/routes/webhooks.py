@@ -3,6 +3,8 @@
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
+from api.openapi import describes
+from api.schemas.operations import ReceivedOut
 from api.session import db
 from api.stripe_events import signed_event
 from models.services import billing_events
@@ -12,6 +14,9 @@ bp = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
 
 @bp.post("/stripe")
+@describes(
+    answers=ReceivedOut, headers=("Stripe-Signature",), refuses=("bad_signature", "bad_event", "livemode_mismatch")
+)
 def stripe() -> ResponseReturnValue:
     """Keep an event; a repeat is acknowledged like the first one and rings for nobody."""
     event = signed_event()

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from api.auth import current_user, signed_in
 from api.bodies import body, show
+from api.openapi import TIER_LIMITS, Page, describes
 from api.paging import page, page_query
 from api.schemas.accounts import NothingIn
 from api.schemas.base import PageQuery
@@ -19,6 +20,7 @@ bp = Blueprint("workflow_versions", __name__, url_prefix="/workflows/<uuid:workf
 
 @bp.get("")
 @signed_in
+@describes(answers=Page("versions", VersionOut), asks=PageQuery)
 def index(workflow_id: UUID) -> ResponseReturnValue:
     """The versions of a workflow, newest first."""
     args = page_query(PageQuery)
@@ -28,6 +30,7 @@ def index(workflow_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<int:number>")
 @signed_in
+@describes(answers={"version": VersionDetailOut})
 def get(workflow_id: UUID, number: int) -> ResponseReturnValue:
     """One version with its graph."""
     return {"version": show(VersionDetailOut, workflow_versions.get(db(), current_user(), workflow_id, number))}
@@ -35,6 +38,7 @@ def get(workflow_id: UUID, number: int) -> ResponseReturnValue:
 
 @bp.post("/<int:number>/restore")
 @signed_in
+@describes(answers={"workflow": WorkflowOut}, takes=NothingIn, optional=True, refuses=("invalid_graph", *TIER_LIMITS))
 def restore(workflow_id: UUID, number: int) -> ResponseReturnValue:
     """Make the graph of an old version the newest again."""
     body(NothingIn, optional=True)

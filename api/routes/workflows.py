@@ -9,8 +9,9 @@ from api.answers import accepted
 from api.auth import current_user, signed_in
 from api.bodies import body, query, show
 from api.idempotency import idempotent
+from api.openapi import LOCATED, TIER_LIMITS, Page, describes
 from api.paging import page, page_query
-from api.schemas.executions import ExecutionOut, ExecutionsQuery
+from api.schemas.executions import AcceptedOut, ExecutionOut, ExecutionsQuery
 from api.schemas.workflow_metrics import MetricsOut, MetricsQuery
 from api.schemas.workflows import (
     ExecuteIn,
@@ -31,6 +32,7 @@ bp = Blueprint("workflows", __name__, url_prefix="/workflows")
 
 @bp.get("")
 @signed_in
+@describes(answers=Page("workflows", WorkflowOut), asks=WorkflowsQuery)
 def index() -> ResponseReturnValue:
     """The caller's workflows, newest first."""
     args = page_query(WorkflowsQuery)
@@ -41,6 +43,13 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 @signed_in
 @idempotent
+@describes(
+    answers={"workflow": WorkflowOut},
+    status=201,
+    takes=WorkflowIn,
+    refuses=("invalid_graph", *TIER_LIMITS),
+    headers=("Location",),
+)
 def create() -> ResponseReturnValue:
     """Save a new workflow."""
     workflow = workflows.create(db(), current_user(), **body(WorkflowIn))
@@ -50,6 +59,7 @@ def create() -> ResponseReturnValue:
 
 @bp.post("/validate")
 @signed_in
+@describes(answers=ReportOut, takes=ValidateIn)
 def validate() -> ResponseReturnValue:
     """Say what is wrong with a graph, and what it may cost at most."""
     return show(ReportOut, lint(body(ValidateIn)["graph"]))
@@ -57,6 +67,7 @@ def validate() -> ResponseReturnValue:
 
 @bp.get("/<uuid:workflow_id>")
 @signed_in
+@describes(answers={"workflow": WorkflowOut})
 def get(workflow_id: UUID) -> ResponseReturnValue:
     """One workflow with its newest graph."""
     return {"workflow": show(WorkflowOut, workflows.get(db(), current_user(), workflow_id))}
@@ -64,6 +75,7 @@ def get(workflow_id: UUID) -> ResponseReturnValue:
 
 @bp.put("/<uuid:workflow_id>")
 @signed_in
+@describes(answers={"workflow": WorkflowOut}, takes=WorkflowUpdateIn, refuses=("invalid_graph", *TIER_LIMITS))
 def update(workflow_id: UUID) -> ResponseReturnValue:
     """Change a workflow; another graph is another version."""
     workflow = workflows.update(db(), current_user(), workflow_id, **body(WorkflowUpdateIn))
@@ -72,6 +84,7 @@ def update(workflow_id: UUID) -> ResponseReturnValue:
 
 @bp.delete("/<uuid:workflow_id>")
 @signed_in
+@describes()
 def delete(workflow_id: UUID) -> ResponseReturnValue:
     """Remove a workflow; its runs stay in the history."""
     workflows.delete(db(), current_user(), workflow_id)
@@ -81,6 +94,14 @@ def delete(workflow_id: UUID) -> ResponseReturnValue:
 @bp.post("/<uuid:workflow_id>/execute")
 @signed_in
 @idempotent
+@describes(
+    answers=AcceptedOut,
+    status=202,
+    takes=ExecuteIn,
+    optional=True,
+    refuses=("invalid_graph", "insufficient_credits", *TIER_LIMITS),
+    headers=LOCATED,
+)
 def execute(workflow_id: UUID) -> ResponseReturnValue:
     """Accept an execution; 202, because the work happens elsewhere."""
     args = body(ExecuteIn, optional=True)
@@ -92,6 +113,7 @@ def execute(workflow_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:workflow_id>/metrics")
 @signed_in
+@describes(answers=MetricsOut, asks=MetricsQuery)
 def metrics(workflow_id: UUID) -> ResponseReturnValue:
     """How a workflow's runs went lately."""
     found = workflow_metrics.metrics(db(), current_user(), workflow_id, **query(MetricsQuery))
@@ -100,6 +122,7 @@ def metrics(workflow_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:workflow_id>/executions")
 @signed_in
+@describes(answers=Page("executions", ExecutionOut), asks=ExecutionsQuery)
 def runs(workflow_id: UUID) -> ResponseReturnValue:
     """The runs of one workflow, newest first."""
     args = page_query(ExecutionsQuery)

@@ -2,7 +2,8 @@
 
 from marshmallow import fields, validate
 
-from api.schemas.base import In, Line, Out, Plain
+from api.schemas.base import Id, In, Line, Out, Text, Word
+from models.rules.pricing import Tier
 
 PASSWORD = validate.Length(min=8, max=1024)
 
@@ -39,7 +40,26 @@ class NothingIn(In):
 class UserOut(Out):
     """What a user sees of themselves."""
 
-    id = Plain()
-    email = Plain()
-    name = Plain()
-    subscription_tier = Plain()
+    id = Id()
+    email = Text()
+    name = Text()
+    subscription_tier = Word(Tier)
+
+
+class SignedInOut(Out):
+    """A user, and the token that stands for them."""
+
+    user = fields.Nested(UserOut)
+    token = Text()
+
+
+class TokenOut(Out):
+    """A token for `Authorization: Bearer`."""
+
+    token = Text()
+
+
+class MessageOut(Out):
+    """A sentence about what was done."""
+
+    message = Text()

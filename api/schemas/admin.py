@@ -2,8 +2,10 @@
 
 from marshmallow import fields, validate
 
-from api.schemas.base import Out, PageQuery, Plain
-from models.reconciliation import RunKind
+from api.schemas.base import Count, Id, Number, Out, PageQuery, Text, Thing, Time, Truth, Word
+from api.schemas.operations import OF_QUEUES
+from models.reconciliation import Action, RunKind, RunStatus
+from models.services.presence import Hearing
 
 
 class RunsQuery(PageQuery):
@@ -12,54 +14,82 @@ class RunsQuery(PageQuery):
     kind = fields.String(load_default=None, validate=validate.OneOf([kind.value for kind in RunKind]))
 
 
-class RunOut(Out):
+class ReconciliationOut(Out):
     """One run; `repaired` counts what a dry run would have repaired."""
 
-    id = Plain()
-    kind = Plain()
-    status = Plain()
-    dry_run = Plain()
-    since = Plain()
-    checked = Plain()
-    repaired = Plain()
-    reported = Plain()
-    failed = Plain()
-    error = Plain()
-    created_at = Plain()
-    finished_at = Plain()
+    id = Id()
+    kind = Word(RunKind)
+    status = Word(RunStatus)
+    dry_run = Truth()
+    since = Time()
+    checked = Count()
+    repaired = Count()
+    reported = Count()
+    failed = Count()
+    error = Text(allow_none=True)
+    created_at = Time()
+    finished_at = Time(allow_none=True)
 
 
 class FindingOut(Out):
     """One difference, and what became of it."""
 
-    id = Plain()
-    check = Plain()
-    subject = Plain()
-    problem = Plain()
-    action = Plain()
-    detail = Plain()
-    changes = Plain()
-    created_at = Plain()
+    id = Id()
+    check = Text()
+    subject = Text()
+    problem = Text()
+    action = Word(Action)
+    detail = Text()
+    changes = Thing(allow_none=True)
+    created_at = Time()
 
 
 class DeadLetterOut(Out):
     """An event of Stripe's that was given up; its content stays at Stripe."""
 
-    id = Plain()
-    type = Plain()
-    reason = Plain(attribute="error")
-    attempts = Plain()
-    created = Plain()
-    received_at = Plain()
+    id = Text()
+    type = Text()
+    reason = Text(attribute="error")
+    attempts = Count()
+    created = Time()
+    received_at = Time()
+
+
+class RevivedOut(Out):
+    """An event that is tried afresh."""
+
+    id = Text()
+    status = Text()
 
 
 class WorkerOut(Out):
     """One worker process; `heardAt` is when the broker last brought it anything."""
 
-    name = Plain()
-    process = Plain()
-    queues = Plain()
-    status = Plain()
-    started_at = Plain()
-    seen_at = Plain()
-    heard_at = Plain()
+    name = Text()
+    process = Text()
+    queues = fields.List(Text())
+    status = Word(Hearing)
+    started_at = Time()
+    seen_at = Time()
+    heard_at = Time()
+
+
+class BusyWorkerOut(WorkerOut):
+    """A worker process, and how many runs it drives."""
+
+    running = Count()
+
+
+class QueueOut(Out):
+    """One queue: `depth` counts rows that wait, `messages` what the broker has."""
+
+    name = Text()
+    status = Word(OF_QUEUES)
+    depth = Count()
+    deferred = Count()
+    messages = Count(allow_none=True)
+    oldest_at = Time(allow_none=True)
+    oldest_seconds = Number(allow_none=True)
+    canary_seconds = Number(allow_none=True)
+    workers = Count()
+    deaf_workers = Count()

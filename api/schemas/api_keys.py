@@ -2,7 +2,8 @@
 
 from marshmallow import fields, validate
 
-from api.schemas.base import In, Out, Plain
+from api.schemas.base import In, Out, Text, Time, Word
+from models.rules.pricing import Provider
 
 
 class ApiKeyIn(In):
@@ -14,10 +15,10 @@ class ApiKeyIn(In):
 class ApiKeyOut(Out):
     """What may be known of a stored key: its last four characters, and what the provider said of it."""
 
-    provider = Plain()
-    last4 = Plain()
-    status = Plain()
-    tested_at = Plain()
-    last_used_at = Plain()
-    created_at = Plain()
-    updated_at = Plain()
+    provider = Word(Provider)
+    last4 = Text(data_key="last4")
+    status = Text()
+    tested_at = Time(allow_none=True)
+    last_used_at = Time(allow_none=True)
+    created_at = Time()
+    updated_at = Time()

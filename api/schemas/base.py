@@ -1,12 +1,17 @@
 """What all schemas share: camelCase, unknown fields refused in bodies, credits and times as JSON has them."""
 
 import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
 BIGINT_MAX = 2**63 - 1
 CREDITS_MAX = 999_999_999_999.99  # numeric(14, 2)
+
+
+SOMETIMES = MappingProxyType({"sometimes": True})  # metadata of a field that not every answer has
 
 
 class Wire(Schema):
@@ -33,7 +38,15 @@ class Query(Wire):
 
 
 class Out(Wire):
-    """An answer: it shows its fields and nothing else."""
+    """An answer: it shows its fields, all of them but those marked `SOMETIMES`, and nothing else."""
+
+    class Meta:
+        unknown = EXCLUDE  # as clients should read it: there may be more one day
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Name the field for the wire; every answer has it, unless it is marked."""
+        super().on_bind_field(field_name, field_obj)
+        field_obj.required = "sometimes" not in field_obj.metadata
 
 
 class Line(fields.String):
@@ -48,6 +61,8 @@ class Line(fields.String):
 
 class Credits(fields.Decimal):
     """Credits: exact, at most two decimals, within what can be stored."""
+
+    shape = MappingProxyType({"type": "number"})
 
     default_error_messages = {"decimals": "Must have at most two decimals.", "text": "Must be a number."}  # noqa: RUF012
 
@@ -69,6 +84,8 @@ class Credits(fields.Decimal):
 class Flag(fields.Field[bool]):
     """True or false, and nothing that merely looks like it."""
 
+    shape = MappingProxyType({"type": "boolean"})
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
             raise ValidationError("Must be true or false.")
@@ -76,11 +93,74 @@ class Flag(fields.Field[bool]):
 
 
 class Plain(fields.Raw):
-    """A value that the JSON encoder writes as it is: a time, an id, a word, any JSON."""
+    """A value that the JSON encoder writes as it is; `shape` says what it is (JSON Schema), here any JSON.
+
+    Say `allow_none=True` where it may be null, and `metadata=Number.shape` for a `fields.Function`.
+    """
+
+    shape: Mapping[str, Any] = MappingProxyType({})
+
+
+class Id(Plain):
+    """An id of ours."""
+
+    shape = MappingProxyType({"type": "string", "format": "uuid"})
+
+
+class Time(Plain):
+    """A time in UTC."""
+
+    shape = MappingProxyType({"type": "string", "format": "date-time"})
+
+
+class Text(Plain):
+    """A text."""
+
+    shape = MappingProxyType({"type": "string"})
+
+
+class Count(Plain):
+    """A whole number."""
+
+    shape = MappingProxyType({"type": "integer"})
+
+
+class Number(Plain):
+    """A number."""
+
+    shape = MappingProxyType({"type": "number"})
+
+
+class Truth(Plain):
+    """True or false."""
+
+    shape = MappingProxyType({"type": "boolean"})
+
+
+class Thing(Plain):
+    """An object whose members are not ours to list."""
+
+    shape = MappingProxyType({"type": "object", "additionalProperties": True})
+
+
+class Things(Plain):
+    """A list of such objects."""
+
+    shape = MappingProxyType({"type": "array", "items": dict(Thing.shape)})
+
+
+class Word(Plain):
+    """One word of a list."""
+
+    def __init__(self, words: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shape = MappingProxyType({"type": "string", "enum": [str(word) for word in words]})
 
 
 class Whole(fields.Field[int]):
     """A whole number in an address, in plain digits."""
+
+    shape = MappingProxyType({"type": "integer"})
 
     default_error_messages = {"whole": "Must be a whole number."}  # noqa: RUF012
 

@@ -2,7 +2,8 @@
 
 from marshmallow import fields
 
-from api.schemas.base import Credits, Out, Plain
+from api.schemas.base import Count, Credits, Id, Number, Out, Text, Time, Word
+from models.credit import CreditType
 from models.rules.pricing import Package
 
 
@@ -12,31 +13,38 @@ class BalanceOut(Out):
     balance = Credits()
     held = Credits()
     available = Credits()
-    last_updated = Plain()
+    last_updated = Time()
 
 
 class TransactionOut(Out):
     """One change of a balance."""
 
-    id = Plain()
-    type = Plain()
+    id = Id()
+    type = Word(CreditType)
     amount = Credits()
-    reason = Plain()
-    source = Plain()
+    reason = Text()
+    source = Text()
     balance_after = Credits()
-    execution_id = Plain()
-    created_at = Plain()
+    execution_id = Id(allow_none=True)
+    created_at = Time()
+
+
+class CostsOut(Out):
+    """What each operation costs, and the name of the price list."""
+
+    costs = fields.Dict(keys=fields.String(), values=Credits())
+    price_list = Text()
 
 
 class PackageOut(Out):
     """Credits for money; `price` in dollars, `priceCents` in cents."""
 
-    id = Plain()
-    credits = Plain()
-    bonus = Plain()
-    price_cents = Plain()
-    price = fields.Function(lambda package: dollars(package))
-    currency = fields.Constant("USD")
+    id = Text()
+    credits = Count()
+    bonus = Count()
+    price_cents = Count()
+    price = fields.Function(lambda package: dollars(package), metadata=Number.shape)
+    currency = fields.Constant("USD", metadata=Text.shape)
 
 
 def dollars(package: Package) -> float:

@@ -11,5 +11,7 @@ class DeviceIn(In):
     """The address that Expo gave the app on this phone."""
 
     token = fields.String(
-        required=True, validate=validate.Regexp(EXPO_ADDRESS, error="Must be an Expo token: ExponentPushToken[...].")
+        required=True,
+        validate=validate.Regexp(EXPO_ADDRESS, error="Must be an Expo token: ExponentPushToken[...]."),
+        metadata={"example": "ExponentPushToken[Qx3aBcDeFgHiJkLmNoPq42]"},
     )

@@ -1,14 +1,34 @@
 """What is shown of runs, and how lists of them are asked for."""
 
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
 
-from api.schemas.base import BIGINT_MAX, Credits, Flag, In, Out, PageQuery, Plain, Query, Whole
+from api.schemas.base import (
+    BIGINT_MAX,
+    Count,
+    Credits,
+    Flag,
+    Id,
+    In,
+    Number,
+    Out,
+    PageQuery,
+    Plain,
+    Query,
+    Text,
+    Thing,
+    Time,
+    Truth,
+    Whole,
+    Word,
+)
 from models.execution import Execution
-from models.rules.states import ExecutionStatus
+from models.rules.pricing import Priority
+from models.rules.states import ExecutionStatus, NodeStatus
 
 MAX_IDS = 100
 INTEGER_MAX = 2**31 - 1  # of a column
@@ -16,6 +36,8 @@ INTEGER_MAX = 2**31 - 1  # of a column
 
 class Ids(fields.Field[list[UUID]]):
     """`a,b,c`: at most a hundred ids."""
+
+    shape = Text.shape
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[UUID]:
         parts = [part.strip() for part in str(value).split(",") if part.strip()]
@@ -58,6 +80,8 @@ class ApprovalIn(In):
 class VersionWish(fields.Field[int | str]):
     """A version's number, or `latest`."""
 
+    shape = MappingProxyType({"type": ["integer", "string"]})
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | str:
         is_number = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= INTEGER_MAX
         if value != "latest" and not is_number:
@@ -82,78 +106,160 @@ class ResumeIn(In):
 class ExecutionOut(Out):
     """A run as lists show it. `error` is a sentence; `errorDetails` has its code and node."""
 
-    id = Plain()
-    workflow_id = Plain()
-    workflow_name = Plain()
-    status = Plain()
-    progress = Plain()
-    nodes_executed = Plain()
-    nodes_total = Plain()
-    duration = fields.Function(lambda execution: duration(execution))
-    start_time = fields.Function(lambda execution: execution.started_at or execution.created_at)
-    end_time = Plain(attribute="finished_at")
-    created_at = Plain()
-    start_by = Plain()
-    deadline = Plain(attribute="deadline_at")
-    error = fields.Function(lambda execution: sentence(execution.error))
-    error_details = Plain(attribute="error")
+    id = Id()
+    workflow_id = Id()
+    workflow_name = Text()
+    status = Word(ExecutionStatus)
+    progress = Count()
+    nodes_executed = Count()
+    nodes_total = Count()
+    duration = fields.Function(lambda execution: duration(execution), metadata=Number.shape, allow_none=True)
+    start_time = fields.Function(lambda execution: execution.started_at or execution.created_at, metadata=Time.shape)
+    end_time = Time(attribute="finished_at", allow_none=True)
+    created_at = Time()
+    start_by = Time(allow_none=True)
+    deadline = Time(attribute="deadline_at", allow_none=True)
+    error = fields.Function(lambda execution: sentence(execution.error), metadata=Text.shape, allow_none=True)
+    error_details = Thing(attribute="error", allow_none=True)
     credits_charged = Credits()
     max_credits = Credits(attribute="credits_cap")
-    priority = Plain()
-    waiting_for = Plain()
-    seq = Plain(attribute="last_seq")
+    priority = Word(Priority)
+    waiting_for = Thing(allow_none=True)
+    seq = Count(attribute="last_seq")
 
 
-class ExecutionDetailOut(ExecutionOut):
-    """A run with what went in and what came out."""
+class IterationsOut(Out):
+    """How many iterations ended, and how many began."""
 
-    input = Plain()
-    output = Plain()
+    done = Count()
+    total = Count()
 
 
 class NodeOut(Out):
     """How one node stands; one inside a loop tells how many of its `iterations` are done. `duration` in seconds."""
 
-    id = fields.Function(lambda state: state.node_id)
-    node_id = Plain()
-    label = Plain()
-    type = Plain()
-    parent_id = Plain()
-    status = Plain()
-    attempts = Plain()
-    port = Plain()
+    id = fields.Function(lambda state: state.node_id, metadata=Text.shape)
+    node_id = Text()
+    label = Text()
+    type = Text()
+    parent_id = Text(allow_none=True)
+    status = Word(NodeStatus)
+    attempts = Count()
+    port = Text(allow_none=True)
     output = Plain()
-    error = Plain()
+    error = Thing(allow_none=True)
     credits = Credits()
-    started_at = Plain()
-    finished_at = Plain()
-    duration = Plain()
-    iterations = Plain()
+    started_at = Time(allow_none=True)
+    finished_at = Time(allow_none=True)
+    duration = Number(allow_none=True)
+    iterations = fields.Nested(IterationsOut, allow_none=True)
+
+
+class ItemOut(Out):
+    """One line of a receipt: `runs` counts what was charged, `attempts` what it took."""
+
+    node_id = Text()
+    label = Text()
+    type = Text()
+    runs = Count()
+    attempts = Count()
+    unit_price = Credits()
+    amount = Credits()
+
+
+class ReceiptOut(Out):
+    """What a run cost, item by item; `final` says that nothing more will be charged."""
+
+    price_list = Text()
+    items = fields.List(fields.Nested(ItemOut))
+    run_fee = Credits()
+    total = Credits()
+    held = Credits()
+    released = Credits()
+    final = Truth()
+
+
+class ExecutionDetailOut(ExecutionOut):
+    """A run with what went in and what came out, its nodes as they were drawn, and its receipt."""
+
+    input = Plain()
+    output = Plain()
+
+
+class WholeExecutionOut(ExecutionDetailOut):
+    """A run with everything that is known of it."""
+
+    nodes = fields.List(fields.Nested(NodeOut))
+    receipt = fields.Nested(ReceiptOut)
+
+
+class AcceptedOut(Out):
+    """A run that was accepted, and where to watch and to stop it."""
+
+    id = Id()
+    execution_id = Id()
+    status = Word(ExecutionStatus)
+    status_url = Text()
+    events_url = Text()
+    cancel_url = Text()
+
+
+class SavedOut(Out):
+    """What a retry need not do again."""
+
+    nodes = Count()
+    credits = Credits()
+
+
+class RetriedOut(AcceptedOut):
+    """A run that takes over what another one finished."""
+
+    saved = fields.Nested(SavedOut)
 
 
 class LineOut(Out):
     """One charge; `path` names the iteration and is empty at the top level."""
 
-    node_id = Plain()
-    label = Plain()
-    type = Plain()
-    path = Plain()
-    attempts = Plain()
+    node_id = Text()
+    label = Text()
+    type = Text()
+    path = Text()
+    attempts = Count()
     price = Credits()
-    charged_at = Plain()
+    charged_at = Time()
+
+
+class ReceiptPageOut(ReceiptOut):
+    """A receipt with a page of its single charges."""
+
+    execution_id = Id()
+    lines = fields.List(fields.Nested(LineOut))
+    count = Count()
+    limit = Count()
+    offset = Count()
+    next_cursor = Text(allow_none=True)
 
 
 class LogOut(Out):
     """One line of a run's log."""
 
-    seq = Plain()
-    at = Plain()
-    type = Plain()
-    level = Plain()
-    node_id = Plain()
-    path = Plain()
-    message = Plain()
-    data = Plain()
+    seq = Count()
+    at = Time()
+    type = Text()
+    level = Text()
+    node_id = Text(allow_none=True)
+    path = Text()
+    message = Text()
+    data = Thing(allow_none=True)
+
+
+class LogsOut(Out):
+    """Lines of a run's log, and what was asked for."""
+
+    logs = fields.List(fields.Nested(LogOut))
+    count = Count()
+    limit = Count()
+    after = Count()
 
 
 def duration(execution: Execution) -> float | None:

@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from api.schemas.base import Out, Plain, Query, Whole
+from api.schemas.base import Id, Number, Out, Query, Text, Time, Whole
 
 
 class InvoicesQuery(Query):
@@ -15,10 +15,10 @@ class InvoicesQuery(Query):
 class InvoiceOut(Out):
     """One invoice; `amount` in dollars, `status` in Stripe's words."""
 
-    id = Plain()
-    number = Plain()
-    date = Plain(attribute="issued_at")
-    description = Plain()
-    amount = fields.Function(lambda invoice: invoice.amount_cents / 100)
-    currency = Plain()
-    status = Plain()
+    id = Id()
+    number = Text(allow_none=True)
+    date = Time(attribute="issued_at")
+    description = Text()
+    amount = fields.Function(lambda invoice: invoice.amount_cents / 100, metadata=Number.shape)
+    currency = Text()
+    status = Text()

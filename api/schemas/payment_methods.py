@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from api.schemas.base import In, Out, Plain
+from api.schemas.base import Count, Id, In, Out, Text, Time, Truth
 
 
 class MethodId(fields.String):
@@ -23,11 +23,11 @@ class PaymentMethodIn(In):
 class PaymentMethodOut(Out):
     """One card or the like."""
 
-    id = Plain()
-    type = Plain()
-    brand = Plain()
-    last4 = Plain(data_key="last4")
-    exp_month = Plain()
-    exp_year = Plain()
-    is_default = Plain()
-    created_at = Plain()
+    id = Id()
+    type = Text()
+    brand = Text(allow_none=True)
+    last4 = Text(data_key="last4", allow_none=True)
+    exp_month = Count(allow_none=True)
+    exp_year = Count(allow_none=True)
+    is_default = Truth()
+    created_at = Time()

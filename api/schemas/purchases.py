@@ -5,8 +5,9 @@ from typing import Any
 
 from marshmallow import fields, post_load, validate
 
-from api.schemas.base import Credits, In, Out, Plain
+from api.schemas.base import Count, Credits, Id, In, Number, Out, Text, Thing, Time, Word
 from api.schemas.payment_methods import MethodId
+from models.purchase import PurchaseStatus
 
 
 class PurchaseIn(In):
@@ -26,14 +27,14 @@ class PurchaseIn(In):
 class PurchaseOut(Out):
     """A purchase; `amount` in dollars. With the client secret the app confirms the payment."""
 
-    id = Plain()
-    status = Plain()
-    client_secret = Plain()
-    amount = fields.Function(lambda purchase: purchase.amount_cents / 100)
-    amount_cents = Plain()
-    currency = Plain()
-    package_id = Plain()
+    id = Id()
+    status = Word(PurchaseStatus)
+    client_secret = Text(allow_none=True)
+    amount = fields.Function(lambda purchase: purchase.amount_cents / 100, metadata=Number.shape)
+    amount_cents = Count()
+    currency = Text()
+    package_id = Text()
     credits = Credits()
     bonus = Credits()
-    failure = Plain()
-    created_at = Plain()
+    failure = Thing(allow_none=True)
+    created_at = Time()

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from api.schemas.base import In, Out, Plain
+from api.schemas.base import Count, Id, In, Out, Text, Time, Truth, Word
 from api.schemas.payment_methods import MethodId
 from models.rules.pricing import PLANS, UNLIMITED, Limits, Tier
 from models.subscription import Subscription
@@ -27,24 +27,61 @@ class SubscribeIn(PriceIn):
 class LimitsOut(Out):
     """What a tier allows; -1 is unlimited."""
 
-    max_workflows = Plain()
-    max_nodes = Plain()
-    api_calls_per_month = Plain()
-    storage_mb = Plain(data_key="storageMB")
+    max_workflows = Count()
+    max_nodes = Count()
+    api_calls_per_month = Count()
+    storage_mb = Count(data_key="storageMB")
 
 
 class CurrentOut(Out):
     """The tier that counts now, and the subscription behind it; a free account is always active."""
 
-    tier = Plain()
-    status = Plain()
-    price_id = Plain()
-    current_period_start = Plain()
-    current_period_end = Plain()
-    cancel_at_period_end = Plain()
-    past_due_since = Plain()
+    tier = Word(Tier)
+    status = Text()
+    price_id = Text(allow_none=True)
+    current_period_start = Time(allow_none=True)
+    current_period_end = Time(allow_none=True)
+    cancel_at_period_end = Truth()
+    past_due_since = Time(allow_none=True)
     limits = fields.Nested(LimitsOut)
-    features = Plain()
+    features = fields.List(Text())
+
+
+class SubscriptionOut(Out):
+    """A subscription; `tier` is what it is for, whether or not it is paid yet."""
+
+    tier = Word(Tier)
+    status = Text()
+    price_id = Text()
+    current_period_start = Time(allow_none=True)
+    current_period_end = Time(allow_none=True)
+    cancel_at_period_end = Truth()
+
+
+class SubscribedOut(Out):
+    """A subscription, and what the app confirms its first payment with while there is something to confirm."""
+
+    subscription = fields.Nested(SubscriptionOut)
+    client_secret = Text(allow_none=True)
+
+
+class ContinuedOut(SubscribedOut):
+    """A subscription that goes on."""
+
+    message = Text()
+
+
+class EndingOut(ContinuedOut):
+    """A subscription that ends with its period."""
+
+    ends_at = Time(allow_none=True)
+
+
+class PendingOut(Out):
+    """A call that needs Stripe and has no outcome yet."""
+
+    id = Id()
+    status = Text()
 
 
 NO_SUBSCRIPTION: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from api.schemas.base import Flag, In, Line, Out, PageQuery, Plain
+from api.schemas.base import Count, Flag, Id, In, Line, Out, PageQuery, Text, Things, Time, Truth
 from api.schemas.workflows import GraphIn, GraphUpdateIn
 
 
@@ -40,15 +40,24 @@ class InstantiateIn(In):
 class TemplateOut(Out):
     """A template and its graph; `author` is the name of whoever published it, null for those of the service."""
 
-    id = Plain()
-    slug = Plain()
-    name = Plain()
-    description = Plain()
-    category = Plain()
-    nodes = Plain(attribute="graph.nodes")
-    connections = Plain(attribute="graph.connections")
-    published = Plain()
-    author = fields.Function(lambda template: template.owner.name if template.owner else None)
-    uses = Plain()
-    created_at = Plain()
-    updated_at = Plain()
+    id = Id()
+    slug = Text()
+    name = Text()
+    description = Text()
+    category = Text()
+    nodes = Things(attribute="graph.nodes")
+    connections = Things(attribute="graph.connections")
+    published = Truth()
+    author = fields.Function(
+        lambda template: template.owner.name if template.owner else None, metadata=Text.shape, allow_none=True
+    )
+    uses = Count()
+    created_at = Time()
+    updated_at = Time()
+
+
+class CategoryOut(Out):
+    """A category, and how many templates it has."""
+
+    name = Text()
+    count = Count()

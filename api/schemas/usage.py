@@ -4,13 +4,15 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from api.schemas.base import CREDITS_MAX, Credits, In, Out, Plain, Query
+from api.schemas.base import CREDITS_MAX, Count, Credits, In, Number, Out, Query, Time, Truth, Word
 from models.rules.periods import Period
 from models.rules.pricing import COSTS
 
 
 class Amount(fields.Decimal):
     """A number of units, more than 0; phones send sums of floats, so it may have any number of decimals."""
+
+    shape = Number.shape
 
     default_error_messages = {"text": "Must be a number."}  # noqa: RUF012
 
@@ -35,7 +37,7 @@ class UsageIn(In):
 class ChargeOut(Out):
     """What it cost, and the balance after it."""
 
-    success = Plain()
+    success = Truth()
     credits_charged = Credits()
     remaining_balance = Credits()
 
@@ -49,10 +51,10 @@ class StatsQuery(Query):
 class BarOut(Out):
     """One bar of the chart."""
 
-    start = Plain()
-    executions = Plain()
-    successful = Plain()
-    failed = Plain()
+    start = Time()
+    executions = Count()
+    successful = Count()
+    failed = Count()
     credits_used = Credits()
     credits_added = Credits()
 
@@ -60,17 +62,17 @@ class BarOut(Out):
 class StatsOut(Out):
     """Runs and credits of a period; `successRate` is 0 to 100, `averageDuration` in seconds."""
 
-    period = Plain()
-    since = Plain(data_key="from")
-    until = Plain(data_key="to")
-    total_executions = Plain()
-    successful_executions = Plain()
-    failed_executions = Plain()
-    cancelled_executions = Plain()
-    nodes_executed = Plain()
-    success_rate = Plain()
-    average_duration = Plain()
+    period = Word(Period)
+    since = Time(data_key="from")
+    until = Time(data_key="to")
+    total_executions = Count()
+    successful_executions = Count()
+    failed_executions = Count()
+    cancelled_executions = Count()
+    nodes_executed = Count()
+    success_rate = Number(allow_none=True)
+    average_duration = Number(allow_none=True)
     credits_used = Credits()
     credits_added = Credits()
-    credits_by_source = Plain()
+    credits_by_source = fields.Dict(keys=fields.String(), values=Credits())
     series = fields.List(fields.Nested(BarOut))

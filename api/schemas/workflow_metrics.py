@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from api.schemas.base import Credits, Out, Plain, Query
+from api.schemas.base import Count, Credits, Id, Number, Out, Query, Text, Time, Word
 from models.rules.periods import TimeRange
 
 
@@ -15,42 +15,42 @@ class MetricsQuery(Query):
 class TallyOut(Out):
     """One bar of the chart."""
 
-    start = Plain()
-    executions = Plain()
-    successful = Plain()
-    failed = Plain()
-    cancelled = Plain()
-    average_duration = Plain(attribute="average")
+    start = Time()
+    executions = Count()
+    successful = Count()
+    failed = Count()
+    cancelled = Count()
+    average_duration = Number(attribute="average", allow_none=True)
     credits_used = Credits()
 
 
 class FailureOut(Out):
     """One reason for which runs failed, and how many."""
 
-    code = Plain()
-    node_id = Plain()
-    message = Plain()
-    count = Plain()
-    last_at = Plain()
+    code = Text()
+    node_id = Text(allow_none=True)
+    message = Text()
+    count = Count()
+    last_at = Time()
 
 
 class MetricsOut(Out):
     """A workflow's runs of a time range; durations in seconds, `successRate` 0 to 100."""
 
-    workflow_id = Plain()
-    time_range = Plain()
-    since = Plain(data_key="from")
-    until = Plain(data_key="to")
-    total_executions = Plain(attribute="total.executions")
-    successful_executions = Plain(attribute="total.successful")
-    failed_executions = Plain(attribute="total.failed")
-    cancelled_executions = Plain(attribute="total.cancelled")
-    active_executions = Plain(attribute="total.active")
-    success_rate = Plain(attribute="total.success_rate")
-    average_duration = Plain(attribute="total.average")
-    p50_duration = Plain(attribute="total.p50")
-    p95_duration = Plain(attribute="total.p95")
-    nodes_executed = Plain(attribute="total.nodes_executed")
+    workflow_id = Id()
+    time_range = Word(TimeRange)
+    since = Time(data_key="from")
+    until = Time(data_key="to")
+    total_executions = Count(attribute="total.executions")
+    successful_executions = Count(attribute="total.successful")
+    failed_executions = Count(attribute="total.failed")
+    cancelled_executions = Count(attribute="total.cancelled")
+    active_executions = Count(attribute="total.active")
+    success_rate = Number(attribute="total.success_rate", allow_none=True)
+    average_duration = Number(attribute="total.average", allow_none=True)
+    p50_duration = Number(attribute="total.p50", allow_none=True)
+    p95_duration = Number(attribute="total.p95", allow_none=True)
+    nodes_executed = Count(attribute="total.nodes_executed")
     credits_used = Credits(attribute="total.credits_used")
     series = fields.List(fields.Nested(TallyOut))
     failures = fields.List(fields.Nested(FailureOut))

@@ -4,7 +4,22 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from api.schemas.base import Credits, In, Line, Out, PageQuery, Plain
+from api.schemas.base import (
+    Count,
+    Credits,
+    Id,
+    In,
+    Line,
+    Number,
+    Out,
+    PageQuery,
+    Text,
+    Thing,
+    Things,
+    Time,
+    Truth,
+    Word,
+)
 from models.rules.deadlines import LONGEST
 from models.rules.pricing import Priority
 from models.rules.states import WorkflowStatus
@@ -13,8 +28,8 @@ from models.rules.states import WorkflowStatus
 class GraphIn(In):
     """A graph, as it may be linted without being saved."""
 
-    nodes = fields.List(fields.Raw(), required=True)
-    connections = fields.List(fields.Raw(), load_default=list)
+    nodes = fields.List(Thing(), required=True)
+    connections = fields.List(Thing(), load_default=list)
 
     @post_load
     def gather(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -58,7 +73,7 @@ class WorkflowIn(GraphIn):
 class GraphUpdateIn(GraphIn):
     """A graph that may be left as it is; it changes as a whole."""
 
-    nodes = fields.List(fields.Raw())
+    nodes = fields.List(Thing())
 
     @validates_schema
     def whole(self, data: dict[str, Any], **_: Any) -> None:
@@ -93,19 +108,19 @@ class ExecuteIn(In):
 class WorkflowOut(Out):
     """A workflow with its newest graph, and why it is read-only if it is."""
 
-    id = Plain()
-    name = Plain()
-    description = Plain()
-    status = Plain()
-    version = Plain(attribute="latest_version")
-    timeout = Plain()
-    max_queue_seconds = Plain()
-    nodes = Plain(attribute="latest.graph.nodes")
-    connections = Plain(attribute="latest.graph.connections")
-    read_only = fields.Function(lambda workflow: workflow.read_only_reason is not None)
-    read_only_reason = Plain()
-    created_at = Plain()
-    updated_at = Plain()
+    id = Id()
+    name = Text()
+    description = Text()
+    status = Word(WorkflowStatus)
+    version = Count(attribute="latest_version")
+    timeout = Count(allow_none=True)
+    max_queue_seconds = Count(allow_none=True)
+    nodes = Things(attribute="latest.graph.nodes")
+    connections = Things(attribute="latest.graph.connections")
+    read_only = fields.Function(lambda workflow: workflow.read_only_reason is not None, metadata=Truth.shape)
+    read_only_reason = Text(allow_none=True)
+    created_at = Time()
+    updated_at = Time()
 
 
 class WorkflowsQuery(PageQuery):
@@ -118,35 +133,35 @@ class WorkflowsQuery(PageQuery):
 class VersionOut(Out):
     """One saved graph, without the graph."""
 
-    id = Plain()
-    version = Plain(attribute="number")
-    node_count = Plain()
-    valid = fields.Function(lambda version: not version.lint_errors)
+    id = Id()
+    version = Count(attribute="number")
+    node_count = Count()
+    valid = fields.Function(lambda version: not version.lint_errors, metadata=Truth.shape)
     worst_case_credits = Credits()
-    created_at = Plain()
+    created_at = Time()
 
 
 class VersionDetailOut(VersionOut):
     """One saved graph."""
 
-    nodes = Plain(attribute="graph.nodes")
-    connections = Plain(attribute="graph.connections")
+    nodes = Things(attribute="graph.nodes")
+    connections = Things(attribute="graph.connections")
 
 
-class FindingOut(Out):
+class LintFindingOut(Out):
     """One thing that the linter found, and where."""
 
-    code = Plain()
-    field = Plain()
-    message = Plain()
-    node_id = Plain()
-    connection_id = Plain()
+    code = Text()
+    field = Text()
+    message = Text()
+    node_id = Text(allow_none=True)
+    connection_id = Text(allow_none=True)
 
 
 class ReportOut(Out):
     """The linter's verdict; `worstCaseCredits` is null where the graph is too broken to tell."""
 
-    valid = fields.Function(lambda report: not report.errors)
-    errors = fields.List(fields.Nested(FindingOut))
-    warnings = fields.List(fields.Nested(FindingOut))
-    worst_case_credits = Plain()
+    valid = fields.Function(lambda report: not report.errors, metadata=Truth.shape)
+    errors = fields.List(fields.Nested(LintFindingOut))
+    warnings = fields.List(fields.Nested(LintFindingOut))
+    worst_case_credits = Number(allow_none=True)

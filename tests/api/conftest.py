@@ -19,6 +19,7 @@ from models.services import credits, passwords, sessions
 from models.user import Role, User
 from settings import Settings
 from tasks.queue import Doorbell, TaskName, publish_through
+from tests.api.contract import CheckedClient, Contract
 from workers.billing import events as billing_events
 from workers.billing import requests as billing_requests
 from workers.billing.subjects import Follower
@@ -44,8 +45,11 @@ def settings(database_url: str, redis_server) -> Settings:
 
 @pytest.fixture(scope="session")
 def app(settings: Settings) -> Flask:
-    """The application; it keeps nothing from test to test."""
-    return create_app(settings)
+    """The application; it keeps nothing from test to test, and its answers are held to their description."""
+    app = create_app(settings)
+    app.extensions["contract"] = Contract(app)
+    app.test_client_class = CheckedClient
+    return app
 
 
 @pytest.fixture(autouse=True)

@@ -21,11 +21,11 @@ from tests.api import billing
 from tests.api.graphs import two_steps, workflow
 
 PUBLIC = {"auth.register", "auth.login", "health.health", "health.live", "health.ready"}
-PUBLIC |= {"webhooks.stripe", "metrics.metrics"}
+PUBLIC |= {"webhooks.stripe", "metrics.metrics", "docs.openapi", "docs.docs", "docs.asset"}
 
 
 # Words in an address that name something within what an id names.
-NAMES = {"node_id": "a", "event_id": "a", "provider": "openai", "number": 1}
+NAMES = {"node_id": "a", "event_id": "a", "provider": "openai", "number": 1, "part": "start.js"}
 # What a route wants to hear before it looks whose thing it is.
 BODIES = {"executions.approve": {"approved": True}, "executions.resume": {"maxCredits": 5}}
 

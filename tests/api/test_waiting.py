@@ -15,7 +15,16 @@ from tests.api.conftest import token_of
 
 ADD = "/api/payment-methods/add"
 CARD = {"paymentMethodId": "pm_card_visa"}
-ANSWER = {"id": "kept", "brand": "visa"}
+ANSWER = {
+    "id": "5f0c8a52-71f3-4c7d-8a9e-0b1c2d3e4f50",
+    "type": "card",
+    "brand": "visa",
+    "last4": "4242",
+    "expMonth": 12,
+    "expYear": 2030,
+    "isDefault": True,
+    "createdAt": "2026-11-02T09:30:00Z",
+}
 
 
 class Clock:

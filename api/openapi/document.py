@@ -1,0 +1,154 @@
+"""The description of the whole API (OpenAPI 3.1), read off the URL map, the views and their schemas. No database."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+from apispec import APISpec
+from flask import Flask
+from werkzeug.routing import Rule
+
+from api.limits import UNCOUNTED
+from api.openapi import Description, headers, operations
+from api.openapi.problems import example, known
+from api.openapi.shapes import Plugin
+
+Json = dict[str, Any]
+
+VERSION = "1.0.0"
+ABOUT = """\
+AgentForge lets people build workflows of AI agents, run them, watch them, and pay for what they use.
+
+The same routes answer under `/api`, under `/v1` and at the root of the host. Bodies are JSON in camelCase; times are
+ISO 8601 in UTC, ids are UUIDs, credits are numbers with at most two decimals, durations are seconds. Every refusal is a
+problem document (RFC 9457): decide by its `code`; sentences may change. Answers may gain fields.
+"""
+PROBLEM: Json = {
+    "type": "object",
+    "description": "A refusal (RFC 9457). `message` and `error` repeat `detail` and `title`.",
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "instance": {"type": "string"},
+        "message": {"type": "string"},
+        "error": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "The fields that are to blame, with dotted paths such as `nodes.3.config.url`.",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+                "required": ["field", "message"],
+            },
+        },
+    },
+    "required": ["code", "detail", "error", "instance", "message", "status", "title", "type"],
+}
+SECURITY: Json = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token from signing in, or an access key (`oc-...`) for programs.",
+    },
+    "stripeSignature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Stripe-Signature",
+        "description": "Stripe's signature of the raw body.",
+    },
+}
+
+
+class NotDescribed(LookupError):
+    """A view without `@describes`."""
+
+
+class Document:
+    """The description of one application."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._plugin = Plugin()
+        self._spec = APISpec(
+            title="AgentForge",
+            version=VERSION,
+            openapi_version="3.1.0",
+            plugins=[self._plugin],
+            info={"description": ABOUT},
+            servers=[{"url": "/api"}, {"url": "/v1"}, {"url": "/"}],
+        )
+
+    @cached_property
+    def content(self) -> Json:
+        """The document as JSON has it."""
+        self._components()
+        seen: set[str] = set()
+        tags: dict[str, str] = {}
+        for rule, method in _routes(self._app):
+            view = self._app.view_functions[rule.endpoint]
+            tag = rule.endpoint.partition(".")[0]
+            tags.setdefault(tag, _first_sentence(inspect.unwrap(view).__globals__["__doc__"]))
+            name = rule.endpoint.replace(".", "_")
+            name = name if name not in seen else f"{name}_alias"
+            seen.add(name)
+            self._spec.path(path=address(rule), operations={method: self._operation(rule, method, name, tag)})
+        for tag, words in sorted(tags.items()):
+            self._spec.tag({"name": tag, "description": words})
+        return self._spec.to_dict()
+
+    def _operation(self, rule: Rule, method: str, name: str, tag: str) -> Json:
+        view = self._app.view_functions[rule.endpoint]
+        said: Description | None = getattr(view, "described", None)
+        if said is None:
+            raise NotDescribed(f"{rule.endpoint} has no @describes")
+        guards = self._app.before_request_funcs.get(tag, [])
+        needs = operations.Needs(
+            rule=rule,
+            method=method,
+            signed_in=any(getattr(guard, "signed_in", False) for guard in (view, *guards)),
+            restricted=bool(guards),
+            idempotent=getattr(view, "idempotent", False),
+            counted=tag not in UNCOUNTED,
+        )
+        operation = operations.Operation(said, needs, self._plugin, self._spec)
+        return {"operationId": name, "tags": [tag], **_words(view.__doc__), **operation.content()}
+
+    def _components(self) -> None:
+        components = self._spec.components
+        components.schema("Problem", PROBLEM)
+        for name, scheme in SECURITY.items():
+            components.security_scheme(name, scheme)
+        for name, said in headers.ANSWERS.items():
+            components.header(name, said)
+        for name, said in headers.parameters().items():
+            components.parameter(name, "header", said)
+        for code in sorted(known()):
+            components.example(code, {"value": example(code)})
+
+
+def address(rule: Rule) -> str:
+    """A rule as OpenAPI writes it: `/workflows/{workflowId}`."""
+    return re.sub(r"<(?:[^:<>]+:)?(\w+)>", lambda found: "{" + operations.camel(found[1]) + "}", rule.rule)
+
+
+def _routes(app: Flask) -> Iterator[tuple[Rule, str]]:
+    rules = sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+    for rule in rules:
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield rule, method.lower()
+
+
+def _words(docstring: str | None) -> Json:
+    """A docstring's first sentence is the summary; all of it the description."""
+    text = " ".join((docstring or "").split())
+    return {"summary": _first_sentence(text).rstrip("."), "description": text}
+
+
+def _first_sentence(docstring: str | None) -> str:
+    text = " ".join((docstring or "").split())
+    return re.split(r"(?<=[.;:])\s", text, maxsplit=1)[0].rstrip(";:")

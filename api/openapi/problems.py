@@ -1,0 +1,75 @@
+"""The refusals: which status a code comes with and what it means, read from the errors themselves."""
+
+from typing import Any
+
+from api.errors import HTTP_CODES, HTTP_SENTENCES, STATUS
+from models.errors import ForgeError
+
+Json = dict[str, Any]
+
+OURS = ("api.", "models.")
+SAID_BY_HTTP = {
+    "malformed_request": "The body is not valid JSON.",
+    "rate_limited": "That was too often; try again later.",
+    "unsupported_media_type": "The body must be sent as application/json.",
+    "internal_error": "Something went wrong on our side. It has been logged.",
+}
+# Words that are passed on from Stripe; those for a declined payment are Stripe's own, and more may come.
+FROM_STRIPE = {
+    "card_declined": (402, "Your card was declined."),
+    "expired_card": (402, "Your card has expired."),
+    "incorrect_cvc": (402, "Your card's security code is incorrect."),
+    "stripe_refused": (409, "The payment service does not allow this as things are."),
+    "resource_missing": (422, "The payment service does not know this payment method."),
+    "payments_unavailable": (503, "The payment service cannot be asked just now."),
+    "gave_up": (503, "The payment service did not answer in time."),
+}
+OPEN = (402, 409)  # statuses whose codes are not all known, where Stripe is asked
+
+
+def known() -> dict[str, tuple[int, str]]:
+    """Every code with its status and a sentence."""
+    found = {code: (status, HTTP_SENTENCES.get(status) or SAID_BY_HTTP[code]) for status, code in HTTP_CODES.items()}
+    found["internal_error"] = (500, SAID_BY_HTTP["internal_error"])
+    return found | FROM_STRIPE | {kind.code: (_status(kind), _sentence(kind)) for kind in _kinds(ForgeError)}
+
+
+def by_status(codes: set[str]) -> dict[int, list[str]]:
+    """The codes sorted under their statuses; one that nothing raises is a `KeyError`."""
+    meant = known()
+    found: dict[int, list[str]] = {}
+    for code in sorted(codes):
+        found.setdefault(meant[code][0], []).append(code)
+    return dict(sorted(found.items()))
+
+
+def example(code: str) -> Json:
+    """A problem document with this code."""
+    status, sentence = known()[code]
+    title = code.replace("_", " ").capitalize()
+    document = {
+        "type": f"urn:agentforge:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": sentence,
+        "code": code,
+        "instance": "urn:agentforge:request:6f1c0a52b1f34c7d8a9e0b1c2d3e4f50",
+        "message": sentence,
+        "error": title,
+    }
+    if status == 422:
+        document["errors"] = [{"field": "name", "message": "Missing data for required field."}]
+    return document
+
+
+def _kinds(base: type[ForgeError]) -> list[type[ForgeError]]:
+    kinds = [kind for kind in base.__subclasses__() if kind.__module__.startswith(OURS)]
+    return kinds + [inner for kind in kinds for inner in _kinds(kind)]
+
+
+def _status(kind: type[ForgeError]) -> int:
+    return next((STATUS[base] for base in kind.__mro__ if base in STATUS), 400)
+
+
+def _sentence(kind: type[ForgeError]) -> str:
+    return (kind.__doc__ or "").strip().partition("\n")[0]
