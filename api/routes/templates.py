@@ -41,7 +41,11 @@ def categories() -> ResponseReturnValue:
 @signed_in
 @idempotent
 @describes(
-    answers={"template": TemplateOut}, status=201, takes=TemplateIn, refuses=("invalid_graph",), headers=("Location",)
+    answers={"template": TemplateOut},
+    status=201,
+    takes=TemplateIn,
+    refuses=("invalid_graph", "template_limit_reached"),
+    headers=("Location",),
 )
 def create() -> ResponseReturnValue:
     """Keep a graph as a template of one's own."""

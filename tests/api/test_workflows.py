@@ -35,6 +35,8 @@ class TestSaving:
             "description",
             "status",
             "version",
+            "timeout",
+            "maxQueueSeconds",
             "nodes",
             "connections",
             "readOnly",
