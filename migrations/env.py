@@ -4,6 +4,7 @@ from alembic import context
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from models import (
+    api_call,
     audit,
     credit,
     execution,
@@ -29,7 +30,7 @@ from models.db import driver_url
 from settings import Settings
 
 TABLES = (  # importing them fills the metadata
-    *(audit, credit, execution, idempotency, provider_key, template, user, user_session, worker, workflow),
+    *(api_call, audit, credit, execution, idempotency, provider_key, template, user, user_session, worker, workflow),
     *(invoice, notification, payment_method, purchase, reconciliation, refund),
     *(stripe_event, stripe_request, subscription),
 )

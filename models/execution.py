@@ -46,6 +46,12 @@ class Execution(Changing, Record):
             "id",
             postgresql_where=text("status = 'queued' AND deferred_at IS NOT NULL"),
         ),
+        # Those that wait for a month with calls left, or a higher tier.
+        Index(
+            "ix_workflow_executions_rationed",
+            "user_id",
+            postgresql_where=text("status = 'waiting' AND waiting_for->'types' ? 'api_calls'"),
+        ),
         Index("ix_workflow_executions_due", "wake_at", postgresql_where=text("status = 'waiting'")),
         Index(
             "ix_workflow_executions_overdue",

@@ -5,7 +5,7 @@ Two beats, or a sweep that dies half way, do no harm: rows are claimed, and effe
 
 from celery_config import app
 from models.db import session_scope
-from models.services import overdue, presence, provider_keys, pruning, sweeps
+from models.services import api_calls, overdue, presence, provider_keys, pruning, sweeps
 from tasks.lifecycle import process_name
 from tasks.queue import TaskName, enqueue
 
@@ -16,6 +16,7 @@ def sweep() -> None:
     with session_scope() as session:
         overdue.end_overdue(session)
     with session_scope() as session:
+        api_calls.wake(session)
         for execution_id, priority in (*sweeps.due(session), *sweeps.forgotten_turns(session)):
             enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=execution_id)
         for key_id in provider_keys.due_tests(session):

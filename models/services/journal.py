@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import credits, run_news
+from models.services import api_calls, credits, run_news
 
 Json = Any
 
@@ -95,6 +95,7 @@ class NodeRow:
     error: Json = None
     credits: Decimal = Decimal(0)
     external_ref: Json = None
+    is_call: bool = False  # it is about to call outside
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
     nodes = [_node(p.execution_id, row) for p in kept for row in _last_per_step(p.nodes)]
     if nodes:
         connection.exec_driver_sql(_NODES, (_json(nodes),))
+    _count_calls(session, kept)
     events = [_event(p.execution_id, row) for p in kept for row in p.events]
     if events:
         connection.exec_driver_sql(_EVENTS, (_json(events),))
@@ -182,6 +184,15 @@ def _leave(session: Session, leaving: Sequence[Progress]) -> None:
         connection.exec_driver_sql(_CLOSE_NODES, (resumed,))
     if ended:
         credits.settle_many(session, {p.execution_id: p.charged for p in ended})
+
+
+def _count_calls(session: Session, kept: Sequence[Progress]) -> None:
+    """A call counts from its start on; what did not succeed is not charged for, and does not count either."""
+    steps = [((p.execution_id, row.step.node_id, row.step.path), row) for p in kept for row in p.nodes]
+    if begun := [step for step, row in steps if row.is_call]:
+        api_calls.count(session, begun)
+    if lost := [step for step, row in steps if row.status in (NodeStatus.FAILED, NodeStatus.CANCELLED)]:
+        api_calls.release(session, lost)
 
 
 def _totals(progress: Progress) -> dict[str, Json]:

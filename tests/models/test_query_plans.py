@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from models.db import SessionFactory, connect, session_scope
 from models.execution import Execution
 from models.rules.periods import TimeRange
+from models.rules.pricing import Tier
 from models.rules.states import ExecutionStatus
-from models.services import credits, executions, leases, overdue, sweeps, workflow_metrics, workflows
+from models.services import api_calls, credits, executions, leases, overdue, sweeps, workflow_metrics, workflows
 from models.user import User
 from models.workflow import Workflow
 from tests import factories
@@ -33,6 +34,8 @@ _FILL = """
     INSERT INTO credit_holds (execution_id, user_id, amount, captured, status, settled_at)
     SELECT id, user_id, 1, 0, 'released', now() FROM workflow_executions;
     INSERT INTO node_executions (execution_id, node_id, status) SELECT id, 'start', 'success' FROM workflow_executions;
+    INSERT INTO api_calls (execution_id, node_id, path, user_id, at)
+    SELECT id, 'start', '', user_id, created_at - interval '32 days' FROM workflow_executions;
     INSERT INTO execution_events (execution_id, seq, type, message)
     SELECT id, 1, 'execution.queued', 'Queued.' FROM workflow_executions;
     INSERT INTO credit_transactions (user_id, version, key, type, amount, balance_after, reason, source)
@@ -77,6 +80,9 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "its log": lambda s, c: executions.logs(s, c.user, c.queued.id),
     "a submission": lambda s, c: executions.submit(s, c.user, c.workflow.id),
     "a claim": lambda s, c: leases.claim(s, c.queued.id, owner="a worker", seconds=30),
+    "a call": lambda s, c: api_calls.reserve(s, c.user.id, c.queued.id, "start", ""),
+    "the calls of this month": lambda s, c: api_calls.used(s, c.user.id, Tier.FREE),
+    "runs that wait for calls": lambda s, c: api_calls.wake(s),
     "a cancel": lambda s, c: executions.request_cancel(s, c.user, c.queued.id),
     "a settlement": lambda s, c: credits.settle(s, c.queued.id, c.queued.credits_charged),
     "a sweep": lambda s, c: sweeps.due(s),

@@ -21,10 +21,12 @@ from models.rules.kinds import NodeCall
 from models.rules.retries import delay
 from models.rules.schedule import Step
 from models.rules.states import NodeStatus
+from models.services.api_calls import CallsUsed
 from models.services.journal import NodeRow, Progress
 from models.services.leases import Lease
 from workers.engine import clock
 from workers.engine.performer import Attempt, Performs
+from workers.engine.quota import Allowance
 from workers.engine.recorder import OnFlushed, Recorder
 from workers.gateways.base import CallFailed, Cancel
 
@@ -32,6 +34,7 @@ Json = Any
 Post = Callable[[Callable[[], None]], None]
 OnEnd = Callable[["Running", Answer | CallFailed], None]
 OnPatience = Callable[["Running", float, str], None]  # seconds until the next attempt, and why
+OnShortage = Callable[["Running", CallsUsed], None]
 log = structlog.get_logger()
 
 STOPPERS = ThreadPoolExecutor(16, thread_name_prefix="stopping")
@@ -72,6 +75,7 @@ class Attempts:
         post: Post,
         on_end: OnEnd,
         on_patience: OnPatience,
+        on_shortage: OnShortage,
     ) -> None:
         self._lease = lease
         self._recorder = recorder
@@ -80,6 +84,8 @@ class Attempts:
         self._post = post
         self._on_end = on_end
         self._on_patience = on_patience
+        self._on_shortage = on_shortage
+        self._allowance = Allowance(lease)
         self._running: dict[Step, Running] = {}
         self._timers: list[tuple[float, int, Running]] = []
         self._order = itertools.count()
@@ -142,6 +148,10 @@ class Attempts:
             left_behind=running.left_behind,
         )
         try:
+            is_new = number == 1 and not running.left_behind
+            if is_new and (short := self._allowance.shortage(running.step, running.cancel)):
+                self._post(partial(self._short, running, short))
+                return
             if running.left_behind:
                 self._announce(running, running.left_behind)
             outcome: Answer | CallFailed = self._performer.perform(running.effect, attempt)
@@ -179,13 +189,17 @@ class Attempts:
             running.cancel.set()
             return
         running.external_ref = reference
-        self._recorder.node(running.row(NodeStatus.RUNNING))
+        self._recorder.node(running.row(NodeStatus.RUNNING, is_call=True))
         self._recorder.flush(on_flushed)
 
     def _note_status(self, running: Running, state: str, data: Mapping[str, Json]) -> None:
         if self._running.get(running.step) is running and state != running.last_state:
             running.last_state = state
             self._recorder.event(f"node.{state}", f"{running.call.node.label}: {state}.", step=running.step, data=data)
+
+    def _short(self, running: Running, shortage: CallsUsed) -> None:
+        if self._running.get(running.step) is running:
+            self._on_shortage(running, shortage)
 
     def _ended(self, running: Running, outcome: Answer | CallFailed) -> None:
         if self._running.get(running.step) is not running:

@@ -28,6 +28,7 @@ from workers.engine.endings import Left, Reason
 from workers.engine.performer import Performs
 from workers.engine.recorder import Recorder, Writer
 from workers.engine.steps import Steps
+from workers.engine.waits import patience_reference, ration_reference
 from workers.engine.workflow import Workflow
 
 log = structlog.get_logger()
@@ -57,7 +58,8 @@ class Driver:
             pool,
             post=self._inbox.put,
             on_end=self._steps.answered,
-            on_patience=self._steps.postpone,
+            on_patience=lambda running, *why: self._steps.postpone(running, patience_reference(*why)),
+            on_shortage=lambda running, month: self._steps.postpone(running, ration_reference(month)),
         )
         self._steps.attempts = self._attempts
         self._ending = False  # the run's end is on its way into the journal

@@ -26,7 +26,7 @@ from workers.engine.endings import Reason, WorkerDied
 from workers.engine.outputs import MAX_RUN, OutputRefused, encode
 from workers.engine.recorder import Recorder
 from workers.engine.scope import execution_facts, incoming, scope
-from workers.engine.waits import Wait, Waits, patience_reference, reference_of
+from workers.engine.waits import Wait, Waits, reference_of
 from workers.engine.workflow import Workflow
 from workers.gateways.base import CallFailed
 
@@ -95,10 +95,10 @@ class Steps:
             return
         self._succeed(running.row(NodeStatus.SUCCESS), done)
 
-    def postpone(self, running: Running, seconds: float, detail: str) -> None:
-        """An effect whose next attempt is far away waits as a row."""
+    def postpone(self, running: Running, reference: dict[str, Json]) -> None:
+        """An effect whose next attempt is far away waits as a row, for what `reference` says."""
         self.attempts.drop(running)
-        self._pause(Wait(running.step, running.call, running.started_at, patience_reference(seconds, detail), running))
+        self._pause(Wait(running.step, running.call, running.started_at, reference, running))
 
     def go_on(self) -> None:
         """Let every step go on whose time has come or whose answer is there."""
@@ -142,6 +142,9 @@ class Steps:
         """Start an effect. What was under way when its worker died is the same attempt again, under the same key."""
         if past and past.status is NodeStatus.WAITING:  # parked between two attempts
             running.attempt, running.started_at = past.attempt, past.started_at or running.started_at
+            if past.external_ref["type"] == "api_calls":  # whether there are some now is for the count to say
+                self.attempts.launch(running)
+                return
             self._pause(Wait(running.step, running.call, running.started_at, past.external_ref, running), past)
             return
         if past and past.status is NodeStatus.RUNNING:

@@ -12,6 +12,7 @@ from models.rules.effects import Ask, Pause, Verdict
 from models.rules.kinds import NodeCall
 from models.rules.schedule import Step
 from models.rules.states import NodeStatus
+from models.services.api_calls import CallsUsed
 from models.services.journal import NodeRow
 from models.services.leases import PastStep
 from workers.engine import clock
@@ -107,7 +108,8 @@ class Waits:
     def told(self) -> dict[str, Json]:
         """What the run waits for: a person first, then whatever comes next."""
         first = min(self, key=lambda wait: (wait.reference["type"] != "approval", wait.reference.get("until") or "~"))
-        return {**first.told(), "waiting": len(self)}
+        types = sorted({wait.reference["type"] for wait in self})
+        return {**first.told(), "waiting": len(self), "types": types}
 
 
 def reference_of(pause: Pause) -> dict[str, Json]:
@@ -122,6 +124,15 @@ def reference_of(pause: Pause) -> dict[str, Json]:
 def patience_reference(seconds: float, detail: str) -> dict[str, Json]:
     """What a long back-off is kept as."""
     return {"type": "provider", "message": f"Tries again later: {detail}", "until": _later(seconds)}
+
+
+def ration_reference(shortage: CallsUsed) -> dict[str, Json]:
+    """What a step is kept as that waits for the next month's calls, or for a higher tier."""
+    until = shortage.resets_at.isoformat()
+    message = (
+        f"The {shortage.limit:,} AI and API calls of this month are used up; goes on {until[:10]} or on a higher tier."
+    )
+    return {"type": "api_calls", "message": message, "until": until}
 
 
 def _later(seconds: float) -> str:

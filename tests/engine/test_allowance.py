@@ -1,0 +1,137 @@
+"""A tier allows so many calls in a month: a run that needs more waits for the next month, or for a higher tier."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from models.db import session_scope
+from models.rules.pricing import PLANS, Tier
+from models.services import api_calls
+from tests import factories
+from tests.engine.conftest import Bench, call
+from workers.engine.endings import Left
+from workers.gateways.base import CallFailed
+
+LIMIT = PLANS[Tier.FREE].limits.api_calls_per_month
+USE = (
+    "INSERT INTO api_calls (execution_id, node_id, path, user_id)"
+    " SELECT :run, 'n', i::text, :user FROM generate_series(1, :times) i"
+)
+
+
+def use(bench: Bench, times: int) -> None:
+    bench.sql(USE, run=uuid4(), user=bench.user_id, times=times)
+
+
+def used(bench: Bench) -> int:
+    return bench.sql("SELECT count(*) FROM api_calls WHERE user_id = :user", user=bench.user_id)
+
+
+def wake(bench: Bench) -> int:
+    with session_scope() as session:
+        return api_calls.wake(session)
+
+
+@pytest.fixture
+def waiting(bench: Bench) -> UUID:
+    """A run whose second call found none left."""
+    use(bench, LIMIT - 1)
+    execution_id = bench.submit([call("a"), call("b")], "a>b")
+    assert bench.runtime.drive(execution_id) is Left.PARKED
+    return execution_id
+
+
+class TestWithoutCallsLeft:
+    def test_a_run_waits_with_its_results_kept(self, bench: Bench, waiting: UUID):
+        run = bench.execution(waiting)
+        assert (run.status, run.waiting_for["type"], run.waiting_for["nodeId"]) == ("waiting", "api_calls", "b")
+        assert (run.wake_at.day, run.wake_at.hour, run.wake_at > datetime.now(UTC)) == (1, 0, True)
+        assert bench.world.calls == {"a": 1}
+        assert used(bench) == LIMIT
+
+    def test_it_is_not_woken_while_there_are_none(self, bench: Bench, waiting: UUID):
+        assert wake(bench) == 0
+        bench.sql("UPDATE workflow_executions SET wake_at = now()")
+        assert bench.runtime.drive(waiting) is Left.PARKED
+        assert bench.world.calls == {"a": 1}
+
+    @pytest.mark.parametrize(
+        "supply",
+        ["UPDATE users SET subscription_tier = 'premium'", "UPDATE api_calls SET at = at - interval '1 month'"],
+        ids=["a higher tier", "another month"],
+    )
+    def test_it_goes_on_as_soon_as_there_are_some(self, bench: Bench, waiting: UUID, supply: str):
+        bench.sql(supply)
+        assert wake(bench) == 1
+        assert bench.another().drive(waiting) is Left.ENDED
+        assert bench.execution(waiting).status == "success"
+        assert bench.world.calls == {"a": 1, "b": 1}
+
+    def test_a_run_that_waits_for_a_person_too_is_woken(self, bench: Bench):
+        use(bench, LIMIT)
+        ask = factories.node("q", "approval", config={"message": "Send it?"})
+        execution_id = bench.submit([ask, call("a")])
+        assert bench.runtime.drive(execution_id) is Left.PARKED
+        assert bench.execution(execution_id).waiting_for["types"] == ["api_calls", "approval"]
+        bench.sql("UPDATE users SET subscription_tier = 'enterprise'")
+        assert wake(bench) == 1
+        assert bench.runtime.drive(execution_id) is Left.PARKED
+        assert bench.world.calls == {"a": 1}
+
+    def test_it_can_be_cancelled(self, bench: Bench, waiting: UUID):
+        bench.sql("UPDATE workflow_executions SET cancel_requested_at = now(), wake_at = now()")
+        assert bench.runtime.drive(waiting) is Left.ENDED
+        assert bench.execution(waiting).status == "cancelled"
+
+
+class TestCounting:
+    def test_counts_a_call_once_however_many_attempts_it_takes(self, bench: Bench):
+        bench.world.on("a", bench.world.fail(2))
+        run = bench.run([call("a", retry={"maxAttempts": 3, "initialInterval": 0.01})])
+        assert (run.status, bench.world.calls["a"], used(bench)) == ("success", 3, 1)
+
+    def test_does_not_count_what_failed(self, bench: Bench):
+        def refuse(*_: Any) -> None:
+            raise CallFailed("http_500", "No.")
+
+        bench.world.on("a", refuse)
+        assert (bench.run([call("a", onError="continue")]).status, used(bench)) == ("success", 0)
+
+    def test_counts_what_was_under_way_when_its_worker_died_once(self, bench: Bench):
+        with session_scope() as session:
+            run = uuid4()
+            use(bench, LIMIT - 1)
+            granted = [api_calls.reserve(session, bench.user_id, run, "a", "") for _ in range(3)]
+            assert granted == [True, True, True]
+            assert api_calls.reserve(session, bench.user_id, run, "b", "") is False
+        assert used(bench) == LIMIT
+
+    def test_knows_no_limit_where_there_is_none(self, bench: Bench):
+        bench.sql("UPDATE users SET subscription_tier = 'enterprise'")
+        use(bench, PLANS[Tier.PREMIUM].limits.api_calls_per_month)
+        assert bench.run([call("a"), call("b")], "a>b").status == "success"
+        assert used(bench) == PLANS[Tier.PREMIUM].limits.api_calls_per_month + 2
+
+    @pytest.mark.parametrize("left", [5, LIMIT // 2 + 1], ids=["near the limit", "far from it"])
+    def test_never_allows_more_than_the_limit_however_many_ask_at_once(self, bench: Bench, left: int):
+        use(bench, LIMIT - left)
+        runs = [bench.submit([call(f"n{index}") for index in range(left)]) for _ in range(3)]
+        waits = [bench.in_background(run, bench.another()) for run in runs]
+        assert [wait() for wait in waits].count(Left.PARKED) >= 2
+        assert (used(bench), bench.world.calls.total()) == (LIMIT, left)
+
+
+def test_a_call_waits_for_a_database_that_is_away_rather_than_going_uncounted(bench: Bench, monkeypatch: Any):
+    reserve, outages = api_calls.reserve, iter([True, False])
+
+    def away(*args: Any) -> bool:
+        if next(outages):
+            raise OperationalError("", {}, Exception("gone"))
+        return reserve(*args)
+
+    monkeypatch.setattr(api_calls, "reserve", away)
+    monkeypatch.setattr("workers.engine.quota.ASK_AGAIN", 0.01)
+    assert (bench.run([call("a")]).status, used(bench)) == ("success", 1)
