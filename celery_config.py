@@ -11,7 +11,9 @@ from celery.signals import beat_init, setup_logging
 from kombu import Queue
 
 import logs
+from models.changes import announce_through
 from settings import Settings
+from tasks.announcer import Announcer
 from tasks.queue import ROUTES, Broker, Doorbell, QueueName, TaskName, publish_through
 
 SWEEP_SECONDS = 5.0
@@ -103,6 +105,8 @@ app.conf.update(
 )
 broker = Broker(app)
 publish_through(broker)
+publish_through(Broker(app))
+announce_through(Announcer(settings.redis_url))
 
 
 @setup_logging.connect(weak=False)

@@ -3,8 +3,9 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import auth, bodies, errors, headers, limits, metrics, routes, session, tokens, waiting
+from api import auth, bodies, concurrency, errors, headers, limits, metrics, routes, session, tokens, waiting
 from api.broker import Broker
+from api.hub import Hub
 from api.json import OrjsonProvider
 from api.prefix import Prefixes
 from models.vault import Vault
@@ -18,6 +19,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["vault"] = Vault(settings.encryption_keys)
     app.extensions["broker"] = Broker(settings.redis_url)
+    app.extensions["hub"] = Hub(settings.redis_url)
     app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -25,6 +27,7 @@ def create_app(settings: Settings) -> Flask:
     headers.init_app(app, settings)
     metrics.init_app(app)
     bodies.init_app(app)
+    concurrency.init_app(app)
     tokens.init_app(app, settings)
     auth.init_app(app)
     limits.init_app(app, settings)

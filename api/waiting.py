@@ -17,6 +17,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import errors
+from api.concurrency import away
 from api.outcomes import outcome
 from models.db import session_scope
 from models.errors import ForgeError
@@ -88,7 +89,8 @@ def _end_of(request_id: UUID, seconds: int) -> Response | None:
     until = time.monotonic() + (seconds if has_place else 0)
     try:
         while (end := _look(request_id)) is None and time.monotonic() < until and not _is_gone():
-            time.sleep(LOOK_SECONDS)
+            with away():
+                time.sleep(LOOK_SECONDS)
         return end
     finally:
         if has_place:

@@ -1,15 +1,22 @@
 """How gunicorn serves the API; the address comes from the command line."""
 
+import ctypes
 import os
+import resource
 import shutil
+import sys
 import tempfile
+import threading
 
 worker_class = "gthread"
 workers = max(2, os.cpu_count() or 1)
-threads = 32  # requests are short, except long polls, which only wait
-backlog = 1024
+# A thread for each client that waits (api/hub.py lets 2,000 do so) and for each that is slow; they are made when they
+# are needed. How many requests work at a time is decided in api/concurrency.py.
+threads = 3_000
+worker_connections = 6_000  # the rest is for connections between two requests
+backlog = 2_048
 timeout = 30
-graceful_timeout = 35  # a request may wait half a minute for its row
+graceful_timeout = 35  # who waits is answered at once; a slow answer may need its time
 keepalive = 30  # longer than a phone's pause between two polls
 limit_request_line = 4094
 limit_request_fields = 64
@@ -23,6 +30,20 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 # the library is imported, and it is new with every start, because counts begin anew.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="agentforge-metrics-")
+
+# As many descriptors as the system lets us have: each connection is one.
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(_hard, 65_536) if _hard > 0 else 65_536, _hard))
+# Address space, not memory: a thread touches a few pages of it.
+threading.stack_size(512 * 1024)
+_ARENA_MAX = -8  # as malloc.h has it
+if sys.platform == "linux":
+    ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)  # by default thousands of threads keep eight heaps per core
+
+
+def post_worker_init(worker):
+    """Let go of whoever waits as soon as the process is told to stop."""
+    worker.wsgi.extensions["hub"].serve_while(lambda: worker.alive)
 
 
 def on_exit(server):

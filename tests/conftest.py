@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from devstack.postgres import PostgresServer, running_postgres
 from devstack.redis_server import RedisServer, running_redis
+from models.changes import announce_through
 from models.db import SessionFactory, connect
 
 ROOT = Path(__file__).parent.parent
@@ -70,6 +71,14 @@ def database_url(postgres: PostgresServer, template_database: str) -> str:
     return postgres.create_database("tests", template=template_database)
 
 
+@pytest.fixture(autouse=True)
+def _nobody_is_told() -> Iterator[None]:
+    """Changes are told to no Redis, unless a test says to which."""
+    before = announce_through(lambda ids: None)
+    yield
+    announce_through(before)
+
+
 @pytest.fixture
 def empty_database(postgres: PostgresServer) -> Iterator[str]:
     """Address of a database without tables, for the tests of the migrations."""
@@ -88,6 +97,23 @@ def committed_database(postgres: PostgresServer, template_database: str) -> Iter
     engine.dispose()
     SessionFactory.configure(bind=None)
     postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres: PostgresServer, template_database: str) -> Iterator[str]:
+    """Address of a migrated database that the tests of a module share, each with users of its own."""
+    name = f"module_{next(_numbers)}"
+    yield postgres.create_database(name, template=template_database)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def shared_database(module_database: str) -> Iterator[str]:
+    """The same, with `SessionFactory` bound to it, which really commits."""
+    engine = connect(module_database)
+    yield module_database
+    engine.dispose()
+    SessionFactory.configure(bind=None)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from uuid import UUID
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 
-from api.answers import accepted, unless_known
+from api.answers import accepted
 from api.auth import current_user, signed_in
 from api.bodies import body, query, show
 from api.idempotency import idempotent
@@ -14,7 +14,7 @@ from api.paging import lines_page, lines_query, page, page_query
 from api.schemas.accounts import NothingIn
 from api.schemas.executions import (
     ApprovalIn,
-    ExecutionDetailOut,
+    EventsQuery,
     ExecutionOut,
     ExecutionsQuery,
     LineOut,
@@ -22,15 +22,16 @@ from api.schemas.executions import (
     LogOut,
     LogsOut,
     LogsQuery,
-    NodeOut,
     ReceiptPageOut,
     ResumeIn,
     RetriedOut,
     RetryIn,
+    WatchQuery,
     WholeExecutionOut,
 )
 from api.session import db
 from api.streams import last_event_id, stream
+from api.watching import watch
 from models.services import answers, executions, retries
 from tasks.queue import TaskName, enqueue
 
@@ -51,18 +52,10 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/<uuid:execution_id>")
 @signed_in
-@describes(answers=WholeExecutionOut, also={304: None}, headers=("ETag",))
+@describes(answers=WholeExecutionOut, asks=WatchQuery, also={304: None}, headers=("ETag",))
 def get(execution_id: UUID) -> ResponseReturnValue:
-    """One run: how far it is, each node's state, its receipt."""
-    execution = executions.get(db(), current_user(), execution_id)
-    return unless_known(
-        f"{execution.last_seq}-{execution.status}",
-        lambda: {
-            **show(ExecutionDetailOut, execution),
-            "nodes": show(NodeOut, executions.node_states(db(), execution), many=True),
-            "receipt": executions.receipt(db(), execution),
-        },
-    )
+    """One run: how far it is, each node's state, its receipt; with `wait` once there is news."""
+    return watch(execution_id, **query(WatchQuery))
 
 
 @bp.get("/<uuid:execution_id>/receipt")
@@ -89,7 +82,7 @@ def logs(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:execution_id>/events")
 @signed_in
-@describes(answers=LogOut, asks=LogsQuery, media="text/event-stream", also={204: None})
+@describes(answers=LogOut, asks=EventsQuery, media="text/event-stream", also={204: None})
 def events(execution_id: UUID) -> ResponseReturnValue:
     """What happens in a run, as it happens: server-sent events that go on after `Last-Event-ID`."""
     after = last_event_id()

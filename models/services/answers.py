@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.base import Json
+from models.changes import announce
 from models.errors import Conflict, FieldError, InvalidInput
 from models.execution import Execution
 from models.rules.states import ExecutionStatus
@@ -66,6 +67,7 @@ def approve(
     if found is None:
         raise NothingAsked("This node does not wait for an answer.")
     session.execute(_CALL, {"execution": execution.id})
+    announce(session, execution.id)
     return execution
 
 
@@ -84,5 +86,6 @@ def resume(session: Session, owner: User, execution_id: UUID, *, max_credits: De
         raise InvalidInput("The run cannot go on with this.", errors=[FieldError("maxCredits", message)])
     credits.raise_hold(session, owner.id, max_credits, execution.id)
     session.execute(_RAISE_CAP, {"execution": execution.id, "cap": max_credits})
+    announce(session, execution.id)
     session.refresh(execution)
     return execution

@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from models.changes import announce
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import api_calls, credits, run_news
@@ -156,6 +157,7 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
     leaving = [progress for progress in kept if progress.ending]
     _leave(session, leaving)
     _tell(session, leaving, ours)
+    announce(session, *ours)
     return set(ours)
 
 

@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.changes import announce
 from models.rules.pricing import PLANS
 from models.rules.schedule import Step
 from models.rules.states import NodeStatus
@@ -155,6 +156,7 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
     if row is None:
         session.execute(_DEFER, values)
         return None
+    announce(session, row.id)
     return Lease(
         execution_id=row.id,
         epoch=row.epoch,
@@ -198,6 +200,7 @@ def answers(session: Session, lease: Lease) -> dict[Step, PastStep]:
 def hand_over(session: Session, lease: Lease) -> None:
     """Give the execution back to the queue, so that nobody waits for the lease to run out."""
     session.execute(_HAND_OVER, {"id": lease.execution_id, "epoch": lease.epoch})
+    announce(session, lease.execution_id)
 
 
 def history(session: Session, execution_id: UUID) -> dict[Step, PastStep]:

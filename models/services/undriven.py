@@ -9,6 +9,7 @@ from sqlalchemy import extract, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from models.base import Json
+from models.changes import announce
 from models.execution import Execution, ExecutionEvent, NodeExecution
 from models.rules.pricing import COSTS
 from models.rules.states import ExecutionStatus, NodeStatus
@@ -55,6 +56,7 @@ def end(
 def change(session: Session, execution: Execution, **values: Any) -> None:
     """Write columns, and read the row back as the database has it now."""
     changed = update(Execution).where(Execution.id == execution.id).values(**values).returning(Execution)
+    announce(session, execution.id)
     session.scalars(changed, execution_options={"populate_existing": True}).one()
 
 

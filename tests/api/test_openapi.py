@@ -61,7 +61,7 @@ class TestTheDescription:
             }
             said = {(word, kind.__name__) for word in ("takes", "asks") if (kind := getattr(view.described, word))}
             assert read <= said, endpoint
-            assert said <= read | {("asks", "LogsQuery")}, endpoint  # which `last_event_id` reads
+            assert said <= read | {("asks", "EventsQuery")}, endpoint  # which `last_event_id` reads
 
     def test_shows_examples_that_are_as_they_should_be(self, document):
         components = {"components": document["components"]}

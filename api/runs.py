@@ -1,0 +1,18 @@
+"""One run as the API shows it, wherever it does."""
+
+from sqlalchemy.orm import Session
+
+from api.bodies import show
+from api.schemas.executions import ExecutionDetailOut, NodeOut
+from models.base import Json
+from models.execution import Execution
+from models.services import executions
+
+
+def document(session: Session, execution: Execution) -> dict[str, Json]:
+    """The run, each of its nodes, and its receipt."""
+    return {
+        **show(ExecutionDetailOut, execution),
+        "nodes": show(NodeOut, executions.node_states(session, execution), many=True),
+        "receipt": executions.receipt(session, execution),
+    }

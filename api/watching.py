@@ -1,0 +1,88 @@
+"""Long polls: a run is answered when it changed since the client last heard of it, or when the client's time is over.
+
+While a client waits, nothing is held but its thread: no transaction, no connection, no place among those who work. A
+client that finds no place to wait, or comes while the process stops, is answered at once and told when to come back.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from flask import Response, current_app, request
+from werkzeug.exceptions import HTTPException
+
+from api.answers import unless_known
+from api.auth import current_user
+from api.concurrency import away
+from api.hub import Hub, Waiter
+from api.pacing import BUSY, seconds_until_news
+from api.runs import document
+from api.session import close, db
+from models.rules.states import TERMINAL
+from models.services import executions
+from models.services.run_versions import Version, versions
+
+AT_ONCE, AFTER_NEWS = 0, 1  # seconds until the next long poll: a run that changes all the time is told once a second
+
+Versions = dict[UUID, Version]
+
+
+class ClientGone(HTTPException):
+    """Nobody hears this answer; the logs have its status."""
+
+    code = 499
+
+
+def hub() -> Hub:
+    """Where clients of this process wait."""
+    found: Hub = current_app.extensions["hub"]
+    return found
+
+
+def watch(execution_id: UUID, *, wait: int, since: int | None) -> Response:
+    """The run, with `wait` as soon as it has news for this client: events after `since`, or another ETag."""
+    pause = _wait([execution_id], wait, lambda first, now: _is_news(first[execution_id], now[execution_id], since))
+    run = executions.get(db(), current_user(), execution_id)
+    response = unless_known(Version.of(run).tag, lambda: document(db(), run))
+    if run.status not in TERMINAL:
+        response.headers["Retry-After"] = str(seconds_until_news(run) if pause is None else pause)
+    return response
+
+
+def _wait(ids: Collection[UUID], seconds: int, is_news: Callable[[Versions, Versions], bool]) -> int | None:
+    """Until there is news of the caller's runs `ids`, at most so long; answers when to ask again, None: as usual."""
+    if not seconds:
+        return None
+    with _place(ids) as waiter:
+        until = time.monotonic() + seconds
+        first = now = versions(db(), ids, current_user())
+        while now and not is_news(first, now):
+            if waiter is None:
+                return BUSY
+            left = until - time.monotonic()
+            if left <= 0 or waiter.must_leave:
+                return AT_ONCE
+            close()
+            with away():
+                waiter.sleep(now, left)
+            now = versions(db(), ids, current_user())
+        return AFTER_NEWS
+
+
+@contextmanager
+def _place(ids: Collection[UUID]) -> Iterator[Waiter | None]:
+    line = request.environ.get("gunicorn.socket")
+    with hub().waiting(current_user().id, ids, versions, line) as waiter:
+        yield waiter
+        if waiter and waiter.is_gone:
+            raise ClientGone
+
+
+def _is_news(first: Version, now: Version, since: int | None) -> bool:
+    """Whether the client does not know this yet. What is over has no news, so there is nothing to wait for either."""
+    if now.status in TERMINAL or now != first:
+        return True
+    if since is not None:
+        return now.seq > since
+    return bool(request.if_none_match) and not request.if_none_match.contains_weak(now.tag)

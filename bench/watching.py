@@ -1,0 +1,167 @@
+"""`make bench-watching`: how many clients one API process can let wait, and what it costs everybody else.
+
+Half of them hold a long poll, half an event stream, each of a run of its own. Then all runs change at once, and at the
+end the clients are killed. Beside them somebody reads a run again and again.
+"""
+
+import argparse
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from http.client import HTTPConnection
+from uuid import UUID
+
+import psutil
+from sqlalchemy import text
+
+from api.hub import PLACES_EACH
+from bench.served import ROOT, percentile, served, servers
+from devstack.app_client import App
+from devstack.ports import LOOPBACK
+from models.changes import announce
+from models.db import session_scope
+from models.rules.pricing import Tier
+from models.services import credits, executions, workflows
+from models.user import User
+
+_CHANGE = text("UPDATE workflow_executions SET last_seq = 2 WHERE last_seq = 1 AND id = ANY(:ids)")
+_EVENT = text("""
+    INSERT INTO execution_events (execution_id, seq, type, message)
+    SELECT id, 2, 'execution.started', 'Started.' FROM unnest(CAST(:ids AS uuid[])) AS id
+""")
+NODE = {"id": "in", "type": "input", "label": "In", "position": {"x": 0, "y": 0}, "config": {}}
+
+
+def main() -> None:
+    """Measure once, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clients", type=int, default=2000)
+    clients = parser.parse_args().clients
+    with servers() as env, served(env) as (port, api):
+        pairs = _prepare(port, clients)
+        alone = _read(port, pairs[-1], seconds=3)
+        print(f"nobody waits: {_memory(api)}; reading a run: {alone}")
+        with _watchers(port, pairs[:clients]) as watchers:
+            _hold(port, api, pairs[-1], clients)
+            _wake(port, watchers, pairs, clients)
+            _drop(port, api, watchers)
+
+
+def _hold(port: int, api: psutil.Process, pair: list[str], clients: int) -> None:
+    time.sleep(2)
+    before, started = _cpu(api), time.monotonic()
+    time.sleep(10)
+    share = (_cpu(api) - before) / (time.monotonic() - started)
+    print(f"{clients} wait: {_memory(api)}; {100 * share:.1f} % of a core; {_waiting(api)} connections")
+    print(f"meanwhile, reading a run: {_read(port, pair, seconds=3)}")
+
+
+def _wake(port: int, watchers: "subprocess.Popen[str]", pairs: list[list[str]], clients: int) -> None:
+    ids = [UUID(pair[1]) for pair in pairs[:clients]]
+    answers: list[str] = []
+    reader = threading.Thread(target=lambda: answers.append(_read(port, pairs[-1], seconds=4)))
+    reader.start()
+    time.sleep(0.5)
+    with session_scope() as session:
+        session.execute(_CHANGE, {"ids": ids})
+        session.execute(_EVENT, {"ids": ids})
+        announce(session, *ids)
+    changed = time.monotonic()
+    print(f"all of them hear of a change within {float(_line(watchers, 'heard').split()[1]) - changed:.2f} s")
+    reader.join()
+    print(f"meanwhile, reading a run: {answers[0]}")
+
+
+def _drop(port: int, api: psutil.Process, watchers: "subprocess.Popen[str]") -> None:
+    time.sleep(3)
+    held = _waiting(api)
+    watchers.kill()
+    killed = time.monotonic()
+    while (left := _waiting(api)) and time.monotonic() - killed < 30:
+        time.sleep(0.05)
+    print(f"their {held} connections are gone {time.monotonic() - killed:.2f} s after kill -9; {left} are left")
+
+
+@contextmanager
+def _watchers(port: int, pairs: list[list[str]]) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "bench.watchers", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdin
+            process.stdin.write("\n".join(["2", *(" ".join(pair) for pair in pairs)]))
+            process.stdin.close()
+            started = time.monotonic()
+            _line(process, "waiting")
+            print(f"{len(pairs)} clients connect within {time.monotonic() - started:.1f} s")
+            yield process
+        finally:
+            process.kill()
+
+
+def _line(process: "subprocess.Popen[str]", word: str) -> str:
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith(word):
+            return line
+        raise SystemExit(f"a client said: {line}")
+    raise SystemExit("the clients died")
+
+
+def _read(port: int, pair: list[str], *, seconds: float) -> str:
+    """Read one run as fast as it goes, and say how long it takes."""
+    token, execution = pair
+    connection = HTTPConnection(LOOPBACK, port, timeout=30)
+    times: list[float] = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        started = time.monotonic()
+        connection.request("GET", f"/api/executions/{execution}", headers={"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+        times.append(1000 * (time.monotonic() - started))
+        time.sleep(0.01)  # within the limits of a tier
+    return f"p50 {percentile(times, 0.5):.1f} ms, p95 {percentile(times, 0.95):.1f} ms, most {max(times):.0f} ms"
+
+
+def _prepare(port: int, clients: int) -> list[list[str]]:
+    """Pairs of token and run: for each client, and one more."""
+    pairs = []
+    for number in range(-(-clients // PLACES_EACH) + 1):
+        app = App(f"http://{LOOPBACK}:{port}")
+        user_id = UUID(app.register(f"watcher{number}@example.com", "bench-password", "Bench")["id"])
+        with session_scope() as session:
+            user = session.get_one(User, user_id)
+            user.subscription_tier = Tier.ENTERPRISE
+            credits.grant(session, user_id, Decimal(1000), key=f"bench:{user_id}", reason="Bench", source="adjustment")
+            flow = workflows.create(
+                session, user, name="bench", description="", graph={"nodes": [NODE], "connections": []}, status="active"
+            )
+            for _ in range(PLACES_EACH):
+                run = executions.submit(session, user, flow.id)
+                pairs.append([app.token, str(run.id)])
+    return pairs
+
+
+def _memory(api: psutil.Process) -> str:
+    return f"{api.memory_info().rss / 2**20:.0f} MB in {api.num_threads()} threads"
+
+
+def _waiting(api: psutil.Process) -> int:
+    """Connections of clients, one less: somebody else reads."""
+    ours = [one for one in api.net_connections() if one.status == psutil.CONN_ESTABLISHED]
+    listening = {one.laddr.port for one in api.net_connections() if one.status == psutil.CONN_LISTEN}
+    return sum(one.laddr.port in listening for one in ours)
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+if __name__ == "__main__":
+    main()
