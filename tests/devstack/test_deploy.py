@@ -1,6 +1,9 @@
 """The deployment files name what exists; no Docker engine is needed to find out."""
 
 import re
+import resource
+import runpy
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,11 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
+from api.hub import PLACES
+from api.schemas.executions import MOST_SECONDS
 from devstack.stack import EXECUTION_QUEUES, OTHER_QUEUES, known_settings
 from tasks.queue import QueueName
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
+NGINX = (ROOT / "deploy" / "nginx.conf").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "agentforge"}
 EVERY_QUEUE = {queue.value for queue in QueueName}
@@ -86,3 +92,21 @@ def test_the_builder_gets_what_the_image_copies_and_no_more() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in lines
     assert {line[1:] for line in lines if line.startswith("!")} == copied_into_image()
+
+
+def test_gunicorn_has_a_thread_for_everybody_who_may_wait_and_enough_for_the_others(monkeypatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/nowhere")
+    limits, stack = resource.getrlimit(resource.RLIMIT_NOFILE), threading.stack_size()
+    try:
+        conf = runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        threading.stack_size(stack)
+    assert conf["threads"] >= PLACES + 500
+    assert conf["worker_connections"] > conf["threads"]  # the difference is for connections that are kept
+
+
+def test_the_proxy_waits_longer_than_a_long_poll_and_passes_events_on() -> None:
+    events, others = re.findall(r"location (?:~ \S+events\$|/) \{.*?\}", NGINX, re.DOTALL)[::-1]
+    assert "proxy_buffering off;" in events
+    assert int(re.search(r"proxy_read_timeout (\d+)s", others)[1]) > MOST_SECONDS
