@@ -16,6 +16,7 @@ from models import (
     purchase,
     reconciliation,
     refund,
+    storage,
     stripe_event,
     stripe_request,
     subscription,
@@ -32,7 +33,7 @@ from settings import Settings
 TABLES = (  # importing them fills the metadata
     *(api_call, audit, credit, execution, idempotency, provider_key, template, user, user_session, worker, workflow),
     *(invoice, notification, payment_method, purchase, reconciliation, refund),
-    *(stripe_event, stripe_request, subscription),
+    *(storage, stripe_event, stripe_request, subscription),
 )
 ONE_AT_A_TIME = 4_190_871_336  # the advisory lock of this project's migrators
 

@@ -12,7 +12,10 @@ class ApiCall(Base):
     """One node of one run (in one iteration) that called outside, from its first attempt on."""
 
     __tablename__ = "api_calls"
-    __table_args__ = (Index("ix_api_calls_by_time", "user_id", "at"),)
+    __table_args__ = (
+        Index("ix_api_calls_by_time", "user_id", "at"),
+        Index("ix_api_calls_age", "at", postgresql_using="brin"),  # rows come in the order of time, and go in it
+    )
 
     execution_id: Mapped[UUID] = mapped_column(
         primary_key=True

@@ -35,7 +35,7 @@ class Page:
 
 Shape = type[Schema] | fields.Field[Any] | Page | Mapping[str, Any] | list[Any] | tuple[Any, ...] | None
 
-TIER_LIMITS = ("workflow_limit_reached", "workflow_read_only", "node_limit_reached")
+TIER_LIMITS = ("workflow_limit_reached", "workflow_read_only", "node_limit_reached", "storage_limit_reached")
 LOCATED = ("Location", "Retry-After")
 
 

@@ -35,7 +35,13 @@ from api.watching import watch
 from models.services import answers, executions, retries
 from tasks.queue import TaskName, enqueue
 
-RETRY_REFUSALS = ("not_retryable", "confirmation_required", "insufficient_credits", *TIER_LIMITS)
+RETRY_REFUSALS = (
+    "not_retryable",
+    "confirmation_required",
+    "insufficient_credits",
+    "api_call_limit_reached",
+    *TIER_LIMITS,
+)
 
 bp = Blueprint("executions", __name__, url_prefix="/executions")
 

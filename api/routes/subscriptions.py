@@ -21,6 +21,7 @@ from api.schemas.subscriptions import (
 from api.session import db
 from api.stripe_jobs import ring_and_wait
 from models.services import subscriptions
+from models.services.allowances import allowances
 
 bp = Blueprint("subscriptions", __name__, url_prefix="/subscriptions")
 
@@ -30,7 +31,8 @@ bp = Blueprint("subscriptions", __name__, url_prefix="/subscriptions")
 @describes(answers=CurrentOut)
 def current() -> ResponseReturnValue:
     """The tier, what it allows, and until when it is paid for."""
-    return show(CurrentOut, standing(current_user(), subscriptions.current(db(), current_user())))
+    told = standing(current_user(), subscriptions.current(db(), current_user()))
+    return show(CurrentOut, {**told, "usage": allowances(db(), current_user())})
 
 
 @bp.post("/create")

@@ -44,7 +44,7 @@ def categories() -> ResponseReturnValue:
     answers={"template": TemplateOut},
     status=201,
     takes=TemplateIn,
-    refuses=("invalid_graph", "template_limit_reached"),
+    refuses=("invalid_graph", "template_limit_reached", "storage_limit_reached"),
     headers=("Location",),
 )
 def create() -> ResponseReturnValue:
@@ -64,7 +64,9 @@ def get(template_id: UUID) -> ResponseReturnValue:
 
 @bp.put("/<uuid:template_id>")
 @signed_in
-@describes(answers={"template": TemplateOut}, takes=TemplateUpdateIn, refuses=("invalid_graph",))
+@describes(
+    answers={"template": TemplateOut}, takes=TemplateUpdateIn, refuses=("invalid_graph", "storage_limit_reached")
+)
 def update(template_id: UUID) -> ResponseReturnValue:
     """Change, publish or withdraw a template of one's own."""
     template = templates.change(db(), current_user(), template_id, **body(TemplateUpdateIn))

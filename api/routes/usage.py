@@ -10,6 +10,7 @@ from api.openapi import describes
 from api.schemas.usage import ChargeOut, StatsOut, StatsQuery, UsageIn
 from api.session import db
 from models.services import usage
+from models.services.allowances import allowances
 
 bp = Blueprint("usage", __name__)
 
@@ -29,4 +30,5 @@ def track() -> ResponseReturnValue:
 @describes(answers=StatsOut, asks=StatsQuery)
 def stats() -> ResponseReturnValue:
     """What the caller's runs and credits add up to."""
-    return show(StatsOut, usage.stats(db(), current_user(), **query(StatsQuery)))
+    found = usage.stats(db(), current_user(), **query(StatsQuery))
+    return show(StatsOut, {**vars(found), "allowances": allowances(db(), current_user())})

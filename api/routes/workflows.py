@@ -99,7 +99,7 @@ def delete(workflow_id: UUID) -> ResponseReturnValue:
     status=202,
     takes=ExecuteIn,
     optional=True,
-    refuses=("invalid_graph", "insufficient_credits", *TIER_LIMITS),
+    refuses=("invalid_graph", "insufficient_credits", "api_call_limit_reached", *TIER_LIMITS),
     headers=LOCATED,
 )
 def execute(workflow_id: UUID) -> ResponseReturnValue:

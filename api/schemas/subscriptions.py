@@ -7,6 +7,7 @@ from marshmallow import fields, validate
 
 from api.schemas.base import Count, Id, In, Out, Text, Time, Truth, Word
 from api.schemas.payment_methods import MethodId
+from api.schemas.usage import AllowancesOut
 from models.rules.pricing import PLANS, UNLIMITED, Limits, Tier
 from models.subscription import Subscription
 from models.user import User
@@ -45,6 +46,7 @@ class CurrentOut(Out):
     past_due_since = Time(allow_none=True)
     limits = fields.Nested(LimitsOut)
     features = fields.List(Text())
+    usage = fields.Nested(AllowancesOut)
 
 
 class SubscriptionOut(Out):

@@ -59,6 +59,16 @@ class BarOut(Out):
     credits_added = Credits()
 
 
+class AllowancesOut(Out):
+    """What of the tier's calls this month and storage is used; -1 is unlimited, MB are a million bytes."""
+
+    api_calls_used = Count()
+    api_calls_limit = Count()
+    api_calls_reset_at = Time()
+    storage_used_mb = Number(data_key="storageUsedMB")
+    storage_limit_mb = Count(data_key="storageLimitMB")
+
+
 class StatsOut(Out):
     """Runs and credits of a period; `successRate` is 0 to 100, `averageDuration` in seconds."""
 
@@ -76,3 +86,4 @@ class StatsOut(Out):
     credits_added = Credits()
     credits_by_source = fields.Dict(keys=fields.String(), values=Credits())
     series = fields.List(fields.Nested(BarOut))
+    allowances = fields.Nested(AllowancesOut)

@@ -17,7 +17,7 @@ from models.execution import Execution, ExecutionEvent
 from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
 from models.rules.pricing import PLANS, PRICE_LIST, Priority
 from models.rules.states import TERMINAL, ExecutionStatus
-from models.services import api_calls, credits, undriven, workflows
+from models.services import api_calls, credits, storage, undriven, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states
 from models.services.receipts import lines, receipt
@@ -63,12 +63,13 @@ def submit(
 
     Raises:
         NotFound: no such workflow of `owner`.
-        Forbidden: the owner's tier does not reach it (`workflow_read_only`), is too small (`node_limit_reached`), or it
-            makes calls and this month's are used up (`api_call_limit_reached`).
+        Forbidden: the owner's tier does not reach it (`workflow_read_only`), is too small (`node_limit_reached`,
+            `storage_limit_reached`), or it makes calls and this month's are used up (`api_call_limit_reached`).
         InvalidInput: its graph cannot run (code `invalid_graph`), or `max_credits` is no amount of credits.
         InsufficientCredits: the owner cannot pay it; nothing was created.
     """
     version = workflows.runnable_version(session, owner, workflow_id)
+    storage.require_room(session, owner)
     api_calls.require_some(session, owner, version.id)
     return _queue(
         session,
@@ -98,8 +99,9 @@ def submit_again(
 ) -> Execution:
     """Queue a run of a version of the same workflow with the input of an ended run, and as much time as it had.
 
-    Raises `InsufficientCredits`, and `ApiCallLimitReached` when it makes calls and this month's are used up.
+    Raises `InsufficientCredits`, and `Forbidden` when the owner's storage or this month's calls are used up.
     """
+    storage.require_room(session, owner)
     api_calls.require_some(session, owner, version.id)
     return _queue(
         session,

@@ -1,4 +1,4 @@
-"""Removes what has served its time: first answers to repeated requests, and sessions whose last token expired.
+"""Removes what has served its time: first answers to repeated requests, sessions whose last token expired, old calls.
 
 Small batches, and rows that others hold are left for the next time, so nobody waits for the broom.
 """
@@ -9,6 +9,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 KEPT_HOURS = 24  # for which a request may be repeated with its Idempotency-Key
+COUNTED_HOURS = 62 * 24  # no month that is still counted, or was last, began earlier
 SESSION_GRACE_HOURS = 1  # the clocks of those who read tokens may be behind the database's
 
 _KEYS = text("""
@@ -25,6 +26,13 @@ _SESSIONS = text("""
          ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
  RETURNING 1
 """)
+_CALLS = text("""
+    DELETE FROM api_calls WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM api_calls
+         WHERE at < now() - make_interval(hours => :hours)
+         LIMIT :limit FOR UPDATE SKIP LOCKED))
+ RETURNING 1
+""")
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Pruned:
 
     idempotency_keys: int
     sessions: int
+    api_calls: int
 
 
 def prune(session: Session, limit: int = 1000) -> Pruned:
@@ -40,6 +49,7 @@ def prune(session: Session, limit: int = 1000) -> Pruned:
     return Pruned(
         idempotency_keys=_removed(session, _KEYS, KEPT_HOURS, limit),
         sessions=_removed(session, _SESSIONS, SESSION_GRACE_HOURS, limit),
+        api_calls=_removed(session, _CALLS, COUNTED_HOURS, limit),
     )
 
 

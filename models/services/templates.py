@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 from models.errors import Forbidden, InvalidInput, NotFound
 from models.rules.privacy import private_parts
 from models.rules.states import WorkflowStatus
-from models.services import workflows
+from models.services import storage, workflows
 from models.services.paging import Position, newest_first
 from models.template import Template
 from models.user import User
@@ -73,12 +73,14 @@ def create(
 ) -> Template:
     """Keep a graph that can run as a template of `owner`'s own; everybody sees it once it is published.
 
-    Raises `InvalidGraph`, `InvalidInput` for what must not be published, and `TemplateLimitReached`.
+    Raises `InvalidGraph`, `InvalidInput` for what must not be published, and where `owner` may keep no more
+    `TemplateLimitReached` or `StorageLimitReached`.
     """
     workflows.require_runnable(graph)
     owned = select(func.count()).where(Template.owner_id == owner.id)
     if session.execute(owned).scalar_one() >= MOST_OWNED:
         raise TemplateLimitReached
+    storage.require_room(session, owner)
     template = Template(
         id=(template_id := uuid4()),
         slug=f"own-{template_id}",
@@ -110,6 +112,7 @@ def change(
     template = _locked(session, owner, template_id)
     if graph is not None:
         workflows.require_runnable(graph)
+        storage.require_room(session, owner)
         template.graph = dict(graph)
     template.name = name if name is not None else template.name
     template.category = category if category is not None else template.category

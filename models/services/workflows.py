@@ -18,6 +18,7 @@ from models.base import Json
 from models.errors import FieldError, InvalidInput, NotFound
 from models.rules.lint import check_shape, lint
 from models.rules.states import WorkflowStatus
+from models.services import storage
 from models.services import workflow_limits as limits
 from models.services.paging import Position, newest_first
 from models.user import User
@@ -68,12 +69,13 @@ def create(
 
     Raises:
         InvalidGraph: the graph is misshapen, or `status` is active and it has errors.
-        WorkflowLimitReached, NodeLimitReached: the owner's tier does not allow it.
+        WorkflowLimitReached, NodeLimitReached, StorageLimitReached: the owner's tier does not allow it.
     """
     version = _version(graph, 1)
     _require_clean(version, status)
     tier = limits.check_number(session, owner)
     limits.check_size(tier, version.node_count)
+    storage.require_room(session, owner)
     times = {"timeout": timeout, "max_queue_seconds": max_queue_seconds}
     workflow = Workflow(user_id=owner.id, name=name, description=description, status=status, latest_version=1, **times)
     session.add(workflow)
@@ -142,6 +144,7 @@ def update(
     workflow.timeout = times.get("timeout", workflow.timeout)
     workflow.max_queue_seconds = times.get("max_queue_seconds", workflow.max_queue_seconds)
     if is_new:
+        storage.require_room(session, owner)
         version.number = workflow.latest_version = workflow.latest_version + 1
         _add_version(session, workflow, version)
     session.flush()

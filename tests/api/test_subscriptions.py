@@ -17,6 +17,7 @@ CURRENT = {
     "pastDueSince",
     "limits",
     "features",
+    "usage",
 }
 
 
@@ -42,6 +43,13 @@ class TestCurrent:
         assert (answer["tier"], answer["status"], answer["cancelAtPeriodEnd"]) == ("free", "active", False)
         assert (answer["currentPeriodStart"], answer["currentPeriodEnd"]) == (None, None)
         assert answer["limits"] == {"maxWorkflows": 3, "maxNodes": 10, "apiCallsPerMonth": 100, "storageMB": 100}
+        assert answer["usage"] == {
+            "apiCallsUsed": 0,
+            "apiCallsLimit": 100,
+            "apiCallsResetAt": answer["usage"]["apiCallsResetAt"],
+            "storageUsedMB": 0,
+            "storageLimitMB": 100,
+        }
         assert answer["features"][:2] == ["3 workflows", "10 nodes per workflow"]
 
     @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ class TestTracking:
 
 
 FIELDS = {
+    "allowances",
     "period",
     "from",
     "to",

@@ -1,10 +1,12 @@
 """The broom takes what has served its time, a little at once, and nothing else."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
+from models.api_call import ApiCall
 from models.db import session_scope
 from models.idempotency import IdempotencyKey
 from models.services import sessions
@@ -29,13 +31,22 @@ def expired(session: Session, *, hours: float) -> None:
     session.flush()
 
 
+def called(session: Session, *, days: int) -> None:
+    user = factories.user(session)
+    at = datetime.now(UTC) - timedelta(days=days)
+    session.add(ApiCall(execution_id=uuid4(), node_id="a", path="", user_id=user.id, at=at))
+    session.flush()
+
+
 def test_takes_what_is_old_and_leaves_what_still_counts(session: Session) -> None:
     for hours in (23.9, 24.1, 500):
         repeatable(session, hours=hours)
     for hours in (-20, 0.5, 1.5):
         expired(session, hours=hours)
-    assert prune(session) == Pruned(idempotency_keys=2, sessions=1)
-    assert prune(session) == Pruned(idempotency_keys=0, sessions=0)
+    for days in (61, 63):
+        called(session, days=days)
+    assert prune(session) == Pruned(idempotency_keys=2, sessions=1, api_calls=1)
+    assert prune(session) == Pruned(idempotency_keys=0, sessions=0, api_calls=0)
     assert session.scalar(select(func.count()).select_from(IdempotencyKey)) == 1
     assert session.scalar(select(func.count()).select_from(UserSession)) == 2
 

@@ -16,7 +16,18 @@ from models.execution import Execution
 from models.rules.periods import TimeRange
 from models.rules.pricing import Tier
 from models.rules.states import ExecutionStatus
-from models.services import api_calls, credits, executions, leases, overdue, sweeps, workflow_metrics, workflows
+from models.services import (
+    api_calls,
+    credits,
+    executions,
+    leases,
+    overdue,
+    pruning,
+    storage,
+    sweeps,
+    workflow_metrics,
+    workflows,
+)
 from models.user import User
 from models.workflow import Workflow
 from tests import factories
@@ -83,6 +94,8 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "a call": lambda s, c: api_calls.reserve(s, c.user.id, c.queued.id, "start", ""),
     "the calls of this month": lambda s, c: api_calls.used(s, c.user.id, Tier.FREE),
     "runs that wait for calls": lambda s, c: api_calls.wake(s),
+    "room for more": lambda s, c: storage.require_room(s, c.user),
+    "old calls": lambda s, c: pruning.prune(s, 1),
     "a cancel": lambda s, c: executions.request_cancel(s, c.user, c.queued.id),
     "a settlement": lambda s, c: credits.settle(s, c.queued.id, c.queued.credits_charged),
     "a sweep": lambda s, c: sweeps.due(s),
