@@ -7,12 +7,14 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.bodies import show
 from api.broker import Broker
 from api.openapi import describes
-from api.schemas.operations import HealthOut, StatusOut
+from api.schemas.operations import HealthOut, StatusOut, StripeHealthOut
 from models.db import SessionFactory
-from models.services import presence
+from models.services import presence, stripe_health
 from models.services.presence import Presence
+from models.services.stripe_health import StripeStanding
 from tasks.queue import QueueName
 
 
@@ -24,10 +26,11 @@ def blueprint(broker: Broker) -> Blueprint:
     @describes(answers=HealthOut, also={503: HealthOut})
     def health() -> ResponseReturnValue:
         """What works and what does not; 503 when anything does not. `degraded`: it works, but somebody should look."""
-        seen = _presence()
+        seen = _known()
         parts = {"database": _word(seen is not None), "redis": _word(broker.answers())}
         if seen is not None:
-            parts |= {"beat": _word(seen.beat_is_up), **_jobs(seen)}
+            workers, stripe = seen
+            parts |= {"beat": _word(workers.beat_is_up), **_jobs(workers), **_stripe(stripe)}
         overall = _overall(parts)
         return {"status": overall, "overall": overall, **parts}, 503 if overall == "down" else 200
 
@@ -48,12 +51,13 @@ def blueprint(broker: Broker) -> Blueprint:
 
 
 def _overall(parts: dict[str, Any]) -> str:
-    """The worst of all parts."""
+    """The worst of all parts; while Stripe is away we go on, and what concerns it waits."""
     queues = [queue["status"] for queue in parts.get("queues", {}).values()]
-    words = [*queues, *(word for word in parts.values() if isinstance(word, str))]
+    words = [*queues, *(parts[name] for name in ("database", "redis", "beat") if name in parts)]
     if "down" in words:
         return "down"
-    return "degraded" if "late" in words or parts.get("deafWorkers") else "up"
+    is_troubled = "late" in words or parts.get("deafWorkers") or parts.get("stripe") in ("late", "down")
+    return "degraded" if is_troubled else "up"
 
 
 def _jobs(seen: Presence) -> dict[str, Any]:
@@ -69,15 +73,20 @@ def _jobs(seen: Presence) -> dict[str, Any]:
     return {"queues": queues, "deafWorkers": seen.deaf}
 
 
+def _stripe(standing: StripeStanding) -> dict[str, Any]:
+    """Told apart from the word, which is all that most want to know."""
+    return {"stripe": standing.status, "stripeDetails": show(StripeHealthOut, standing)}
+
+
 def _word(works: bool) -> str:
     return "up" if works else "down"
 
 
-def _presence() -> Presence | None:
+def _known() -> tuple[Presence, StripeStanding] | None:
     """None while the database is away."""
     try:
         with SessionFactory() as session:
-            return presence.overview(session, QueueName)
+            return presence.overview(session, QueueName), stripe_health.standing(session)
     except SQLAlchemyError:
         return None
 

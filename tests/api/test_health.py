@@ -7,9 +7,11 @@ from sqlalchemy import text
 
 from api import create_app
 from models.db import SessionFactory
-from models.services import presence
+from models.services import presence, stripe_requests
 from models.services.presence import Me
+from models.stripe_request import RequestKind
 from tasks.queue import QueueName
+from tests.factories import billing
 
 CLOSED = "redis://127.0.0.1:1/0"
 QUEUES = [queue.value for queue in QueueName]
@@ -29,7 +31,9 @@ def test_everything_is_up(stranger, at_work):
     assert answer.status_code == 200
     queues = answer.json.pop("queues")
     up = dict.fromkeys(("status", "overall", "database", "redis", "beat"), "up")
-    assert answer.json | {"queues": queues} == {**up, "queues": queues, "deafWorkers": 0}
+    details = {"answeredSeconds": None, "failingRequests": 0, "oldestEventSeconds": None}
+    known = {"queues": queues, "deafWorkers": 0, "stripe": "unknown", "stripeDetails": details}
+    assert answer.json | {"queues": queues} == {**up, **known}
     assert set(queues) == set(QUEUES)
     assert {(queue["status"], queue["workers"]) for queue in queues.values()} == {("up", 1)}
 
@@ -70,6 +74,51 @@ def test_without_a_database_it_lives_and_is_not_ready(stranger, monkeypatch):
     assert stranger.get("/health").json["database"] == "down"
     assert stranger.get("/health/ready").status_code == 503
     assert stranger.get("/health/live").status_code == 200
+
+
+PROBES = """
+    INSERT INTO reconciliation_runs (kind, status, since, created_at, finished_at)
+    VALUES ('events', :status, now(), now() - CAST(:ago AS interval), now())
+"""
+
+
+@pytest.mark.parametrize(
+    ("probes", "stripe"),
+    [
+        ([("done", "2 minutes")], "up"),
+        ([("done", "20 minutes")], "late"),
+        ([("done", "6 minutes"), ("incomplete", "1 minute")], "late"),
+        ([("done", "20 minutes"), ("incomplete", "1 minute")], "down"),
+        ([("incomplete", "1 minute")], "down"),
+    ],
+)
+def test_it_tells_from_the_probes_how_stripe_is_and_stays_in_rotation(stranger, at_work, session, probes, stripe):
+    for status, ago in probes:
+        session.execute(text(PROBES), {"status": status, "ago": ago})
+    session.commit()
+    answer = stranger.get("/health")
+    assert (answer.status_code, answer.json["stripe"]) == (200, stripe)
+    assert answer.json["overall"] == ("up" if stripe == "up" else "degraded")
+
+
+def test_an_event_that_lies_about_is_told(stranger, at_work, session):
+    session.execute(text(PROBES), {"status": "done", "ago": "1 minute"})
+    billing.event(session)
+    session.execute(text("UPDATE stripe_events SET received_at = now() - interval '6 minutes'"))
+    session.commit()
+    answer = stranger.get("/health").json
+    assert (answer["stripe"], answer["overall"]) == ("late", "degraded")
+    assert 300 < answer["stripeDetails"]["oldestEventSeconds"] < 400
+
+
+def test_a_request_that_fails_while_probes_do_is_down_before_long(stranger, at_work, session, user):
+    for status, ago in (("done", "6 minutes"), ("incomplete", "1 minute")):
+        session.execute(text(PROBES), {"status": status, "ago": ago})
+    request = stripe_requests.add(session, user, RequestKind.PURCHASE, {})
+    request.last_error = "Stripe did not answer."
+    session.commit()
+    answer = stranger.get("/health").json
+    assert (answer["stripe"], answer["stripeDetails"]["failingRequests"]) == ("down", 1)
 
 
 def test_it_can_be_asked_without_end(stranger):
