@@ -1,5 +1,6 @@
 """Waiting is a state of rows: nobody holds a worker, and whoever drives next goes on where the run stood."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from models.db import session_scope
 from models.errors import InsufficientCredits, InvalidInput, NotFound
-from models.services import answers, executions
+from models.services import answers, executions, journal
 from models.services.answers import NothingAsked
 from models.user import User
 from tests import factories
@@ -141,6 +142,27 @@ class TestApprovals:
         while bench.execution(execution_id).status == "waiting":
             assert bench.execution(execution_id).wake_at is not None
             bench.runtime.drive(execution_id)
+        assert bench.execution(execution_id).status == "success"
+
+    def test_nor_is_one_that_its_driver_hears_of_when_the_parking_is_on_its_way(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ):
+        execution_id = bench.submit([ask(), call("slow")])
+        record = journal.record
+
+        def slow(session, batch):
+            if any(progress.ending for progress in batch) and "q" not in answered:
+                answered.append("q")
+                answer(bench, execution_id)
+                for entry in bench.runtime._keeper._snapshot().values():
+                    entry.driver.wake()
+                time.sleep(0.3)  # it looks for the answer, and must not take the call for attention with it
+            return record(session, batch)
+
+        answered: list[str] = []
+        monkeypatch.setattr(journal, "record", slow)
+        assert bench.runtime.drive(execution_id) is Left.PARKED
+        bench.runtime.drive(execution_id)
         assert bench.execution(execution_id).status == "success"
 
     def test_a_loop_asks_for_each_item(self, bench: Bench):

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests import factories
-from tests.faults.world import LEASE, World, eventually
+from tests.faults.world import LEASE, Program, World, eventually
 
 CHARGE = Decimal("1.30")  # three nodes and the run
 # Where a worker may be killed, in the order in which a run passes there, and the node whose call is repeated then: the
@@ -129,23 +129,28 @@ def everything(world: World, execution_id) -> list:
     ]
 
 
+def leaving(worker: Program) -> float:
+    """Tell a worker to leave as a deployment does; the seconds until it is gone, in good order."""
+    begun = time.monotonic()
+    assert worker.signal(signal.SIGTERM).wait(20) == 0, worker.output
+    return time.monotonic() - begun
+
+
 class TestToldToLeave:
     def test_a_rolling_restart_fails_nothing_and_waits_for_no_lease(self, world: World):
         patient = {"LEASE_SECONDS": "300", "HEARTBEAT_SECONDS": "100"}
-        first = world.worker(env=patient).ready()
-        once = world.call("c", tag="roll", delay=2, onCrash="fail")
-        runs = world.submit_many(
-            [world.call("a", tag="roll", delay=4), world.call("b", tag="roll"), once], "a>b", number=6
-        )
-        world.outside.await_call("roll/a", times=6)
-        world.outside.await_call("roll/c", times=6)
-        second = world.worker(env=patient).ready()
-        begun = time.monotonic()
-        assert first.signal(signal.SIGTERM).wait(15) == 0
+        first, second = world.worker(env=patient), world.worker(env=patient)
+        for worker in (first, second):
+            worker.ready()
+        nodes = [world.call("a", tag="roll", delay=4), world.call("b", tag="roll")]
+        nodes.append(world.call("c", tag="roll", delay=4, onCrash="fail"))  # cut off, nobody would know what it did
+        runs = world.submit_many(nodes, "a>b", number=6)
+        for name in "ac":
+            world.outside.await_call(f"roll/{name}", times=6)
+        assert leaving(first) < 10
         third = world.worker(env=patient).ready()
-        assert second.signal(signal.SIGTERM).wait(15) == 0
-        world.finish(*runs, sweep=False)
-        assert time.monotonic() - begun < 30
+        assert leaving(second) < 10
+        world.finish(*runs, sweep=False, seconds=30)
         assert third.alive
         states = {tuple(world.run(run)[name] for name in ("status", "credits_charged", "crashes")) for run in runs}
         assert states == {("success", CHARGE, 0)}
@@ -156,9 +161,8 @@ class TestToldToLeave:
         workers = [world.worker().ready(), world.worker().ready()]
         runs = world.submit_many([world.call(n, tag="load", delay=0.3) for n in "zab"], "z>a", "a>b", number=60)
         for _ in range(3):
-            leaving = workers.pop(0)
             workers.append(world.worker().ready())
-            assert leaving.signal(signal.SIGTERM).wait(15) == 0
+            assert leaving(workers.pop(0)) < 10
         world.finish(*runs, sweep=False)
         assert world.sql(
             "SELECT DISTINCT status, crashes FROM workflow_executions WHERE id = ANY(%s::uuid[])", list(map(str, runs))

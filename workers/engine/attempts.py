@@ -4,7 +4,7 @@ import heapq
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -55,6 +55,12 @@ class Running:
     left_behind: Json = None
     cancel: Cancel = field(default_factory=Cancel)
     last_state: str = ""
+    sent: bool = False  # its start is, or is being, stored: from here on it may have happened
+
+    @property
+    def is_irrevocable(self) -> bool:
+        """Whether nobody could tell what became of it if it were cut off now. A turn is found again in its gateway."""
+        return self.sent and self.call.node.on_crash == "fail" and not isinstance(self.effect, AgentTurn)
 
     def row(self, status: NodeStatus, **changes: Any) -> NodeRow:
         """This step's state as it is recorded."""
@@ -114,12 +120,30 @@ class Attempts:
         # Stopping may talk to a gateway, and the pool may be full of calls that wait to be stopped.
         STOPPERS.submit(running.cancel.set)
 
-    def detach(self) -> None:
-        """The process leaves: cut what can be repeated under the same key. Agent turns go on in their gateway."""
+    @property
+    def irrevocable(self) -> bool:
+        """Whether an answer is worth staying for, because nobody may ask again."""
+        return any(running.is_irrevocable for running in self)
+
+    def withdraw(self) -> None:
+        """The process leaves: start nothing more, and forget all but what nobody may ask again."""
+        self.detach(but=[running for running in self if running.is_irrevocable])
+        for running in self:
+            if not running.is_irrevocable:
+                self._set_aside(running)
+
+    def detach(self, but: Sequence[Running] = ()) -> None:
+        """Cut what can be repeated under the same key. Agent turns go on in their gateway."""
         self._closed = True
         for running in self:
-            if not isinstance(running.effect, AgentTurn):
+            if not isinstance(running.effect, AgentTurn) and running not in but:
                 running.cancel.set()
+
+    def _set_aside(self, running: Running) -> None:
+        """Leave it to another driver, which must see that nothing is under way if it may not repeat what is."""
+        self.drop(running)
+        if running.call.node.on_crash == "fail" and running.attempt > 1 and not isinstance(running.effect, AgentTurn):
+            self._recorder.node(running.row(NodeStatus.PENDING))
 
     def wake(self) -> float | None:
         """Start the attempts that are due; seconds until the next one, or None."""
@@ -177,7 +201,7 @@ class Attempts:
 
         self._post(partial(self._store_start, running, reference, on_flushed))
         while not written.wait(0.2):
-            if self._closed:
+            if self._closed and not running.is_irrevocable:
                 raise LeaseLost
             if running.cancel.is_set:
                 raise CallFailed("cancelled", "Cancelled before it was sent.", outcome="cancelled")
@@ -185,10 +209,10 @@ class Attempts:
             raise failures[0]
 
     def _store_start(self, running: Running, reference: Json, on_flushed: OnFlushed) -> None:
-        if self._running.get(running.step) is not running:
+        if self._closed or self._running.get(running.step) is not running:
             running.cancel.set()
             return
-        running.external_ref = reference
+        running.sent, running.external_ref = True, reference
         self._recorder.node(running.row(NodeStatus.RUNNING, is_call=True))
         self._recorder.flush(on_flushed)
 
@@ -215,8 +239,10 @@ class Attempts:
             )
             running.attempt += 1
             running.left_behind = running.external_ref = None
-            running.last_state = ""
-            if pause > LONG_PAUSE:
+            running.last_state, running.sent = "", False
+            if self._closed:
+                self._set_aside(running)
+            elif pause > LONG_PAUSE:
                 self._on_patience(running, pause, outcome.detail)
             else:
                 heapq.heappush(self._timers, (time.monotonic() + pause, next(self._order), running))

@@ -5,6 +5,7 @@ node did is stored before its successors may act on the outside world: the start
 awaited, and the journal is ordered, so all that came before an effect is stored before the effect leaves the house.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
@@ -32,6 +33,8 @@ from workers.engine.waits import patience_reference, ration_reference
 from workers.engine.workflow import Workflow
 
 log = structlog.get_logger()
+
+LAST_ANSWERS = 5.0  # seconds that a leaving driver stays for the answers of calls that must not be repeated
 
 
 class Driver:
@@ -62,6 +65,8 @@ class Driver:
             on_shortage=lambda running, month: self._steps.postpone(running, ration_reference(month)),
         )
         self._steps.attempts = self._attempts
+        self._departing = False  # the process leaves, and another one goes on
+        self._depart_by = 0.0  # monotonic; past it nobody is waited for
         self._ending = False  # the run's end is on its way into the journal
         self._reason: Reason | None = None  # why the run comes to an early end
         self._left: Left | None = None
@@ -80,7 +85,9 @@ class Driver:
         if self._reason is None:
             self._steps.follow(self._steps.schedule.start())
         while self._left is None:
-            if self._steps.ready and self._reason is None:
+            if self._departing and not self._ending:
+                self._depart()
+            elif self._steps.ready and self._reason is None:
                 self._steps.begin(self._steps.ready.popleft())
                 self._hear(wait=False)
             elif len(self._attempts) or self._ending or self._worth_staying():
@@ -107,11 +114,12 @@ class Driver:
 
     def hand_over(self) -> None:
         """The process is leaving: stop here, another worker goes on."""
-        self._inbox.put(partial(self._leave, Left.HANDED_OVER))
+        self._inbox.put(self._withdraw)
 
-    def _hear(self, *, wait: bool) -> None:
+    def _hear(self, *, wait: bool, at_most: float | None = None) -> None:
         """Do what other threads handed over; with `wait`, until something comes or the next attempt is due."""
-        pause = min((p for p in (self._attempts.wake(), self._steps.waits.patience) if p is not None), default=None)
+        pauses = (self._attempts.wake(), self._steps.waits.patience, at_most)
+        pause = min((pause for pause in pauses if pause is not None), default=None)
         if self._recorder.is_due or (wait and self._recorder.has_news and self._inbox.empty()):
             self._recorder.flush(self._written)
         try:
@@ -121,7 +129,7 @@ class Driver:
                 self._inbox.get_nowait()()
         except Empty:
             pass
-        if self._reason is None and not self._ending:
+        if self._reason is None and not self._ending and not self._departing:
             self._steps.go_on()
 
     def _worth_staying(self) -> bool:
@@ -129,6 +137,8 @@ class Driver:
         return self._reason is None and not self._steps.blocked and self._steps.waits.patience is not None
 
     def _learn(self) -> None:
+        if self._ending or self._departing:
+            return  # too late for this driver; the call for attention stays for the next one
         try:
             with session_scope() as session:
                 self._steps.waits.learn(leases.answers(session, self._lease))
@@ -150,6 +160,23 @@ class Driver:
     def _leave(self, left: Left) -> None:
         self._attempts.detach()
         self._left = self._left or left
+
+    def _withdraw(self) -> None:
+        if not self._departing:
+            self._departing, self._depart_by = True, time.monotonic() + LAST_ANSWERS
+            self._attempts.withdraw()
+
+    def _depart(self) -> None:
+        """Nothing new starts: hear the answers that nobody may ask for again, store what is known, and leave."""
+        if self._attempts.irrevocable and (left := self._depart_by - time.monotonic()) > 0:
+            self._hear(wait=True, at_most=left)
+            return
+        self._ending = True
+        self._recorder.flush(lambda progress, error: self._inbox.put(partial(self._departed, error)))
+
+    def _departed(self, error: Exception | None) -> None:
+        """All that this driver had to say is stored, so the next one may read it."""
+        self._leave(Left.LOST if isinstance(error, LeaseLost) else Left.HANDED_OVER)
 
     def _stop(self, reason: Reason) -> None:
         """Come to an early end: nothing new starts, and what runs is stopped."""

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from models.errors import ForgeError
-from models.rules.effects import Answer, Done, Iterate, Pause
+from models.rules.effects import AgentTurn, Answer, Done, Iterate, Pause
 from models.rules.graph import ERROR_PORT, Node
 from models.rules.kinds import NodeCall
 from models.rules.pricing import COSTS
@@ -147,10 +147,13 @@ class Steps:
                 return
             self._pause(Wait(running.step, running.call, running.started_at, past.external_ref, running), past)
             return
+        if past and past.status is NodeStatus.PENDING:  # set aside between two attempts
+            running.attempt, running.started_at = past.attempt, past.started_at or running.started_at
         if past and past.status is NodeStatus.RUNNING:
             running.attempt, running.left_behind = past.attempt, past.external_ref
             running.started_at = past.started_at or running.started_at
-            if running.call.node.on_crash == "fail":
+            found_again = isinstance(running.effect, AgentTurn) and running.left_behind
+            if running.call.node.on_crash == "fail" and not found_again:
                 self._fail(running.row(NodeStatus.FAILED), WorkerDied())
                 return
         self.attempts.launch(running)
