@@ -10,9 +10,12 @@ from models.services import executions
 
 
 def document(session: Session, execution: Execution) -> dict[str, Json]:
-    """The run, each of its nodes, and its receipt."""
+    """The run, why it is not moving, each of its nodes, and its receipt."""
+    standing = executions.standing(session, execution)
     return {
         **show(ExecutionDetailOut, execution),
+        "waitingFor": standing.waiting_for,
+        "queuePosition": standing.queue_position,
         "nodes": show(NodeOut, executions.node_states(session, execution), many=True),
         "receipt": executions.receipt(session, execution),
     }

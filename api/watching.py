@@ -44,7 +44,8 @@ def watch(execution_id: UUID, *, wait: int, since: int | None) -> Response:
     """The run, with `wait` as soon as it has news for this client: events after `since`, or another ETag."""
     pause = _wait([execution_id], wait, lambda first, now: _is_news(first[execution_id], now[execution_id], since))
     run = executions.get(db(), current_user(), execution_id)
-    response = unless_known(Version.of(run).tag, lambda: document(db(), run))
+    tag = f"{Version.of(run).tag}-{executions.standing_tag(db(), run)}"
+    response = unless_known(tag, lambda: document(db(), run))
     if run.status not in TERMINAL:
         response.headers["Retry-After"] = str(seconds_until_news(run) if pause is None else pause)
     return response
@@ -85,4 +86,5 @@ def _is_news(first: Version, now: Version, since: int | None) -> bool:
         return True
     if since is not None:
         return now.seq > since
-    return bool(request.if_none_match) and not request.if_none_match.contains_weak(now.tag)
+    known = request.if_none_match.as_set(include_weak=True)
+    return bool(known) and not any(tag.startswith(f"{now.tag}-") for tag in known)

@@ -1,6 +1,5 @@
 """What is shown of runs, and how lists of them are asked for."""
 
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -26,7 +25,7 @@ from api.schemas.base import (
     Whole,
     Word,
 )
-from models.execution import Execution
+from api.schemas.told import duration, glance, sentence
 from models.rules.pricing import Priority
 from models.rules.states import ExecutionStatus, NodeStatus
 
@@ -142,7 +141,7 @@ class ExecutionOut(Out):
     credits_charged = Credits()
     max_credits = Credits(attribute="credits_cap")
     priority = Word(Priority)
-    waiting_for = Thing(allow_none=True)
+    waiting_for = fields.Function(lambda execution: glance(execution), metadata=Thing.shape, allow_none=True)
     seq = Count(attribute="last_seq")
 
 
@@ -207,6 +206,7 @@ class ExecutionDetailOut(ExecutionOut):
 class WholeExecutionOut(ExecutionDetailOut):
     """A run with everything that is known of it."""
 
+    queue_position = Count(allow_none=True)
     nodes = fields.List(fields.Nested(NodeOut))
     receipt = fields.Nested(ReceiptOut)
 
@@ -278,18 +278,3 @@ class LogsOut(Out):
     count = Count()
     limit = Count()
     after = Count()
-
-
-def duration(execution: Execution) -> float | None:
-    """Seconds from start to end, or until now while it runs; None before it starts."""
-    if execution.started_at is None:
-        return None
-    end = execution.finished_at or datetime.now(UTC)
-    return round(max(0.0, (end - execution.started_at).total_seconds()), 3)
-
-
-def sentence(error: Any) -> str | None:
-    """The app shows a run's error as text."""
-    if isinstance(error, dict):
-        return str(error.get("message") or error.get("code") or "The run failed.")
-    return None if error is None else str(error)

@@ -21,10 +21,24 @@ from models.services import api_calls, credits, storage, undriven, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states
 from models.services.receipts import lines, receipt
+from models.services.waits import standing
+from models.services.waits import tag as standing_tag
 from models.services.workflows import Runnable
 from models.user import User
 
-__all__ = ["NodeState", "get", "lines", "list_owned", "logs", "node_states", "receipt", "request_cancel", "submit"]
+__all__ = [
+    "NodeState",
+    "get",
+    "lines",
+    "list_owned",
+    "logs",
+    "node_states",
+    "receipt",
+    "request_cancel",
+    "standing",
+    "standing_tag",
+    "submit",
+]
 
 MOST_CREDITS = Decimal("999999999999.99")  # what numeric(14, 2) holds
 _LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)

@@ -9,6 +9,8 @@ from sqlalchemy import text, update
 from models.execution import Execution, ExecutionEvent, NodeExecution
 from models.rules.pricing import PRICE_LIST
 from models.rules.states import ExecutionStatus, NodeStatus
+from models.services import presence
+from models.services.presence import Me
 from tests.api.graphs import workflow
 
 READ_BY_THE_APP = {
@@ -58,6 +60,20 @@ def finished(session, run) -> str:
 
 
 class TestReading:
+    def test_one_that_is_queued_says_its_place_and_what_it_waits_for(self, client, run, session):
+        presence.report(session, Me("one@host", "host:1", ["executions.low"], 15), silent=0, full=False)
+        session.commit()
+        answer = client.get(f"/executions/{run}")
+        assert answer.json["queuePosition"] == 1
+        assert answer.json["waitingFor"]["type"] == "queue"
+        assert answer.json["waitingFor"]["message"] == "Number 1 in the queue of priority low."
+        listed = client.get("/executions").json["executions"][0]["waitingFor"]
+        assert listed == {"type": "queue", "message": "Waits in the queue for a worker."}
+        session.execute(text("DELETE FROM workers"))
+        session.commit()
+        changed = client.get(f"/executions/{run}", headers={"If-None-Match": answer.headers["ETag"]})
+        assert (changed.status_code, changed.json["waitingFor"]["type"]) == (200, "workers")
+
     def test_a_queued_run_has_every_field_that_the_app_reads(self, client, run):
         shown = client.get(f"/api/executions/{run}").json
         assert set(shown) >= READ_BY_THE_APP

@@ -18,10 +18,12 @@ from models.rules.pricing import Tier
 from models.rules.states import ExecutionStatus
 from models.services import (
     api_calls,
+    backlog,
     credits,
     executions,
     leases,
     overdue,
+    presence,
     pruning,
     storage,
     sweeps,
@@ -84,6 +86,9 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "runs of a workflow that ran long ago": lambda s, c: executions.list_owned(s, c.user, workflow_id=c.rare.id),
     "runs by id": lambda s, c: executions.list_owned(s, c.user, ids=[c.queued.id, c.user.id]),
     "one run": lambda s, c: executions.get(s, c.user, c.queued.id),
+    "why it does not move": lambda s, c: executions.standing(s, c.queued),
+    "what waits in the queues": lambda s, c: backlog.by_queue(s),
+    "who drives what": lambda s, c: presence.driven(s),
     "its nodes": lambda s, c: executions.node_states(s, c.queued),
     "its receipt": lambda s, c: executions.receipt(s, c.queued),
     "the lines of its receipt": lambda s, c: executions.lines(s, c.queued),
