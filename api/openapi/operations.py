@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apispec import APISpec
-from werkzeug.routing import AnyConverter, Rule, UUIDConverter
+from werkzeug.routing import AnyConverter, IntegerConverter, Rule, UUIDConverter
 
 from api.openapi import LOCATED, Description, Shape, headers, problems
 from api.openapi.examples import example
@@ -71,7 +71,9 @@ class Operation:
     def _in_address(self, name: str) -> Json:
         converter = self._needs.rule._converters[name]
         schema: Json = {"type": "string", "minLength": 1}
-        if isinstance(converter, UUIDConverter):
+        if isinstance(converter, IntegerConverter):
+            schema = {"type": "integer", "minimum": 0}
+        elif isinstance(converter, UUIDConverter):
             schema = {"type": "string", "format": "uuid"}
         elif isinstance(converter, AnyConverter):
             schema = {"type": "string", "enum": sorted(converter.items)}

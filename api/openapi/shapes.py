@@ -80,7 +80,7 @@ class Plugin(MarshmallowPlugin):
     def arguments(self, asks: type[Schema]) -> list[Json]:
         """The arguments of an address; there is no null in one."""
         converter: Converter = self.converter  # type: ignore[assignment]
-        found: list[Json] = converter.schema2parameters(asks, location="query")
+        found: list[Json] = converter.schema2parameters(asks(), location="query")
         for parameter in found:
             parameter["schema"] = _without_null(parameter["schema"])
         return found

@@ -87,7 +87,7 @@ def belongings(client: FlaskClient, other_client: FlaskClient, session: Session,
     workflow_id = client.post("/workflows", json=workflow()).json["workflow"]["id"]
     template = client.post("/templates", json={"name": "T", "category": "c", **two_steps()}).json["template"]
     bought = client.post("/credits/purchase", json={"packageId": "pack_100"}, headers={"Prefer": "wait=0"}).json
-    request = session.scalars(select(StripeRequest)).one()
+    request = session.scalars(select(StripeRequest).where(StripeRequest.user_id == user.id)).one()
     method, invoice = billing.payment_method(session, user), billing.invoice(session, user)
     session.commit()
     sessions = other_client.get("/auth/sessions").json["sessions"]

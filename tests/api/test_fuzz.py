@@ -1,0 +1,135 @@
+"""Schemathesis asks every operation what nobody thought of: no answer is a 5xx, and none is undocumented.
+
+A seeded, bounded run belongs to the suite; `make fuzz` asks much longer, and differently each time.
+"""
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from api import limits, streams, waiting
+from models.rules.pricing import Tier
+from models.user import Role, User
+from tests.api.doors import archives, belongings
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))  # of each kind, for each operation
+SEED = os.environ.get("FUZZ_SEED", "20261125")
+CHECKS = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+NAMED = {"eventId": "evt_door", "nodeId": "in", "number": 1}
+QUIET = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Thousands of questions in seconds: without limits by time, and without patience."""
+    monkeypatch.setattr(streams, "LISTENERS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(streams, "LISTEN_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "WAITERS", threading.Semaphore(0))
+    monkeypatch.setattr(limits.limiter, "enabled", False)
+    yield
+
+
+@pytest.fixture
+def schema(app: Flask, stranger: FlaskClient) -> Any:
+    """The description, as it is served."""
+    return schemathesis.openapi.from_wsgi("/openapi.json", app)
+
+
+def own_ids(named: dict[str, str]) -> dict[str, Any]:
+    """Ids as the addresses of the description call them."""
+    first_words = {name: name.split("_") for name in named}
+    return {words[0] + "".join(word.title() for word in words[1:]): named[name] for name, words in first_words.items()}
+
+
+def questions(operation: Any, ids: dict[str, Any]) -> Iterator[Case]:
+    """Of each kind some: what is right, what is wrong, what stands on the border; with ids that exist, and made-up."""
+    for mode, real in itertools.product(GenerationMode, (True, False)):
+        names = {parameter.name for parameter in operation.path_parameters}
+        if real and not names & ids.keys():
+            continue
+        known = {name: ids[name] for name in names & ids.keys()} if real else None
+        yield from drawn(operation.as_strategy(mode, path_parameters=known), f"{SEED}{operation.label}{mode}{real}")
+    config = operation.schema.config.generation_for(operation=operation)
+    borders = operation.schema.iter_coverage_cases(
+        operation, generation_modes=list(GenerationMode), generation_config=config
+    )
+    for number, case in enumerate(itertools.islice(borders, EXAMPLES * 4)):
+        if number % 2 and case.path_parameters:
+            case.path_parameters = {
+                **case.path_parameters,
+                **{k: v for k, v in ids.items() if k in case.path_parameters},
+            }
+        yield case
+
+
+def judges(case: Case) -> list[Any]:
+    """What is looked at. Health is no fault, and what is too much in an address is ignored, which is no fault either."""
+    found = [*CHECKS]
+    if not case.operation.path.startswith("/health"):
+        found.append(not_a_server_error)
+    if case.operation.body:
+        found.append(checks.negative_data_rejection)
+    return found
+
+
+def drawn(strategy: st.SearchStrategy[Case], seed: str) -> list[Case]:
+    cases: list[Case] = []
+
+    @seeded(seed)
+    @QUIET
+    @given(strategy)
+    def draw(case: Case) -> None:
+        cases.append(case)
+
+    with suppress(Unsatisfiable):  # there is nothing wrong to send where anything is right
+        draw()
+    return cases
+
+
+def test_no_question_breaks_it_or_is_answered_as_nobody_said(
+    app: Flask, schema: Any, new_user: Callable[..., User], sign_in: Callable[[User], FlaskClient], session: Any
+) -> None:
+    """Every operation, as a user or an administrator who has one of everything."""
+    wrong: dict[str, str] = {}
+    asked = 0
+    for number, operation in enumerate(found.ok() for found in schema.get_all_operations()):
+        role = Role.ADMIN if "/admin" in operation.path else Role.USER
+        user = new_user(f"fuzz-{number}@example.com", tier=Tier.ENTERPRISE, role=role)
+        client = sign_in(user)
+        ids = own_ids(belongings(client, sign_in(user), session, user) | archives(session, user)) | NAMED
+        headers = {"Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
+        for case in questions(operation, ids):
+            asked += 1
+            try:
+                response = case.call(headers=headers)
+                case.validate_response(response, checks=judges(case))
+            except (Exception, BaseExceptionGroup) as error:
+                wrong.setdefault(f"{operation.label}: {error}"[:80], f"{operation.label}: {error}"[:1500])
+    assert not wrong, "\n\n".join(wrong.values())
+    assert asked > 600
