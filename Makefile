@@ -28,6 +28,9 @@ test: .venv/ready ## Run all tests, with real servers of their own; ARGS="tests/
 test-faults: .venv/ready ## Break everything that may break, with real processes, the slow tests too (about ten minutes)
 	$(PY) -m pytest -m "faults or not faults" tests/faults $(ARGS)
 
+fuzz: .venv/ready ## Ask every operation strange things, many more than the tests do; EXAMPLES=40 of each kind
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),40) FUZZ_SEED=$(or $(SEED),$$(date +%s)) $(PY) -m pytest tests/api/test_fuzz.py
+
 check: lint test ## Everything that must hold before a change is merged: lint, then test
 
 lint: .venv/ready ## ruff, mypy, import contracts, bandit, migrations against the models

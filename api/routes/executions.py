@@ -14,6 +14,7 @@ from api.paging import lines_page, lines_query, page, page_query
 from api.schemas.accounts import NothingIn
 from api.schemas.executions import (
     ApprovalIn,
+    EventOut,
     EventsQuery,
     ExecutionOut,
     ExecutionsQuery,
@@ -88,7 +89,7 @@ def logs(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:execution_id>/events")
 @signed_in
-@describes(answers=LogOut, asks=EventsQuery, media="text/event-stream", also={204: None})
+@describes(answers=EventOut, asks=EventsQuery, media="text/event-stream", also={204: None})
 def events(execution_id: UUID) -> ResponseReturnValue:
     """What happens in a run, as it happens: server-sent events that go on after `Last-Event-ID`."""
     after = last_event_id()

@@ -8,6 +8,7 @@ from marshmallow import ValidationError, fields, post_load, validate
 
 from api.schemas.base import (
     BIGINT_MAX,
+    SOMETIMES,
     Count,
     Credits,
     Flag,
@@ -269,6 +270,14 @@ class LogOut(Out):
     path = Text()
     message = Text()
     data = Thing(allow_none=True)
+
+
+class EventOut(Out):
+    """One server-sent event: `state` with the whole run as JSON in its data, then lines of the log."""
+
+    event = Text(metadata=SOMETIMES)
+    id = Text(metadata=SOMETIMES)
+    data = Text(metadata=SOMETIMES)
 
 
 class LogsOut(Out):
