@@ -12,7 +12,10 @@ Any key works but those with `invalid` in them. Directives in a prompt provoke w
 import argparse
 import json
 import re
+import select
+import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +41,17 @@ class AiSimulator:
     seen: Counter[str] = field(default_factory=Counter)
     stopping: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    retry_after: str = ""  # seconds that all refusals for want of room ask for, when set
+    room: int | None = None  # calls that each key may have at a time; who comes then is refused with 429
+    busy: Counter[str] = field(default_factory=Counter)
+    most_busy: int = 0
+    refused: int = 0
+
+    @property
+    def under_way(self) -> int:
+        """Calls that are being answered and whose callers are still there."""
+        with self.lock:
+            return sum(self.busy.values())
 
     @property
     def openai(self) -> str:
@@ -127,7 +141,26 @@ class _Handler(BaseHTTPRequestHandler):
             asked = speaker.read(path, json.loads(body))
         except (Malformed, KeyError, TypeError, AttributeError, ValueError) as error:
             return self._fault(speaker, Fault(400, speaker.kinds[400], f"Malformed request: {error}", {}))
-        return self._answer(speaker, asked)
+        key = speaker.key(headers)
+        if not self._enter(key):
+            message, headers = "Too many calls at a time.", {"retry-after-ms": "50"}
+            return self._fault(speaker, Fault(429, speaker.kinds[429], message, headers))
+        try:
+            return self._answer(speaker, asked)
+        finally:
+            with self.server.simulator.lock:
+                self.server.simulator.busy[key] -= 1
+
+    def _enter(self, key: str) -> bool:
+        """Whether the account has room for one more call."""
+        simulator = self.server.simulator
+        with simulator.lock:
+            if simulator.room is not None and simulator.busy[key] >= simulator.room:
+                simulator.refused += 1
+                return False
+            simulator.busy[key] += 1
+            simulator.most_busy = max(simulator.most_busy, simulator.busy[key])
+            return True
 
     def _models(self, speaker: Speaker, headers: dict[str, str]) -> None:
         """Such as a client asks for in order to see whether its key works; keys with `away` in them get a 503."""
@@ -156,13 +189,20 @@ class _Handler(BaseHTTPRequestHandler):
             if name.isdigit() or name in ("quota", "context"):
                 return self._fault(speaker, fault_for(speaker, name, asked))
             if name in ("delay", "hang"):
-                self.server.simulator.stopping.wait(float(value) if name == "delay" else 3600)
+                self._wait(float(value) if name == "delay" else 3600)
             text = value if name == "say" else "" if name in ("empty", "refuse") else text
             finish = {"length": "length", "empty": "length", "refuse": "refuse"}.get(name, finish)
             broken = name if name in ("half", "badjson", "missing") else broken
         said, finish = _cut(describe(asked.prompt) if text is None else text, asked, finish)
         body = json.dumps({} if broken == "missing" else speaker.answer(asked, said, finish)).encode()
         return self._send(200, body, cut=broken == "half", garble=broken == "badjson")
+
+    def _wait(self, seconds: float) -> None:
+        """Take so long, or as long as the caller is there."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self.server.simulator.stopping.wait(min(left, 0.05)):
+            if select.select([self.connection], [], [], 0)[0] and not self.connection.recv(1, socket.MSG_PEEK):
+                raise ConnectionResetError
 
     def _count(self, prompt: str) -> int:
         simulator = self.server.simulator
@@ -171,7 +211,10 @@ class _Handler(BaseHTTPRequestHandler):
             return simulator.seen[prompt]
 
     def _fault(self, speaker: Speaker, fault: Fault) -> None:
-        self._send(fault.status, json.dumps(speaker.error(fault)).encode(), dict(fault.headers))
+        headers, wait = dict(fault.headers), self.server.simulator.retry_after
+        if wait and (fault.status == 429 or "retry-after" in headers):
+            headers = {"retry-after": wait}
+        self._send(fault.status, json.dumps(speaker.error(fault)).encode(), headers)
 
     def _send(
         self,

@@ -66,7 +66,8 @@ def gateways() -> Gateways:
 def runtime() -> Runtime:
     """The engine of this process."""
     worker_shutting_down.connect(_leave_soon, weak=False)
-    pace = Pace(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads)
+    turns = settings.openclaw.max_in_flight
+    pace = Pace(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads, turns)
     return Runtime(Performer(gateways()), owner=process_name(), pace=pace)
 
 

@@ -34,6 +34,7 @@ class Node:
     parent_id: str | None = None
     retry: Retry | None = None  # None: the default of its kind
     timeout: float | None = None  # seconds, for one attempt
+    deadline: float | None = None  # seconds, for all attempts and what lies between them
     on_error: str = "fail"  # fail | continue | branch
     default_value: Json = None  # the output when on_error is "continue"
     on_crash: str = "retry"  # retry | fail: what a worker's death during an attempt means
@@ -98,6 +99,7 @@ def _node(item: Mapping[str, Json]) -> Node:
         parent_id=item.get("parentId") or None,
         retry=_retry(retry) if retry else None,
         timeout=item.get("timeout"),
+        deadline=item.get("deadline"),
         on_error=item.get("onError") or "fail",
         default_value=item.get("defaultValue"),
         on_crash=item.get("onCrash") or "retry",

@@ -26,6 +26,7 @@ __all__ = ["Finding", "Report", "Severity", "check_shape", "lint"]
 
 Json = Any
 MAX_TIMEOUT = 3600  # seconds
+MAX_DEADLINE = 90 * 86_400  # seconds
 _ON_ERROR = ("fail", "continue", "branch")
 _ON_CRASH = ("retry", "fail")
 _RETRY = (("maxAttempts", 1, 10), ("initialInterval", 0, 600), ("backoff", 1, 10), ("maxInterval", 0, 3600))
@@ -101,9 +102,10 @@ def _check_policy(node: Node, where: str) -> Iterator[Finding]:
         if value not in allowed:
             message = f"`{name}` must be one of {', '.join(allowed)}, not `{value}`."
             yield error("invalid_policy", f"{where}.{name}", message, node_id=node.id)
-    if node.timeout is not None and not 0 < node.timeout <= MAX_TIMEOUT:
-        message = f"`timeout` must be more than 0 and at most {MAX_TIMEOUT} seconds."
-        yield error("invalid_policy", f"{where}.timeout", message, node_id=node.id)
+    for name, seconds, most in (("timeout", node.timeout, MAX_TIMEOUT), ("deadline", node.deadline, MAX_DEADLINE)):
+        if seconds is not None and not 0 < seconds <= most:
+            message = f"`{name}` must be more than 0 and at most {most} seconds."
+            yield error("invalid_policy", f"{where}.{name}", message, node_id=node.id)
     if node.default_value is not None and node.on_error != "continue":
         message = "`defaultValue` is used with `onError: continue` only."
         yield warning("unused_default", f"{where}.defaultValue", message, node_id=node.id)

@@ -118,6 +118,10 @@ def _retry(value: Json) -> str | None:
     return None if right else "must be an object with the numbers maxAttempts, initialInterval, backoff, maxInterval."
 
 
+def _seconds(value: Json) -> str | None:
+    return None if _is_number(value) else "must be a number of seconds."
+
+
 def _is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -134,7 +138,8 @@ _NODE: Mapping[str, Check] = {
     "config": lambda value: None if value is None or isinstance(value, Mapping) else "must be an object.",
     "parentId": _optional(_identifier),
     "retry": lambda value: None if value is None else _retry(value),
-    "timeout": lambda value: None if value is None or _is_number(value) else "must be a number of seconds.",
+    "timeout": lambda value: None if value is None else _seconds(value),
+    "deadline": lambda value: None if value is None else _seconds(value),
     "onError": _optional(_text(20)),
     "onCrash": _optional(_text(20)),
     "sideEffects": _optional(_text(20)),

@@ -15,6 +15,7 @@ from models.user import User
 from tests import factories
 from tests.engine.world import World
 from workers.engine.endings import Left
+from workers.engine.performer import Performs
 from workers.engine.runtime import Pace, Runtime
 
 Json = Any
@@ -44,8 +45,9 @@ def transform(node_id: str, expression: str, **rest: Any) -> dict[str, Any]:
 class Bench:
     """Submits graphs and drives them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, performer: Performs | None = None) -> None:
         self.world = world
+        self.performer = performer or world
         self.runtimes: list[Runtime] = []
         self.runtime = self.another()
         with session_scope() as session:
@@ -54,7 +56,7 @@ class Bench:
     def another(self, pace: Pace | None = None) -> Runtime:
         """A second worker process, as far as the engine can tell."""
         pace = pace or Pace(lease=30, heartbeat=1, threads=64)
-        runtime = Runtime(self.world, owner=f"worker-{len(self.runtimes)}", pace=pace)
+        runtime = Runtime(self.performer, owner=f"worker-{len(self.runtimes)}", pace=pace)
         self.runtimes.append(runtime)
         return runtime
 

@@ -1,71 +1,44 @@
-"""The effects of one run that are under way: started on a pool, repeated with back-off, stopped when asked."""
+"""The effects of one run that are under way: in line, started on a pool, repeated with back-off, stopped when asked."""
 
-import heapq
-import itertools
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
-from threading import Event
+from queue import SimpleQueue
+from threading import Event, Lock
 from typing import Any
 
 import structlog
 
 from models.errors import LeaseLost
-from models.rules.effects import AgentTurn, Answer, Call
-from models.rules.graph import Retry
-from models.rules.kinds import NodeCall
+from models.rules.effects import AgentTurn, Answer
 from models.rules.retries import delay
 from models.rules.schedule import Step
 from models.rules.states import NodeStatus
 from models.services.api_calls import CallsUsed
-from models.services.journal import NodeRow, Progress
+from models.services.journal import Progress
 from models.services.leases import Lease
-from workers.engine import clock
+from workers.engine import clock, late
+from workers.engine.limiter import LONG_PAUSE, REFUSALS, Limiter, Ticket, lane_of
 from workers.engine.performer import Attempt, Performs
+from workers.engine.places import Places
 from workers.engine.quota import Allowance
 from workers.engine.recorder import OnFlushed, Recorder
-from workers.gateways.base import CallFailed, Cancel
+from workers.engine.running import Running
+from workers.engine.timers import Timers
+from workers.gateways.base import CallFailed
 
 Json = Any
 Post = Callable[[Callable[[], None]], None]
-OnEnd = Callable[["Running", Answer | CallFailed], None]
-OnPatience = Callable[["Running", float, str], None]  # seconds until the next attempt, and why
-OnShortage = Callable[["Running", CallsUsed], None]
+Outcome = Answer | CallFailed | CallsUsed
+Action = Callable[[Running], None]
+OnEnd = Callable[[Running, Answer | CallFailed], None]
+OnPatience = Callable[[Running, float, str], None]  # seconds until the next attempt, and why
+OnShortage = Callable[[Running, CallsUsed], None]
 log = structlog.get_logger()
 
 STOPPERS = ThreadPoolExecutor(16, thread_name_prefix="stopping")
-LONG_PAUSE = 20.0  # seconds; a longer back-off is waited for as a row, not by a driver
-
-
-@dataclass
-class Running:
-    """One step whose effect is under way or waits for its next attempt."""
-
-    step: Step
-    call: NodeCall
-    effect: Call
-    retry: Retry
-    attempt: int = 1
-    started_at: datetime = field(default_factory=clock.now)
-    external_ref: Json = None
-    left_behind: Json = None
-    cancel: Cancel = field(default_factory=Cancel)
-    last_state: str = ""
-    sent: bool = False  # its start is, or is being, stored: from here on it may have happened
-
-    @property
-    def is_irrevocable(self) -> bool:
-        """Whether nobody could tell what became of it if it were cut off now. A turn is found again in its gateway."""
-        return self.sent and self.call.node.on_crash == "fail" and not isinstance(self.effect, AgentTurn)
-
-    def row(self, status: NodeStatus, **changes: Any) -> NodeRow:
-        """This step's state as it is recorded."""
-        row = NodeRow(self.step, status, self.attempt, self.started_at, external_ref=self.external_ref)
-        return replace(row, **changes)
+FREE_REFUSALS = 20  # of a provider with too much to do, which do not count as attempts
 
 
 class Attempts:
@@ -77,6 +50,7 @@ class Attempts:
         recorder: Recorder,
         performer: Performs,
         pool: Executor,
+        limiter: Limiter,
         *,
         post: Post,
         on_end: OnEnd,
@@ -87,15 +61,18 @@ class Attempts:
         self._recorder = recorder
         self._performer = performer
         self._pool = pool
+        self._limiter = limiter
         self._post = post
         self._on_end = on_end
         self._on_patience = on_patience
         self._on_shortage = on_shortage
         self._allowance = Allowance(lease)
         self._running: dict[Step, Running] = {}
-        self._timers: list[tuple[float, int, Running]] = []
-        self._order = itertools.count()
+        self._timers = Timers[Running](self._is_current)
+        self._places = Places(limiter, start=self._start, post=post, on_patience=on_patience)
         self._closed = False
+        self._retiring = Lock()
+        self._over = False  # the run has ended: what comes now comes too late
 
     def __len__(self) -> int:
         return len(self._running)
@@ -107,11 +84,17 @@ class Attempts:
         """Start the first attempt, or the one that an earlier driver left behind."""
         self._running[running.step] = running
         self._recorder.event("node.started", f"{running.call.node.label} started.", step=running.step)
+        if running.ends_at:
+            left = (running.ends_at - clock.now()).total_seconds()
+            self._timers.after(left, running, self._expire)
+            if left <= 0:
+                return
         self._submit(running)
 
     def drop(self, running: Running) -> None:
-        """Forget a step that is settled; a late answer finds nobody."""
+        """Forget a step that is settled; a late answer is told, and counts for nothing."""
         self._running.pop(running.step, None)
+        self._places.leave(running)
 
     def stop(self, running: Running) -> None:
         """Give a step up: stop its call and record it as cancelled."""
@@ -136,6 +119,7 @@ class Attempts:
         """Cut what can be repeated under the same key. Agent turns go on in their gateway."""
         self._closed = True
         for running in self:
+            self._places.leave(running)
             if not isinstance(running.effect, AgentTurn) and running not in but:
                 running.cancel.set()
 
@@ -145,48 +129,81 @@ class Attempts:
         if running.call.node.on_crash == "fail" and running.attempt > 1 and not isinstance(running.effect, AgentTurn):
             self._recorder.node(running.row(NodeStatus.PENDING))
 
+    def retire(self, inbox: SimpleQueue[Callable[[], None]]) -> None:
+        """The run has ended: from now on results are late, and so are those that nobody has heard yet."""
+        with self._retiring:
+            self._over = True
+        while not inbox.empty():
+            inbox.get_nowait()()
+
     def wake(self) -> float | None:
-        """Start the attempts that are due; seconds until the next one, or None."""
-        while self._timers:
-            due, _, running = self._timers[0]
-            if running.step in self._running and due > time.monotonic():
-                return due - time.monotonic()
-            heapq.heappop(self._timers)
-            if self._running.get(running.step) is running:
-                self._submit(running)
-        return None
+        """Do what is due, such as the next attempt; seconds until there is more to do, or None.
+
+        Zero after something was done: the run may stand elsewhere now.
+        """
+        return self._timers.act()
+
+    def _is_current(self, running: Running) -> bool:
+        return self._running.get(running.step) is running
+
+    def _expire(self, running: Running) -> None:
+        """All attempts together took too long."""
+        self.drop(running)
+        STOPPERS.submit(running.cancel.set)
+        self._on_end(running, CallFailed("node_timed_out", "The node did not end before its deadline."))
 
     def _submit(self, running: Running) -> None:
-        self._pool.submit(self._perform, running, running.attempt)
+        if (lane := lane_of(running.effect, self._lease.user_id)) is None:
+            self._start(running)
+            return
+        if not self._places.take(running, lane, self._lease.user_id):
+            self._note_status(running, "queued", {"for": lane.provider})
+            self._timers.after(LONG_PAUSE, running, partial(self._places.step_aside, ticket=running.ticket))
 
-    def _perform(self, running: Running, number: int) -> None:
-        """In a pool thread: one attempt."""
+    def _start(self, running: Running, ticket: Ticket | None = None) -> None:
+        self._pool.submit(self._perform, running, ticket)
+
+    def _perform(self, running: Running, ticket: Ticket | None = None) -> None:
+        """In a pool thread: one attempt, which makes room for another when it is over."""
+        outcome: Outcome | None = None
+        try:
+            outcome = self._outcome(running)
+        except LeaseLost:
+            return  # the driver has been told by the journal
+        finally:
+            if ticket:
+                self._limiter.done(ticket, None if isinstance(outcome, CallsUsed) else outcome)
+        with self._retiring:
+            if not self._over:
+                self._post(partial(self._ended, running, outcome))
+                return
+        late.tell(self._lease, running, outcome)
+
+    def _outcome(self, running: Running) -> Outcome:
         attempt = Attempt(
             execution_id=self._lease.execution_id,
             user_id=self._lease.user_id,
             step=running.step,
-            number=number,
+            number=running.attempt + running.refused,
             cancel=running.cancel,
             announce=partial(self._announce, running),
             on_status=lambda state, data: self._post(partial(self._note_status, running, state, data)),
             left_behind=running.left_behind,
         )
         try:
-            is_new = number == 1 and not running.left_behind
+            is_new = attempt.number == 1 and not running.left_behind
             if is_new and (short := self._allowance.shortage(running.step, running.cancel)):
-                self._post(partial(self._short, running, short))
-                return
+                return short
             if running.left_behind:
                 self._announce(running, running.left_behind)
-            outcome: Answer | CallFailed = self._performer.perform(running.effect, attempt)
+            return self._performer.perform(running.effect, attempt)
         except CallFailed as error:
-            outcome = error
+            return error
         except LeaseLost:
-            return  # the driver has been told by the journal
+            raise
         except Exception as error:
             log.exception("node.crashed", execution_id=str(self._lease.execution_id), node_id=running.step.node_id)
-            outcome = CallFailed("internal_error", f"This node failed inside the service ({type(error).__name__}).")
-        self._post(partial(self._ended, running, outcome))
+            return CallFailed("internal_error", f"This node failed inside the service ({type(error).__name__}).")
 
     def _announce(self, running: Running, reference: Json) -> None:
         """In a pool thread: wait until the attempt and its reference are stored."""
@@ -209,7 +226,7 @@ class Attempts:
             raise failures[0]
 
     def _store_start(self, running: Running, reference: Json, on_flushed: OnFlushed) -> None:
-        if self._closed or self._running.get(running.step) is not running:
+        if self._closed or not self._is_current(running):
             running.cancel.set()
             return
         running.sent, running.external_ref = True, reference
@@ -217,37 +234,47 @@ class Attempts:
         self._recorder.flush(on_flushed)
 
     def _note_status(self, running: Running, state: str, data: Mapping[str, Json]) -> None:
-        if self._running.get(running.step) is running and state != running.last_state:
+        if self._is_current(running) and state != running.last_state:
             running.last_state = state
             self._recorder.event(f"node.{state}", f"{running.call.node.label}: {state}.", step=running.step, data=data)
 
-    def _short(self, running: Running, shortage: CallsUsed) -> None:
-        if self._running.get(running.step) is running:
-            self._on_shortage(running, shortage)
-
-    def _ended(self, running: Running, outcome: Answer | CallFailed) -> None:
-        if self._running.get(running.step) is not running:
-            return  # given up meanwhile
-        if isinstance(outcome, CallFailed) and self._may_repeat(running, outcome):
-            pause = delay(running.retry, running.attempt, chance=random.random(), asked=outcome.retry_after)
-            self._recorder.event(
-                "node.retrying",
-                f"{running.call.node.label} failed: {outcome.detail} Next attempt in {pause:.1f} s.",
-                step=running.step,
-                level="warning",
-                data={"code": outcome.code, "attempt": running.attempt, "delay": round(pause, 3)},
-            )
-            running.attempt += 1
-            running.left_behind = running.external_ref = None
-            running.last_state, running.sent = "", False
-            if self._closed:
-                self._set_aside(running)
-            elif pause > LONG_PAUSE:
-                self._on_patience(running, pause, outcome.detail)
+    def _ended(self, running: Running, outcome: Outcome) -> None:
+        if not self._is_current(running):
+            if self._over:
+                late.tell(self._lease, running, outcome)
             else:
-                heapq.heappush(self._timers, (time.monotonic() + pause, next(self._order), running))
-            return
-        self._on_end(running, outcome)
+                late.record(self._recorder, running, outcome)
+        elif isinstance(outcome, CallsUsed):
+            self._on_shortage(running, outcome)
+        elif isinstance(outcome, CallFailed) and self._is_free(running, outcome):
+            running.refused += 1
+            self._again(running, outcome, 0.0, "Waits for its turn; this is not counted as an attempt.")
+        elif isinstance(outcome, CallFailed) and self._may_repeat(running, outcome):
+            pause = delay(running.retry, running.attempt, chance=random.random(), asked=outcome.retry_after)
+            running.attempt += 1
+            self._again(running, outcome, pause, f"Next attempt in {pause:.1f} s.")
+        else:
+            self._on_end(running, outcome)
+
+    def _again(self, running: Running, failure: CallFailed, pause: float, what_next: str) -> None:
+        message = f"{running.call.node.label} failed: {failure.detail} {what_next}"
+        data = {"code": failure.code, "attempt": running.attempt, "delay": round(pause, 3), "refused": running.refused}
+        self._recorder.event("node.retrying", message, step=running.step, level="warning", data=data)
+        running.left_behind = running.external_ref = None
+        running.last_state, running.sent = "", False
+        if self._closed:
+            self._set_aside(running)
+        elif pause > LONG_PAUSE:
+            self._on_patience(running, pause, failure.detail)
+        elif pause:
+            self._timers.after(pause, running, self._submit)
+        else:
+            self._submit(running)
+
+    @staticmethod
+    def _is_free(running: Running, failure: CallFailed) -> bool:
+        """Whether the provider did nothing because it has too much to do: our haste is not the node's fault."""
+        return running.ticket is not None and failure.code in REFUSALS and running.refused < FREE_REFUSALS
 
     def _may_repeat(self, running: Running, failure: CallFailed) -> bool:
         if failure.outcome == "unknown" and running.call.node.on_crash == "fail":

@@ -26,6 +26,7 @@ from models.services.leases import Lease, PastStep
 from workers.engine import clock, endings
 from workers.engine.attempts import Attempts
 from workers.engine.endings import Left, Reason
+from workers.engine.limiter import Limiter
 from workers.engine.performer import Performs
 from workers.engine.recorder import Recorder, Writer
 from workers.engine.steps import Steps
@@ -49,6 +50,7 @@ class Driver:
         journal: Writer,
         performer: Performs,
         pool: Executor,
+        limiter: Limiter,
     ) -> None:
         self._lease = lease
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -59,6 +61,7 @@ class Driver:
             self._recorder,
             performer,
             pool,
+            limiter,
             post=self._inbox.put,
             on_end=self._steps.answered,
             on_patience=lambda running, *why: self._steps.postpone(running, patience_reference(*why)),
@@ -74,7 +77,10 @@ class Driver:
     def run(self) -> Left:
         """Drive until the execution is over, waits, was handed over or belongs to somebody else."""
         try:
-            return self._run()
+            left = self._run()
+            if left is Left.ENDED:
+                self._attempts.retire(self._inbox)
+            return left
         except BaseException:
             self._attempts.detach()  # nobody hears them any more, and some wait to be heard
             raise

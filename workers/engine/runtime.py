@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from models.db import session_scope
+from models.rules.pricing import Provider
 from models.services import leases
 from models.services.leases import Lease
 from workers.engine import clock
@@ -17,6 +18,7 @@ from workers.engine.driver import Driver
 from workers.engine.endings import Left
 from workers.engine.journal import Journal
 from workers.engine.leases import LeaseKeeper
+from workers.engine.limiter import Limiter
 from workers.engine.performer import Performs
 from workers.engine.workflow import Workflow, WorkflowCache, compile_workflow
 
@@ -25,11 +27,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Pace:
-    """The times of a worker's leases, in seconds, and its number of threads for effects."""
+    """The times of a worker's leases, in seconds, and how many effects it may have under way."""
 
     lease: float = 30.0
     heartbeat: float = 10.0
     threads: int = 256
+    turns: int = 6  # of agents, at a time
 
 
 class Runtime:
@@ -42,6 +45,7 @@ class Runtime:
         self._journal = Journal()
         self._keeper = LeaseKeeper(lease_seconds=pace.lease, heartbeat_seconds=pace.heartbeat)
         self._pool = ThreadPoolExecutor(pace.threads, thread_name_prefix="effect")
+        self._limiter = Limiter({Provider.OPENCLAW: pace.turns})
         self._cache = WorkflowCache()
         self._driving = 0
         self._leaving = False
@@ -72,6 +76,7 @@ class Runtime:
         log.info("runtime.left", handed_over=asked, complete=left)
         self._journal.stop()
         self._keeper.stop()
+        self._limiter.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
         return left
 
@@ -113,7 +118,15 @@ class Runtime:
             workflow = self._cache.get(lease.version_id) or self._compiled(
                 leases.graph(session, lease.version_id), lease
             )
-        return Driver(lease, workflow, past, journal=self._journal, performer=self._performer, pool=self._pool)
+        return Driver(
+            lease,
+            workflow,
+            past,
+            journal=self._journal,
+            performer=self._performer,
+            pool=self._pool,
+            limiter=self._limiter,
+        )
 
     def _compiled(self, document: object, lease: Lease) -> Workflow:
         if not isinstance(document, dict):

@@ -21,10 +21,11 @@ from models.rules.states import NodeStatus
 from models.services.journal import NodeRow
 from models.services.leases import Lease, PastStep
 from workers.engine import clock
-from workers.engine.attempts import Attempts, Running
+from workers.engine.attempts import Attempts
 from workers.engine.endings import Reason, WorkerDied
 from workers.engine.outputs import MAX_RUN, OutputRefused, encode
 from workers.engine.recorder import Recorder
+from workers.engine.running import Running
 from workers.engine.scope import execution_facts, incoming, scope
 from workers.engine.waits import Wait, Waits, reference_of
 from workers.engine.workflow import Workflow
@@ -98,7 +99,7 @@ class Steps:
     def postpone(self, running: Running, reference: dict[str, Json]) -> None:
         """An effect whose next attempt is far away waits as a row, for what `reference` says."""
         self.attempts.drop(running)
-        self._pause(Wait(running.step, running.call, running.started_at, reference, running))
+        self._pause(Wait(running.step, running.call, running.started_at, running.waiting(reference), running))
 
     def go_on(self) -> None:
         """Let every step go on whose time has come or whose answer is there."""
@@ -141,17 +142,16 @@ class Steps:
     def _launch(self, running: Running, past: PastStep | None) -> None:
         """Start an effect. What was under way when its worker died is the same attempt again, under the same key."""
         if past and past.status is NodeStatus.WAITING:  # parked between two attempts
-            running.attempt, running.started_at = past.attempt, past.started_at or running.started_at
+            running.resume(past)
             if past.external_ref["type"] == "api_calls":  # whether there are some now is for the count to say
                 self.attempts.launch(running)
                 return
             self._pause(Wait(running.step, running.call, running.started_at, past.external_ref, running), past)
             return
         if past and past.status is NodeStatus.PENDING:  # set aside between two attempts
-            running.attempt, running.started_at = past.attempt, past.started_at or running.started_at
+            running.resume(past)
         if past and past.status is NodeStatus.RUNNING:
-            running.attempt, running.left_behind = past.attempt, past.external_ref
-            running.started_at = past.started_at or running.started_at
+            running.resume(past)
             found_again = isinstance(running.effect, AgentTurn) and running.left_behind
             if running.call.node.on_crash == "fail" and not found_again:
                 self._fail(running.row(NodeStatus.FAILED), WorkerDied())

@@ -16,7 +16,7 @@ from models.services.api_calls import CallsUsed
 from models.services.journal import NodeRow
 from models.services.leases import PastStep
 from workers.engine import clock
-from workers.engine.attempts import Running
+from workers.engine.running import Running
 
 Json = Any
 

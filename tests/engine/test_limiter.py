@@ -1,0 +1,205 @@
+"""How many calls an account may have: found out, shared, and nobody holds a thread or another's place meanwhile."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from models.rules.effects import AgentTurn, HttpCall, ModelCall, TextAnswer
+from models.rules.pricing import Provider
+from tests.gateways.openclaw_case import eventually
+from workers.engine.limiter import FIRST_LIMIT, MOST_CALLS, Lane, Limiter, Ticket, lane_of
+from workers.gateways.base import CallFailed
+
+ANN, BOB = uuid4(), uuid4()
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Calls:
+    """Calls in one lane, and what became of each."""
+
+    def __init__(self, limiter: Limiter, lane: Lane) -> None:
+        self.limiter, self.lane = limiter, lane
+        self.started: list[Ticket] = []
+        self.sent_away: list[float] = []
+        self.made = 0
+
+    def come(self, number: int = 1, *, user: UUID = ANN, age: int = 0) -> list[Ticket]:
+        return [self._enter(user, age) for _ in range(number)]
+
+    def _enter(self, user: UUID, age: int) -> Ticket:
+        self.made += 1
+        since = START + timedelta(seconds=self.made - age)
+        away = lambda _, seconds: self.sent_away.append(seconds)  # noqa: E731
+        ticket = Ticket(self.lane, user, since, self.started.append, away)
+        self.limiter.enter(ticket)
+        return ticket
+
+    def go_well(self, number: int) -> None:
+        for _ in range(number):
+            self.limiter.done(self.started.pop(0), TextAnswer("Well."))
+
+    def refuse(self, *, after: float | None = None, code: str = "rate_limited") -> None:
+        self.limiter.done(self.started.pop(0), CallFailed(code, "No.", retryable=True, retry_after=after))
+
+    @property
+    def limit(self) -> int:
+        return self.limiter.snapshot()[self.lane][0]
+
+
+@pytest.fixture
+def limiter() -> Iterator[Limiter]:
+    limiter = Limiter({Provider.OPENCLAW: 3})
+    yield limiter
+    limiter.stop()
+
+
+@pytest.fixture
+def calls(limiter: Limiter) -> Calls:
+    return Calls(limiter, Lane(Provider.OPENAI, ANN))
+
+
+@pytest.fixture
+def turns(limiter: Limiter) -> Calls:
+    return Calls(limiter, Lane(Provider.OPENCLAW))
+
+
+class TestWhoStandsInWhichLine:
+    def test_an_account_is_one_users_at_one_provider(self):
+        one = lane_of(ModelCall(Provider.OPENAI, None, "x"), ANN)
+        assert one != lane_of(ModelCall(Provider.OPENAI, None, "x"), BOB)
+        assert one != lane_of(ModelCall(Provider.GOOGLE, None, "x"), ANN)
+        assert one == lane_of(ModelCall(Provider.OPENAI, "another", "y"), ANN)
+
+    def test_the_gateway_is_one_for_all(self):
+        assert lane_of(AgentTurn("x"), ANN) == lane_of(AgentTurn("y", agent_id="z"), BOB)
+
+    def test_other_calls_wait_for_nobody(self):
+        assert lane_of(HttpCall("GET", "https://example.com"), ANN) is None
+
+
+class TestTheLimit:
+    def test_lets_so_many_start_and_the_next_one_when_one_ends(self, calls: Calls):
+        calls.come(20)
+        assert len(calls.started) == FIRST_LIMIT
+        calls.limiter.done(calls.started[0], CallFailed("timeout", "Too late."))
+        assert len(calls.started) == FIRST_LIMIT + 1
+
+    def test_grows_while_it_is_used_up_and_all_goes_well(self, calls: Calls):
+        calls.come(1000)
+        for _ in range(100):
+            calls.go_well(1)
+        assert calls.limit == MOST_CALLS
+        assert len(calls.started) == MOST_CALLS
+
+    def test_does_not_grow_for_who_does_not_use_it(self, calls: Calls):
+        for _ in range(50):
+            calls.come(1)
+            calls.go_well(1)
+        assert calls.limit == FIRST_LIMIT
+
+    def test_is_halved_once_for_calls_that_were_under_way_together(self, calls: Calls):
+        calls.come(8)
+        for _ in range(4):
+            calls.refuse(after=0)
+        assert calls.limit == FIRST_LIMIT / 2
+
+    def test_is_halved_again_for_calls_that_came_after(self, calls: Calls):
+        calls.come(30)
+        for _ in range(8):
+            calls.refuse(after=0)
+        assert len(calls.started) == 4
+        calls.refuse(after=0)
+        assert calls.limit == 2
+
+    def test_never_falls_below_one(self, calls: Calls):
+        calls.come(50)
+        for _ in range(40):
+            calls.refuse(after=0)
+        assert (calls.limit, len(calls.started)) == (1, 1)
+
+    def test_grows_by_one_a_round_once_it_was_too_high(self, calls: Calls):
+        calls.come(100)
+        calls.refuse(after=0)
+        calls.go_well(7)
+        assert calls.limit == 4
+        calls.go_well(5)
+        assert calls.limit == 5
+
+    def test_of_the_gateway_is_what_the_setting_says(self, turns: Calls):
+        turns.come(10)
+        assert len(turns.started) == 3
+        turns.go_well(6)
+        assert len(turns.started) == 3
+
+    def test_of_the_gateway_is_halved_when_it_is_overloaded_and_nobody_is_paused(self, turns: Calls):
+        turns.come(10)
+        turns.refuse(code="openclaw_overloaded", after=60)
+        assert turns.limit == 1
+        turns.go_well(2)
+        assert len(turns.started) == 1
+
+
+class TestAPause:
+    def test_counts_for_everybody_and_ends_by_itself(self, calls: Calls):
+        calls.come(8)
+        calls.refuse(after=0.2)
+        calls.go_well(7)
+        calls.come(1)
+        assert calls.started == []
+        eventually(lambda: len(calls.started) == 1)
+
+    def test_that_is_not_asked_for_is_short_and_grows(self, calls: Calls):
+        calls.come(30)
+        for _ in range(8):
+            calls.refuse()
+        assert calls.started == []
+        eventually(lambda: len(calls.started) == 4)
+
+    def test_that_is_long_sends_away_who_is_in_line_and_who_comes(self, calls: Calls):
+        calls.come(20)
+        calls.refuse(after=90)
+        assert len(calls.sent_away) == 12
+        calls.come(1)
+        assert len(calls.sent_away) == 13
+        assert all(85 < seconds <= 90 for seconds in calls.sent_away)
+
+    def test_does_not_count_for_other_accounts(self, calls: Calls, turns: Calls):
+        calls.come(1)
+        calls.refuse(after=90)
+        other = Calls(calls.limiter, Lane(Provider.OPENAI, BOB))
+        other.come(1, user=BOB)
+        turns.come(1)
+        assert (len(other.started), len(turns.started)) == (1, 1)
+
+
+class TestTheLine:
+    def test_users_take_turns(self, turns: Calls):
+        turns.come(10)
+        turns.come(2, user=BOB)
+        order = []
+        while turns.started:
+            order.append("b" if turns.started[0].user_id == BOB else "a")
+            turns.go_well(1)
+        assert "".join(order) == "aaa" + "ab" + "ab" + "aaaaa"
+
+    def test_within_one_user_the_oldest_comes_first(self, turns: Calls):
+        turns.come(5)
+        (old,) = turns.come(1, age=1000)
+        turns.go_well(1)
+        assert turns.started[-1] is old
+
+    def test_who_leaves_it_never_starts(self, turns: Calls):
+        turns.come(3)
+        (gone,) = turns.come(1, user=BOB)
+        (other,) = turns.come(1, user=BOB)
+        assert turns.limiter.leave(gone)
+        turns.go_well(1)
+        assert turns.started[-1] is other
+        assert not turns.limiter.leave(other)
+
+    def test_tells_how_long_it_takes(self, turns: Calls):
+        assert turns.limiter.expected_wait(turns.lane) == 0
+        turns.come(12)
+        assert turns.limiter.expected_wait(turns.lane) == pytest.approx(15)
