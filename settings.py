@@ -78,6 +78,7 @@ class MessageSettings:
     mail_from: str
     expo_url: str
     expo_token: str = field(repr=False)  # empty unless the account demands one
+    app_url: str  # where links in mails lead: to the API itself, or to whatever shows its pages
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ class Settings:
                 mail_from=read.text("MAIL_FROM", "AgentForge <no-reply@localhost>"),
                 expo_url=read.text("EXPO_URL", "https://exp.host"),
                 expo_token=read.text("EXPO_ACCESS_TOKEN", ""),
+                app_url=read.secret("APP_URL", f"http://127.0.0.1:{read.whole('PORT', 3000)}"),
             ),
             egress_allow=read.names("EGRESS_ALLOW"),
             welcome_credits=Decimal(read.whole("WELCOME_CREDITS", 10)),

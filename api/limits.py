@@ -3,8 +3,10 @@
 Keys are the address or the user's id, never something the caller can choose freely.
 """
 
+import hashlib
 import math
 import time
+from collections.abc import Callable
 
 import structlog
 from flask import Flask, Response, g, request
@@ -42,6 +44,16 @@ def _account() -> str:
     return f"{request.remote_addr}:{bodies.peek('email').strip().lower()[:254]}"
 
 
+def _link() -> str:
+    """An address and the link it tries: nobody guesses one of 256 bits, and neighbours are not locked out."""
+    return f"{request.remote_addr}:{hashlib.sha256(bodies.peek('token').encode()).hexdigest()}"
+
+
+def _refused_as(*codes: str) -> Callable[[Response], bool]:
+    """Count a request only when it was refused for one of these reasons."""
+    return lambda response: response.status_code >= 400 and (response.get_json(silent=True) or {}).get("code") in codes
+
+
 limiter = Limiter(
     _who,
     application_limits=[_allowance],
@@ -54,7 +66,10 @@ limiter = Limiter(
 limiter.request_filter(lambda: request.method == "OPTIONS" or request.blueprint in UNCOUNTED)
 
 attempts = limiter.limit(ATTEMPTS, key_func=_account)
-failed_attempts = limiter.limit(ATTEMPTS, key_func=_account, deduct_when=lambda response: response.status_code == 401)
+failed_attempts = limiter.limit(ATTEMPTS, key_func=_account, deduct_when=_refused_as("wrong_credentials"))
+wrong_passwords = limiter.limit(ATTEMPTS, key_func=_who, deduct_when=_refused_as("wrong_password"))
+taken_addresses = limiter.limit(ATTEMPTS, key_func=_who, deduct_when=_refused_as("email_taken"))
+dead_links = limiter.limit(ATTEMPTS, key_func=_link, deduct_when=_refused_as("reset_token_invalid"))
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -65,9 +80,9 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def require_store() -> None:
-    """Guessing passwords must be counted: while nobody counts, nobody signs in. Raises `TransientError`."""
+    """Guessing passwords and cards must be counted: while nobody counts, neither is tried. Raises `TransientError`."""
     if not limiter.storage.check():
-        raise TransientError("Signing in is not possible just now; try again in a moment.")
+        raise TransientError("This is not possible just now; try again in a moment.")
 
 
 def _tell(response: Response) -> Response:

@@ -127,6 +127,7 @@ class Stack:
         env = self._system_env() | {
             "AGENTFORGE_ENV": "development",
             "LOG_FORMAT": "console",
+            "APP_URL": f"http://{LOOPBACK}:{self.ports.api}",
             "JWT_SECRET": self.credentials.jwt_secret,
             "ENCRYPTION_KEYS": self.credentials.encryption_keys,
             "OPENCLAW_TOKEN": self.credentials.openclaw_token,

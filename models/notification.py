@@ -18,6 +18,9 @@ class NotificationKind(StrEnum):
     RUN_FINISHED = "run_finished"
     LOW_BALANCE = "low_balance"
     APPROVAL_NEEDED = "approval_needed"
+    PASSWORD_RESET = "password_reset"  # noqa: S105  # no password
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105  # nor this
+    EMAIL_CHANGED = "email_changed"
 
 
 class Channel(StrEnum):

@@ -80,7 +80,8 @@ def process_name() -> str:
 def sender() -> Sender:
     """Whoever tells users what happened."""
     said = settings.messages
-    return Sender(MailGateway(said.smtp_url, said.mail_from), PushGateway(said.expo_url, access_token=said.expo_token))
+    mail, push = MailGateway(said.smtp_url, said.mail_from), PushGateway(said.expo_url, access_token=said.expo_token)
+    return Sender(mail, push, app_url=said.app_url)
 
 
 @once

@@ -38,6 +38,7 @@ class TaskName(StrEnum):
     STRIPE_REQUEST = "billing.request"
     HANDLE_STRIPE_EVENT = "billing.event"
     BILLING_SWEEP = "billing.sweep"
+    ANSWER_RESET = "accounts.answer_reset"
     SEND_NOTIFICATION = "notifications.send"
     NOTIFICATION_SWEEP = "notifications.sweep"
     RECONCILE_EVENTS = "billing.reconcile_events"
@@ -66,6 +67,7 @@ ROUTES: dict[TaskName, QueueName] = {
     TaskName.STRIPE_REQUEST: QueueName.BILLING,
     TaskName.HANDLE_STRIPE_EVENT: QueueName.BILLING,
     TaskName.BILLING_SWEEP: QueueName.BILLING,
+    TaskName.ANSWER_RESET: QueueName.NOTIFICATIONS,
     TaskName.SEND_NOTIFICATION: QueueName.NOTIFICATIONS,
     TaskName.NOTIFICATION_SWEEP: QueueName.MAINTENANCE,
     TaskName.RECONCILE_EVENTS: QueueName.MAINTENANCE,

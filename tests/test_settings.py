@@ -11,6 +11,7 @@ PRODUCTION = {
     "JWT_SECRET": "x" * 32,
     "ENCRYPTION_KEYS": DEVELOPMENT_KEY,
     "OPENCLAW_TOKEN": "token",
+    "APP_URL": "https://api.agentforge.example",
     "STRIPE_SECRET_KEY": "rk_live_1",
     "STRIPE_WEBHOOK_SECRET": "whsec_1",
 }

@@ -13,6 +13,8 @@ from api.routes import (
     health,
     invoices,
     metrics,
+    pages,
+    passwords,
     payment_methods,
     purchases,
     sessions,
@@ -25,7 +27,8 @@ from api.routes import (
     workflows,
 )
 
-RESOURCES = (auth, sessions, workflows, workflow_versions, executions, templates, credits, usage, devices, api_keys)
+ACCOUNTS = (auth, passwords, sessions, pages)
+RESOURCES = (workflows, workflow_versions, executions, templates, credits, usage, devices, api_keys)
 OPERATIONS = (admin, metrics, docs)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 
@@ -33,5 +36,5 @@ BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests,
 def init_app(app: Flask) -> None:
     """Put every resource at its place in the one URL map."""
     app.register_blueprint(health.blueprint(app.extensions["broker"]))
-    for module in (*RESOURCES, *BILLING, *OPERATIONS):
+    for module in (*ACCOUNTS, *RESOURCES, *BILLING, *OPERATIONS):
         app.register_blueprint(module.bp)

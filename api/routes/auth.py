@@ -7,11 +7,21 @@ from api import credentials
 from api.auth import current_session, current_user, refreshed, sign_in, signed_in
 from api.bodies import body, show
 from api.deeds import record
-from api.limits import attempts, failed_attempts, require_store
+from api.limits import attempts, failed_attempts, require_store, taken_addresses
 from api.openapi import describes
-from api.schemas.accounts import LoginIn, MessageOut, NothingIn, RegisterIn, SignedInOut, TokenOut, UserOut
+from api.schemas.accounts import (
+    LoginIn,
+    MessageOut,
+    NothingIn,
+    ProfileIn,
+    ProfileOut,
+    RegisterIn,
+    SignedInOut,
+    TokenOut,
+    UserOut,
+)
 from api.session import close, db
-from models.services import accounts, sessions
+from models.services import accounts, passwords, sessions
 
 bp = Blueprint("auth", __name__, url_prefix="/auth")
 
@@ -23,6 +33,7 @@ def register() -> ResponseReturnValue:
     """Open an account, with its welcome credits."""
     require_store()
     args = body(RegisterIn)
+    passwords.check_choice(args["password"], args["email"], field="password")
     close()  # hashing takes a while, and whoever sent a token with this made us open it
     welcome = current_app.extensions["settings"].welcome_credits
     user = accounts.register(db(), **args, welcome_credits=welcome)
@@ -46,6 +57,19 @@ def login() -> ResponseReturnValue:
 def me() -> ResponseReturnValue:
     """Who the token stands for."""
     return {"user": show(UserOut, current_user())}
+
+
+@bp.put("/profile")
+@signed_in
+@taken_addresses
+@describes(answers=ProfileOut, takes=ProfileIn, refuses=("email_taken",))
+def profile() -> ResponseReturnValue:
+    """Change the caller's name or address; the old address is told of a new one."""
+    user = current_user()
+    if accounts.change_profile(db(), user, **body(ProfileIn)):
+        record("auth.email_changed", user.id)
+    shown = show(UserOut, user)
+    return {"user": shown, **shown}
 
 
 @bp.post("/refresh")

@@ -11,8 +11,8 @@ PASSWORD = validate.Length(min=8, max=1024)
 class Email(fields.Email):
     """An address of at most 254 characters, without space around it."""
 
-    def __init__(self) -> None:
-        super().__init__(required=True, validate=validate.Length(max=254))
+    def __init__(self, *, required: bool = True) -> None:
+        super().__init__(required=required, validate=validate.Length(max=254))
 
     def _deserialize(self, value: object, *args: object, **kwargs: object) -> str:
         return super()._deserialize(value.strip() if isinstance(value, str) else value, *args, **kwargs)
@@ -33,6 +33,33 @@ class LoginIn(In):
     password = fields.String(required=True, validate=validate.Length(min=1, max=1024))
 
 
+class ProfileIn(In):
+    """What changes of a profile."""
+
+    name = Line(200)
+    email = Email(required=False)
+
+
+class ChangePasswordIn(In):
+    """The password that counts now, and the one that shall."""
+
+    current_password = fields.String(required=True, validate=validate.Length(min=1, max=1024))
+    new_password = fields.String(required=True, validate=PASSWORD)
+
+
+class ResetIn(In):
+    """Whoever forgot a password; an address that is none gets the same answer as one without an account."""
+
+    email = fields.String(required=True, validate=validate.Length(min=1, max=254))
+
+
+class ConfirmResetIn(In):
+    """The token out of the mail's link, and the password that shall count."""
+
+    token = fields.String(required=True, validate=validate.Length(min=1, max=200))
+    new_password = fields.String(required=True, validate=PASSWORD)
+
+
 class NothingIn(In):
     """A body without fields."""
 
@@ -44,6 +71,12 @@ class UserOut(Out):
     email = Text()
     name = Text()
     subscription_tier = Word(Tier)
+
+
+class ProfileOut(UserOut):
+    """The user twice: under its name, and field by field for apps that merge the answer into theirs."""
+
+    user = fields.Nested(UserOut)
 
 
 class SignedInOut(Out):

@@ -1,14 +1,17 @@
 """Opens accounts and knows who is who."""
 
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.errors import Conflict, NotFound
-from models.services import credits, passwords
+from models.notification import Channel, NotificationKind
+from models.password_reset import PasswordReset
+from models.services import credits, notifications, passwords, sessions
 from models.user import Role, User
 
 
@@ -53,6 +56,54 @@ def find(session: Session, user_id: UUID) -> User | None:
     return session.get(User, user_id)
 
 
+def change_profile(session: Session, user: User, *, name: str | None = None, email: str | None = None) -> bool:
+    """Change what is given; answers whether mail goes to another address now. Raises `EmailTaken`.
+
+    The new address counts at once. The old one is told, and links for a new password that went to it are void.
+    """
+    before, after = user.email, (email or user.email).strip()
+    user.name = name or user.name
+    user.email = after
+    try:
+        with session.begin_nested():
+            session.flush()
+    except IntegrityError:
+        raise EmailTaken from None
+    if before.lower() == after.lower():
+        return False
+    _void_resets(session, user.id)
+    payload = {"to": before, "email": after}
+    notifications.add(
+        session,
+        user.id,
+        NotificationKind.EMAIL_CHANGED,
+        payload,
+        key=f"email-changed:{uuid4()}",
+        channels=(Channel.EMAIL,),
+    )
+    return True
+
+
+def change_password(session: Session, user: User, new_hash: str, *, kept: UUID) -> None:
+    """Set a password for a user who knew the one before, and end all sessions but one; raises `Conflict`.
+
+    The hash that was checked must still be there: of two changes at once one is too late.
+    """
+    same = select(User.id).where(User.id == user.id, User.password_hash == user.password_hash)
+    if session.scalar(same.with_for_update()) is None:
+        raise Conflict("The password was changed by somebody else at this moment.")
+    set_password(session, user.id, new_hash, kept=kept)
+
+
+def set_password(session: Session, user_id: UUID, password_hash: str, *, kept: UUID | None = None) -> None:
+    """Set a password, end all sessions but one, void all links for a new password, and tell the user."""
+    session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
+    sessions.end_others(session, user_id, kept)
+    _void_resets(session, user_id)
+    key = f"password-changed:{uuid4()}"
+    notifications.add(session, user_id, NotificationKind.PASSWORD_CHANGED, {}, key=key)
+
+
 def set_role(session: Session, email: str, role: Role) -> User:
     """Give the user with this address a role, which counts from their next request on; raises `NotFound`."""
     whose = func.lower(User.email) == func.lower(email.strip())
@@ -60,3 +111,7 @@ def set_role(session: Session, email: str, role: Role) -> User:
     if user is None:
         raise NotFound("user")
     return user
+
+
+def _void_resets(session: Session, user_id: UUID) -> None:
+    session.execute(delete(PasswordReset).where(PasswordReset.user_id == user_id))

@@ -32,20 +32,26 @@ _DUE = text("""
 
 
 def add(
-    session: Session, user_id: UUID, kind: NotificationKind, payload: Mapping[str, Any], *, key: str
+    session: Session,
+    user_id: UUID,
+    kind: NotificationKind,
+    payload: Mapping[str, Any],
+    *,
+    key: str,
+    channels: Sequence[Channel] = (Channel.EMAIL, Channel.PUSH),
 ) -> Sequence[UUID]:
     """Tell a user something once per `key`: by mail, and by push if the user has a phone that takes it.
 
     Args:
         payload: JSON for the text; ids and amounts, no secrets.
         key: names what is told for good, such as `purchase:<purchase id>`.
+        channels: by which it may be told.
 
     Returns:
         The ids of the new messages, to ring for; empty when it was told before.
     """
-    channels = [Channel.EMAIL]
-    if session.scalar(select(PushDevice.token).where(PushDevice.user_id == user_id).limit(1)):
-        channels.append(Channel.PUSH)
+    if not session.scalar(select(PushDevice.token).where(PushDevice.user_id == user_id).limit(1)):
+        channels = [channel for channel in channels if channel is not Channel.PUSH]
     rows = [
         {"user_id": user_id, "kind": kind, "channel": channel, "payload": dict(payload), "key": key}
         for channel in channels

@@ -1,4 +1,4 @@
-"""Removes what has served its time: first answers to repeated requests, sessions whose last token expired, old calls.
+"""Removes what has served its time: first answers to repeated requests, expired sessions, old calls, old wishes.
 
 Small batches, and rows that others hold are left for the next time, so nobody waits for the broom.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
-KEPT_HOURS = 24  # for which a request may be repeated with its Idempotency-Key
+KEPT_HOURS = 24  # for which a request may be repeated with its Idempotency-Key, and wishes for a password are counted
 COUNTED_HOURS = 62 * 24  # no month that is still counted, or was last, began earlier
 SESSION_GRACE_HOURS = 1  # the clocks of those who read tokens may be behind the database's
 
@@ -33,6 +33,13 @@ _CALLS = text("""
          LIMIT :limit FOR UPDATE SKIP LOCKED))
  RETURNING 1
 """)
+_RESETS = text("""
+    DELETE FROM password_resets WHERE id IN (
+        SELECT id FROM password_resets
+         WHERE created_at < now() - make_interval(hours => :hours)
+         ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+ RETURNING 1
+""")
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Pruned:
     idempotency_keys: int
     sessions: int
     api_calls: int
+    password_resets: int
 
 
 def prune(session: Session, limit: int = 1000) -> Pruned:
@@ -50,6 +58,7 @@ def prune(session: Session, limit: int = 1000) -> Pruned:
         idempotency_keys=_removed(session, _KEYS, KEPT_HOURS, limit),
         sessions=_removed(session, _SESSIONS, SESSION_GRACE_HOURS, limit),
         api_calls=_removed(session, _CALLS, COUNTED_HOURS, limit),
+        password_resets=_removed(session, _RESETS, KEPT_HOURS, limit),
     )
 
 

@@ -21,6 +21,7 @@ from tests.api.graphs import two_steps, workflow
 
 PUBLIC = {"auth.register", "auth.login", "health.health", "health.live", "health.ready"}
 PUBLIC |= {"webhooks.stripe", "metrics.metrics", "docs.openapi", "docs.docs", "docs.asset"}
+PUBLIC |= {"passwords.reset", "passwords.confirm", "pages.reset_password"}
 
 # Words in an address that name something within what an id names.
 NAMES = {"node_id": "a", "event_id": "evt_door", "provider": "openai", "number": 1, "part": "start.js"}

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from models.api_call import ApiCall
 from models.db import session_scope
 from models.idempotency import IdempotencyKey
+from models.password_reset import PasswordReset
 from models.services import sessions
 from models.services.pruning import Pruned, prune
 from models.user_session import UserSession
@@ -45,8 +46,12 @@ def test_takes_what_is_old_and_leaves_what_still_counts(session: Session) -> Non
         expired(session, hours=hours)
     for days in (61, 63):
         called(session, days=days)
-    assert prune(session) == Pruned(idempotency_keys=2, sessions=1, api_calls=1)
-    assert prune(session) == Pruned(idempotency_keys=0, sessions=0, api_calls=0)
+    for hours in (23, 25):
+        made = datetime.now(UTC) - timedelta(hours=hours)
+        session.add(PasswordReset(email="ada@example.com", created_at=made))
+    session.flush()
+    assert prune(session) == Pruned(idempotency_keys=2, sessions=1, api_calls=1, password_resets=1)
+    assert prune(session) == Pruned(idempotency_keys=0, sessions=0, api_calls=0, password_resets=0)
     assert session.scalar(select(func.count()).select_from(IdempotencyKey)) == 1
     assert session.scalar(select(func.count()).select_from(UserSession)) == 2
 

@@ -75,6 +75,33 @@ def _approval_needed(payload: Payload) -> list[str]:
     return [f"{workflow} waits for your answer", asked, "Open the app to approve or reject it."]
 
 
+def _password_reset(payload: Payload) -> list[str]:
+    return [
+        "Set a new password",
+        "Somebody, probably you, asked to set a new password for your account. You can do so here:",
+        payload.get("url", ""),
+        "The link works once, within half an hour. If it was not you, do nothing: your password stays as it is.",
+    ]
+
+
+def _password_changed(payload: Payload) -> list[str]:
+    return [
+        "Your password was changed",
+        "The password of your account was changed just now, and everybody else who was signed in is signed out.",
+        "If it was not you, ask for a new password in the app at once. Access keys go on working: delete those that"
+        " you do not know.",
+    ]
+
+
+def _email_changed(payload: Payload) -> list[str]:
+    now = _quote(payload.get("email"))
+    return [
+        "Your email address was changed",
+        f"Your account has another email address now{f': {now}' if now else ''}. This is the last mail to the old one.",
+        "If it was not you, somebody else is signed in to your account: write to us at once.",
+    ]
+
+
 _TEXTS: Mapping[NotificationKind, Callable[[Payload], list[str]]] = {
     NotificationKind.PURCHASE: _purchase,
     NotificationKind.PAYMENT_FAILED: _payment_failed,
@@ -82,6 +109,9 @@ _TEXTS: Mapping[NotificationKind, Callable[[Payload], list[str]]] = {
     NotificationKind.RUN_FINISHED: _run_finished,
     NotificationKind.LOW_BALANCE: _low_balance,
     NotificationKind.APPROVAL_NEEDED: _approval_needed,
+    NotificationKind.PASSWORD_RESET: _password_reset,
+    NotificationKind.PASSWORD_CHANGED: _password_changed,
+    NotificationKind.EMAIL_CHANGED: _email_changed,
 }
 
 
