@@ -63,6 +63,12 @@ def idempotent(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseRe
     return once
 
 
+def effect_key(user_id: UUID) -> str | None:
+    """Names what this request does by its `Idempotency-Key`, for good; None without one."""
+    key = request.headers.get("Idempotency-Key")
+    return key and hashlib.sha256(f"{user_id}:{request.path}:{key}".encode()).hexdigest()
+
+
 def _first_answer(session: Session, key: str) -> Response | None:
     """The stored answer, or None when this request is the first; whoever comes while it is worked on is sent away."""
     user_id = current_user().id

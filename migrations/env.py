@@ -8,6 +8,7 @@ from models import (
     audit,
     credit,
     execution,
+    figures,
     idempotency,
     invoice,
     notification,
@@ -34,7 +35,7 @@ from settings import Settings
 TABLES = (  # importing them fills the metadata
     *(api_call, audit, credit, execution, idempotency, provider_key, template, user, user_session, worker, workflow),
     *(invoice, notification, password_reset, payment_method, purchase, reconciliation, refund),
-    *(storage, stripe_event, stripe_request, subscription),
+    *(figures, storage, stripe_event, stripe_request, subscription),
 )
 ONE_AT_A_TIME = 4_190_871_336  # the advisory lock of this project's migrators
 

@@ -49,6 +49,7 @@ class CreditTransaction(Record):
         UniqueConstraint("user_id", "version", name="uq_credit_transactions_no_gap_in_history"),
         Index("ix_credit_transactions_execution", "execution_id", postgresql_where=text("execution_id IS NOT NULL")),
         Index("ix_credit_transactions_purchase", "purchase_id", postgresql_where=text("purchase_id IS NOT NULL")),
+        Index("ix_credit_transactions_newest", text("created_at DESC"), text("id DESC")),  # of everybody
         # What moved in a span of time, for charts; everything that they add up is in it.
         Index(
             "ix_credit_transactions_by_time", "user_id", "created_at", postgresql_include=["type", "amount", "source"]

@@ -29,6 +29,13 @@ class Execution(Changing, Record):
         ),
         Index("ix_workflow_executions_owned", "user_id", text("created_at DESC"), text("id DESC")),
         Index("ix_workflow_executions_by_status", "user_id", "status", text("created_at DESC"), text("id DESC")),
+        # What was submitted on a day, by everybody: rows come in the order of time.
+        Index(
+            "ix_workflow_executions_age",
+            "created_at",
+            postgresql_using="brin",
+            postgresql_with={"pages_per_range": 16},
+        ),
         # The status stands last, so that a rare one is found without visiting the rows of the others.
         Index("ix_workflow_executions_of_workflow", "workflow_id", text("created_at DESC"), text("id DESC"), "status"),
         # The few that are not over: what sweeps look for and what the queue's length is counted from.

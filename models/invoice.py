@@ -17,6 +17,7 @@ class Invoice(Changing, Record):
         Index(
             "ix_invoices_payment_intent", "payment_intent_id", postgresql_where=text("payment_intent_id IS NOT NULL")
         ),
+        Index("ix_invoices_paid", "paid_at", postgresql_where=text("paid_at IS NOT NULL")),
         Index("ix_invoices_subscription", "subscription_id", postgresql_where=text("subscription_id IS NOT NULL")),
     )
 

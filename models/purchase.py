@@ -37,6 +37,7 @@ class Purchase(Changing, Record):
             name="paid_when_succeeded",
         ),
         Index("ix_purchases_owned", "user_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_purchases_paid", "paid_at", postgresql_where=text("paid_at IS NOT NULL")),
         Index(
             "ix_purchases_open",
             "created_at",

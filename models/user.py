@@ -36,5 +36,6 @@ class User(Changing, Record):
 
     __table_args__ = (
         CheckConstraint("token_epoch >= 0", name="token_epoch_not_negative"),
+        Index("ix_users_newest", text("created_at DESC"), text("id DESC")),
         Index("uq_users_email", func.lower(email), unique=True),
     )

@@ -5,7 +5,7 @@ Two beats, or a sweep that dies half way, do no harm: rows are claimed, and effe
 
 from celery_config import app
 from models.db import session_scope
-from models.services import api_calls, overdue, presence, provider_keys, pruning, storage, sweeps
+from models.services import api_calls, figures, overdue, presence, provider_keys, pruning, storage, sweeps
 from tasks.lifecycle import process_name
 from tasks.queue import TaskName, enqueue
 
@@ -25,11 +25,12 @@ def sweep() -> None:
 
 @app.task(name=TaskName.PRUNE)
 def prune() -> None:
-    """Remove a batch of what has served its time, and look how much those who added something store now."""
+    """Remove a batch of what has served its time; measure storage where something was added; add past days up."""
     with session_scope() as session:
         pruning.prune(session)
     with session_scope() as session:
         storage.measure_wanted(session)
+        figures.close_days(session)
 
 
 @app.task(name=TaskName.CANARY)

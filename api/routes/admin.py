@@ -13,6 +13,7 @@ from api.bodies import body, query, show
 from api.openapi import Page, describes
 from api.paging import page, page_query
 from api.queues import queues_and_workers
+from api.routes import admin_users
 from api.schemas.accounts import NothingIn
 from api.schemas.admin import (
     BusyWorkerOut,
@@ -32,6 +33,7 @@ from models.user import Role
 from tasks.queue import TaskName, enqueue
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
+bp.register_blueprint(admin_users.bp)  # behind the same guard
 
 
 @bp.before_request

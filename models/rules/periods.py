@@ -1,6 +1,6 @@
 """The spans of time that charts are drawn over: how long each is, and into how many bars it falls."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 
@@ -63,3 +63,26 @@ def steps(time_range: TimeRange, now: datetime) -> list[datetime]:
     step, count = STEPS[time_range]
     last = now.astimezone(UTC) - (now - EPOCH) % step
     return [last - back * step for back in reversed(range(count))]
+
+
+class Grain(StrEnum):
+    """How wide a bar of the administrators' charts is."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+GRAINS: dict[Grain, int] = {Grain.DAY: 30, Grain.WEEK: 12, Grain.MONTH: 12}  # bars in a chart
+
+
+def spans(grain: Grain, today: date) -> list[date]:
+    """The first day of each bar, the oldest first; the last one contains `today`. Weeks begin on Monday."""
+    back = range(GRAINS[grain])[::-1]
+    match grain:
+        case Grain.DAY:
+            return [today - timedelta(days=days) for days in back]
+        case Grain.WEEK:
+            return [today - timedelta(days=today.weekday() + 7 * weeks) for weeks in back]
+    first = datetime(today.year, today.month, 1, tzinfo=UTC)
+    return [_months_before(first, months).date() for months in back]

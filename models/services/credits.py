@@ -152,7 +152,14 @@ def grant(
 
 
 def claw_back(
-    session: Session, user_id: UUID, amount: Decimal, *, key: str, reason: str, source: str, purchase_id: UUID
+    session: Session,
+    user_id: UUID,
+    amount: Decimal,
+    *,
+    key: str,
+    reason: str,
+    source: str,
+    purchase_id: UUID | None = None,
 ) -> CreditTransaction:
     """Take credits back once per `key`, spent and held ones included: the balance may end below zero.
 
