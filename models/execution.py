@@ -3,7 +3,7 @@
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Base, Changing, Credits, JsonB, Record, ShortText, UtcTime, words
@@ -96,6 +96,8 @@ class Execution(Changing, Record):
     wake_at: Mapped[UtcTime | None]
     waiting_for: Mapped[JsonB] = mapped_column(nullable=True)
     crashes: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    # 1: it was under way when a worker died; 2: it is watched for that; 3: another worker died of it meanwhile.
+    suspicion: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
     # Since when it waits for another run of its owner's to end; that run rings for it.
     deferred_at: Mapped[UtcTime | None]
     rung_at: Mapped[UtcTime | None]  # the last doorbell; none yet means that one is due

@@ -28,6 +28,7 @@ _FENCE = """
            progress = greatest(e.progress, v.progress),
            -- Only crashes without any progress between them speak of poison.
            crashes = CASE WHEN v.executed > e.nodes_executed THEN 0 ELSE e.crashes END,
+           suspicion = CASE WHEN v.executed > e.nodes_executed THEN 0 ELSE e.suspicion END,
            status = coalesce(v.status, e.status), output = v.output, error = v.error,
            waiting_for = v.waiting_for,
            -- Whoever answered a question in the meantime has set an earlier time, and must not be missed.
@@ -71,7 +72,8 @@ _EVENTS = """
 # claim counts a crash, and there was none.
 _STOP_PARKED = """
     UPDATE workflow_executions
-       SET status = 'cancelling', waiting_for = NULL, wake_at = NULL, lease_expires_at = now(), crashes = crashes - 1
+       SET status = 'cancelling', waiting_for = NULL, wake_at = NULL, lease_expires_at = now(), crashes = crashes - 1,
+           suspicion = least(suspicion, 1)
      WHERE id = ANY(%s::uuid[]) AND status = 'waiting' AND cancel_requested_at IS NOT NULL
 """
 

@@ -36,6 +36,8 @@ _CLAIM = text("""
            lease_owner = :owner,
            lease_expires_at = now() + make_interval(secs => :seconds),
            crashes = e.crashes + CASE WHEN e.status IN ('running', 'cancelling') THEN 1 ELSE 0 END,
+           suspicion = CASE WHEN e.status IN ('queued', 'waiting') THEN e.suspicion
+                            WHEN e.suspicion >= 2 THEN 3 ELSE 1 END,
            started_at = coalesce(e.started_at, now()), start_by = NULL,
            wake_at = NULL, waiting_for = NULL, deferred_at = NULL, updated_at = now()
       FROM users u
@@ -49,7 +51,8 @@ _CLAIM = text("""
        -- One that is overdue is nobody's any more: the sweep ends it.
        AND (least(e.start_by, e.deadline_at) <= now()) IS NOT TRUE
  RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
-           e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes, e.retry_of IS NOT NULL AS is_retry,
+           e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes,
+           e.suspicion, e.retry_of IS NOT NULL AS is_retry,
            e.cancel_requested_at IS NOT NULL AS cancelled, e.deadline_at, clock_timestamp() AS claimed_at
 """)
 
@@ -75,7 +78,8 @@ _HAND_OVER = text("""
        SET status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE status END,
            lease_owner = NULL, rung_at = NULL, updated_at = now(),
            lease_expires_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
-           crashes = crashes - CASE WHEN cancel_requested_at IS NULL THEN 0 ELSE 1 END
+           crashes = crashes - CASE WHEN cancel_requested_at IS NULL THEN 0 ELSE 1 END,
+           suspicion = least(suspicion, 1)
      WHERE id = :id AND epoch = :epoch AND status IN ('running', 'cancelling')
 """)
 
@@ -85,6 +89,8 @@ _HISTORY = text("""
 """)
 
 
+_WATCH = text("UPDATE workflow_executions SET suspicion = 2 WHERE id = :id AND epoch = :epoch")
+_TRUST = text("UPDATE workflow_executions SET suspicion = 0 WHERE id = :id AND epoch = :epoch AND suspicion = 2")
 _HEARD = text("UPDATE workflow_executions SET wake_at = NULL WHERE id = :id AND epoch = :epoch AND wake_at <= now()")
 _GRAPH = text("SELECT graph FROM workflow_versions WHERE id = :id")
 
@@ -109,7 +115,8 @@ class Lease:
     executed: int  # nodes that ran so far
     last_seq: int  # of its newest event
     started_at: datetime
-    crashes: int  # how often a driver vanished without handing over
+    crashes: int  # how often a driver vanished without handing over, since the run last got further
+    suspicion: int  # 1: it was beside a crash, or is its cause; 3: it is the cause
     is_retry: bool  # results of an ended run were taken over
     cancelled: bool
     deadline: datetime | None  # by which it must have ended
@@ -171,6 +178,7 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         last_seq=row.last_seq,
         started_at=row.started_at,
         crashes=row.crashes,
+        suspicion=row.suspicion,
         is_retry=row.is_retry,
         cancelled=row.cancelled,
         deadline=row.deadline_at,
@@ -195,6 +203,16 @@ def answers(session: Session, lease: Lease) -> dict[Step, PastStep]:
     session.execute(_HEARD, {"id": lease.execution_id, "epoch": lease.epoch})
     past = history(session, lease.execution_id)
     return {step: row for step, row in past.items() if row.status is NodeStatus.WAITING}
+
+
+def watch(session: Session, lease: Lease) -> None:
+    """The run is driven while no other suspect of its process begins: if the worker dies now, it is the cause."""
+    session.execute(_WATCH, {"id": lease.execution_id, "epoch": lease.epoch})
+
+
+def trust(session: Session, lease: Lease) -> None:
+    """The run did no harm while it was watched."""
+    session.execute(_TRUST, {"id": lease.execution_id, "epoch": lease.epoch})
 
 
 def hand_over(session: Session, lease: Lease) -> None:

@@ -94,13 +94,40 @@ class TestResume:
 
     def test_a_run_that_keeps_killing_its_workers_is_quarantined(self, bench: Bench):
         execution_id = bench.submit([call("a")])
-        for _ in range(2):
-            with session_scope() as session:
-                assert leases.claim(session, execution_id, owner="doomed", seconds=-1)
+        self.crash(execution_id)
+        self.crash(execution_id, watched=True)
         assert bench.another().drive(execution_id) is Left.ENDED
         run = bench.execution(execution_id)
         assert (run.status, run.error["code"], run.credits_charged) == ("failed", "quarantined", 0)
         assert bench.world.calls["a"] == 0
+
+    def test_one_that_was_merely_beside_those_is_not(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        for _ in range(3):
+            self.crash(execution_id)
+        assert bench.another().drive(execution_id) is Left.ENDED
+        assert bench.execution(execution_id).status == "success"
+
+    def test_one_that_lives_through_its_moment_is_trusted_again(self, bench: Bench):
+        bench.world.on("a", bench.world.hang)
+        execution_id = bench.submit([call("a")])
+        self.crash(execution_id)
+        left = bench.in_background(execution_id, bench.another())
+        while bench.sql("SELECT suspicion FROM workflow_executions") != 2:
+            time.sleep(0.01)
+        while bench.sql("SELECT suspicion FROM workflow_executions") != 0:
+            time.sleep(0.01)
+        bench.world.release.set()
+        assert left() is Left.ENDED
+
+    @staticmethod
+    def crash(execution_id: UUID, *, watched: bool = False) -> None:
+        """A worker claims it and dies."""
+        with session_scope() as session:
+            lease = leases.claim(session, execution_id, owner="doomed", seconds=-1)
+            assert lease
+            if watched:
+                leases.watch(session, lease)
 
     def test_what_was_under_way_does_not_stay_running_when_the_run_is_ended(self, bench: Bench):
         bench.world.on("a", bench.world.hang)
@@ -109,7 +136,7 @@ class TestResume:
         assert bench.world.arrived.wait(10)
         die(bench, execution_id)
         left()
-        bench.sql("UPDATE workflow_executions SET crashes = 2 WHERE id = :id", id=execution_id)
+        bench.sql("UPDATE workflow_executions SET suspicion = 2 WHERE id = :id", id=execution_id)
         bench.another().drive(execution_id)
         assert bench.execution(execution_id).status == "failed"
         assert bench.nodes(execution_id)["a"].status == "cancelled"

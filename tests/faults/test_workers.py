@@ -169,6 +169,23 @@ class TestToldToLeave:
         ) == [("success", 0)]
 
 
+class TestPoison:
+    def test_what_kills_its_workers_is_quarantined_and_those_beside_it_go_on(self, world: World):
+        neighbours = world.submit_many([world.call("b", tag="beside", delay=3 * LEASE)], number=5)
+        poison = world.submit([world.call("poison")], ring=False)
+        worker = world.worker().ready()
+        world.outside.await_call("beside/b", times=5)
+        world.ring(poison)
+        assert worker.wait() == 70  # it takes the neighbours with it, and they are as suspect as the culprit
+        for _ in range(2):
+            worker = world.worker().ready()
+            eventually(lambda: world.sweep() or not world.alive or world.over(poison), 60, pause=0.3)
+        world.finish(poison, *neighbours)
+        assert world.run(poison)["error"]["code"] == "quarantined"
+        assert world.run(poison)["crashes"] == 2
+        assert {world.status(run) for run in neighbours} == {"success"}
+
+
 class TestClock:
     @pytest.mark.faults
     def test_clocks_that_jump_by_hours_move_neither_leases_nor_timers(self, world: World):

@@ -146,6 +146,11 @@ class World:
         self._numbers += 1
         return self._numbers
 
+    @property
+    def alive(self) -> int:
+        """How many programs run."""
+        return sum(program.alive for program in self.programs)
+
     def kill_all(self) -> None:
         """End every program that a test left behind."""
         for program in self.programs:

@@ -18,7 +18,9 @@ from workers.engine.waits import Waits
 
 Json = Any
 
-MAX_CRASHES = 2  # a run that took its worker down this often is not tried again
+SUSPECT = (1, 2)  # suspicion: it was under way when a worker died
+CONVICTED = 3  # suspicion: it took a worker down while it alone was watched
+MAX_CRASHES = 5  # in a row, without getting further: it need not be watched to be believed
 
 
 class Left(StrEnum):
@@ -81,7 +83,7 @@ class Reason:
 
 def verdict_on_arrival(lease: Lease) -> Reason | None:
     """Whether a run that was just claimed must end before it begins."""
-    if lease.crashes >= MAX_CRASHES:
+    if lease.suspicion >= CONVICTED or lease.crashes >= MAX_CRASHES:
         return Reason.failed(
             {"code": "quarantined", "message": f"The worker died {lease.crashes} times while it drove this run."}
         )

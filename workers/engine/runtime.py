@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,11 +16,12 @@ from models.services import leases
 from models.services.leases import Lease
 from workers.engine import clock
 from workers.engine.driver import Driver
-from workers.engine.endings import Left
+from workers.engine.endings import SUSPECT, Left
 from workers.engine.journal import Journal
 from workers.engine.leases import LeaseKeeper
 from workers.engine.limiter import Limiter
 from workers.engine.performer import Performs
+from workers.engine.probation import Probation
 from workers.engine.workflow import Workflow, WorkflowCache, compile_workflow
 
 log = structlog.get_logger()
@@ -47,6 +49,7 @@ class Runtime:
         self._pool = ThreadPoolExecutor(pace.threads, thread_name_prefix="effect")
         self._limiter = Limiter({Provider.OPENCLAW: pace.turns})
         self._cache = WorkflowCache()
+        self._probation = Probation()
         self._driving = 0
         self._leaving = False
         self._idle = threading.Condition()
@@ -89,7 +92,7 @@ class Runtime:
             self._keeper.keep(lease, driver)
             if self._leaving:  # perhaps since before it was kept, and nobody asked this one
                 driver.hand_over()
-            left = driver.run()
+            left = self._watched(driver, lease) if lease.suspicion in SUSPECT else driver.run()
         except (OperationalError, PoolTimeout) as error:  # the database is away, and that is nobody's fault here
             bound.warning("execution.not_loaded", error=type(error).__name__)
             left = Left.HANDED_OVER
@@ -103,6 +106,23 @@ class Runtime:
             self._hand_over(lease)
         bound.info("execution.left", how=left)
         return left
+
+    def _watched(self, driver: Driver, lease: Lease) -> Left:
+        """Drive a run that was under way when a worker died; see `Probation`."""
+        leave = self._probation.enter(stop=lambda: self._leaving, on_passed=lambda: self._trust(lease))
+        if leave is None:
+            return Left.HANDED_OVER
+        try:
+            with session_scope() as session:
+                leases.watch(session, lease)
+            return driver.run()
+        finally:
+            leave()
+
+    def _trust(self, lease: Lease) -> None:
+        """Best effort: without it the run is watched once more."""
+        with suppress(OperationalError, PoolTimeout), session_scope() as session:
+            leases.trust(session, lease)
 
     def _hand_over(self, lease: Lease) -> None:
         """Best effort: without it the lease runs out by itself."""
