@@ -97,7 +97,7 @@ class Runtime:
             bound.warning("execution.not_loaded", error=type(error).__name__)
             left = Left.HANDED_OVER
         except Exception:
-            # A bug of ours: the lease is left to run out, and after a second time the run ends as quarantined.
+            # A bug of ours: the lease is left to run out, and after too many of them the run ends as quarantined.
             bound.exception("execution.driver_failed")
             return Left.LOST
         finally:
