@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
 
-from models.services import backlog, presence
+from models.services import backlog, presence, quarantine
 from models.services.backlog import Waiting
 from models.services.presence import Hearing, Presence
 from tasks.queue import QueueName
@@ -22,6 +22,8 @@ def jobs(session: Session, messages: Mapping[str, int]) -> Iterator[Metric]:
     for status, number in backlog.runs(session).items():
         runs.add_metric((status,), number)
     yield runs
+    kept_apart = quarantine.count(session)
+    yield GaugeMetricFamily("agentforge_executions_quarantined", "Runs that took their workers down.", value=kept_apart)
 
 
 def _queues(waiting: Mapping[str, Waiting], messages: Mapping[str, int]) -> Iterator[Metric]:

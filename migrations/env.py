@@ -16,6 +16,7 @@ from models import (
     payment_method,
     provider_key,
     purchase,
+    quarantine,
     reconciliation,
     refund,
     storage,
@@ -34,7 +35,7 @@ from settings import Settings
 
 TABLES = (  # importing them fills the metadata
     *(api_call, audit, credit, execution, idempotency, provider_key, template, user, user_session, worker, workflow),
-    *(invoice, notification, password_reset, payment_method, purchase, reconciliation, refund),
+    *(invoice, notification, password_reset, payment_method, purchase, quarantine, reconciliation, refund),
     *(figures, storage, stripe_event, stripe_request, subscription),
 )
 ONE_AT_A_TIME = 4_190_871_336  # the advisory lock of this project's migrators

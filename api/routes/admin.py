@@ -10,11 +10,11 @@ from flask.typing import ResponseReturnValue
 
 from api.auth import current_user, signed_in
 from api.bodies import body, query, show
+from api.dead_letters import revive
 from api.openapi import Page, describes
 from api.paging import page, page_query
 from api.queues import queues_and_workers
 from api.routes import admin_users
-from api.schemas.accounts import NothingIn
 from api.schemas.admin import (
     BusyWorkerOut,
     DeadLetterOut,
@@ -22,15 +22,17 @@ from api.schemas.admin import (
     QueueOut,
     ReconciliationOut,
     RevivedOut,
+    ReviveIn,
     RunsQuery,
 )
 from api.schemas.base import PageQuery, Word
 from api.schemas.operations import STATES
 from api.session import db
 from models.errors import NotFound
-from models.services import billing_events, reconciliation
+from models.services import quarantine, reconciliation
 from models.user import Role
-from tasks.queue import TaskName, enqueue
+
+REVIVAL = ("conflict", "confirmation_required", "insufficient_credits", "not_retryable")
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.register_blueprint(admin_users.bp)  # behind the same guard
@@ -72,18 +74,15 @@ def queues() -> ResponseReturnValue:
 @bp.get("/dead-letters")
 @describes(answers=Page("deadLetters", DeadLetterOut, has_cursor=False), asks=PageQuery)
 def dead_letters() -> ResponseReturnValue:
-    """Events that were given up, the newest first, each with its reason."""
+    """Events that were given up and runs that took their workers down, the newest first, each with its reason."""
     args = query(PageQuery)
-    rows = billing_events.list_dead(db(), limit=args["limit"], offset=args["offset"])
+    rows = quarantine.letters(db(), limit=args["limit"], offset=args["offset"])
     letters = show(DeadLetterOut, rows, many=True)
     return {"deadLetters": letters, "count": len(rows), "limit": args["limit"], "offset": args["offset"]}
 
 
-@bp.post("/dead-letters/<event_id>/retry")
-@describes(answers=RevivedOut, status=202, takes=NothingIn, optional=True, refuses=("conflict",))
-def retry_dead_letter(event_id: str) -> ResponseReturnValue:
-    """Let an event be tried afresh."""
-    body(NothingIn, optional=True)
-    billing_events.retry_dead(db(), event_id)
-    enqueue(db(), TaskName.HANDLE_STRIPE_EVENT, event_id=event_id)
-    return {"id": event_id, "status": "received"}, 202
+@bp.post("/dead-letters/<letter_id>/retry")
+@describes(answers=RevivedOut, status=202, takes=ReviveIn, optional=True, refuses=REVIVAL)
+def retry_dead_letter(letter_id: str) -> ResponseReturnValue:
+    """Let an event be tried afresh, or a run from where it was."""
+    return revive(letter_id, **body(ReviveIn, optional=True)), 202

@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from api.schemas.base import Count, Id, Number, Out, PageQuery, Text, Thing, Time, Truth, Word
+from api.schemas.base import SOMETIMES, Count, Id, In, Number, Out, PageQuery, Text, Thing, Time, Truth, Word
 from api.schemas.operations import OF_QUEUES
 from models.reconciliation import Action, RunKind, RunStatus
 from models.services.presence import Hearing
@@ -44,22 +44,40 @@ class FindingOut(Out):
     created_at = Time()
 
 
-class DeadLetterOut(Out):
-    """An event of Stripe's that was given up; its content stays at Stripe."""
+class CrashOut(Out):
+    """A worker that vanished while it drove a run, and by when it had."""
 
+    worker = Text()
+    at = Time()
+
+
+class DeadLetterOut(Out):
+    """What nobody tries again by itself: an event of Stripe's (its content stays there), or a run that took its workers
+    down."""
+
+    kind = Word(("stripe_event", "execution"))
     id = Text()
     type = Text()
-    reason = Text(attribute="error")
+    reason = Text(allow_none=True)
     attempts = Count()
     created = Time()
     received_at = Time()
+    crashes = fields.List(fields.Nested(CrashOut), allow_none=True)
+    user_id = Id(allow_none=True)
+
+
+class ReviveIn(In):
+    """Of a run: which of its nodes with `sideEffects: once` may act again."""
+
+    repeat = fields.List(fields.String(validate=validate.Length(max=64)), load_default=list)
 
 
 class RevivedOut(Out):
-    """An event that is tried afresh."""
+    """What is tried afresh; of a run, the one that stands in its place."""
 
     id = Text()
     status = Text()
+    execution_id = Id(metadata=SOMETIMES)
 
 
 class WorkerOut(Out):

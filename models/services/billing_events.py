@@ -169,12 +169,6 @@ def due(session: Session, *, limit: int = 500, again: float = 10.0) -> Sequence[
     return session.scalars(_DUE, asked).all()
 
 
-def list_dead(session: Session, *, limit: int = 50, offset: int = 0) -> Sequence[StripeEvent]:
-    """Events that were given up, the newest first."""
-    query = select(StripeEvent).where(StripeEvent.status == EventStatus.DEAD)
-    return session.scalars(query.order_by(StripeEvent.received_at.desc()).limit(limit).offset(offset)).all()
-
-
 def retry_dead(session: Session, event_id: str) -> None:
     """Let a dead event be tried afresh; ring for it. Raises `NotFound`, and `Conflict` when it is not dead."""
     status = session.scalar(select(StripeEvent.status).where(StripeEvent.id == event_id).with_for_update())

@@ -38,6 +38,12 @@ _CLAIM = text("""
            crashes = e.crashes + CASE WHEN e.status IN ('running', 'cancelling') THEN 1 ELSE 0 END,
            suspicion = CASE WHEN e.status IN ('queued', 'waiting') THEN e.suspicion
                             WHEN e.suspicion >= 2 THEN 3 ELSE 1 END,
+           -- Whoever hands a run over takes his name off it.
+           crash_log = CASE WHEN e.status IN ('running', 'cancelling') AND e.lease_owner IS NOT NULL
+                            THEN coalesce(e.crash_log, '[]') || jsonb_build_object(
+                                     'worker', e.lease_owner, 'at', to_char(e.lease_expires_at AT TIME ZONE 'UTC',
+                                                                            'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+                            ELSE e.crash_log END,
            started_at = coalesce(e.started_at, now()), start_by = NULL,
            wake_at = NULL, waiting_for = NULL, deferred_at = NULL, updated_at = now()
       FROM users u

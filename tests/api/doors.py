@@ -24,7 +24,7 @@ PUBLIC |= {"webhooks.stripe", "metrics.metrics", "docs.openapi", "docs.docs", "d
 PUBLIC |= {"passwords.reset", "passwords.confirm", "pages.reset_password"}
 
 # Words in an address that name something within what an id names.
-NAMES = {"node_id": "a", "event_id": "evt_door", "provider": "openai", "number": 1, "part": "start.js"}
+NAMES = {"node_id": "a", "letter_id": "evt_door", "provider": "openai", "number": 1, "part": "start.js"}
 # What a route wants to hear before it looks whose thing it is.
 BODIES = {"executions.approve": {"approved": True}, "executions.resume": {"maxCredits": 5}}
 NOBODYS = "00000000-0000-0000-0000-000000000000"
@@ -108,9 +108,9 @@ def archives(session: Session, user: User) -> dict[str, str]:
     """The ids of one of everything that only administrators see; the dead event is the one in `NAMES`."""
     now = datetime.now(UTC)
     run = reconciliation.begin(session, RunKind.OBJECTS, since=now - timedelta(days=1), dry_run=False)
-    event_id = str(NAMES["event_id"])
+    event_id = str(NAMES["letter_id"])
     said = {"type": "invoice.paid", "api_version": None, "created": now, "livemode": False, "raw": b"{}"}
     billing_events.receive(session, event_id=event_id, **said)
     billing_events.dead(session, event_id, "orphan")
     session.commit()
-    return {"run_id": str(run.id), "user_id": str(user.id)}
+    return {"run_id": str(run.id), "person_id": str(user.id)}

@@ -12,8 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from models.execution import Execution
+from models.quarantine import QuarantinedRun
 from models.reconciliation import Action, ReconciliationRun, RunKind
-from models.services import accounts, alerts, billing_events, presence, reconciliation
+from models.rules.states import ExecutionStatus
+from models.services import accounts, alerts, audit, billing_events, presence, reconciliation
 from models.services.presence import Me
 from models.services.reconciliation import Found
 from models.user import Role, User
@@ -126,6 +129,65 @@ class TestDeadLetters:
         assert client.post("/admin/dead-letters/evt_1/retry").status_code == 404
         assert stranger.post("/admin/dead-letters/evt_1/retry").status_code == 401
         assert sent == []
+
+
+@pytest.fixture
+def quarantined(session, user) -> Execution:
+    """A run that took two workers down after its first node was done."""
+    graph = factories.chain(factories.node("a"), factories.node("b"))
+    run = factories.execution(
+        session,
+        factories.workflow(session, user, graph=graph),
+        status=ExecutionStatus.FAILED,
+        error={"code": "quarantined", "message": "The worker died 2 times while it drove this run."},
+    )
+    factories.ran(session, run, "a")
+    crashes = [{"worker": "ada:1", "at": "2026-01-02T03:04:05Z"}, {"worker": "bob:7", "at": "2026-01-02T03:05:05Z"}]
+    session.add(
+        QuarantinedRun(
+            execution_id=run.id,
+            user_id=user.id,
+            workflow_name=run.workflow_name,
+            reason=run.error["message"],
+            crashes=crashes,
+            submitted_at=run.created_at,
+        )
+    )
+    session.commit()
+    return run
+
+
+class TestQuarantinedRuns:
+    def test_stand_beside_dead_events_with_each_crash_and_its_worker(self, session, administrator, quarantined, user):
+        a_dead_event(session)
+        letters = {letter["kind"]: letter for letter in administrator.get("/admin/dead-letters").json["deadLetters"]}
+        run = letters["execution"]
+        assert (run["id"], run["type"], run["attempts"]) == (str(quarantined.id), "execution.quarantined", 2)
+        assert run["reason"] == "The worker died 2 times while it drove this run."
+        assert run["crashes"][1] == {"worker": "bob:7", "at": "2026-01-02T03:05:05Z"}
+        assert run["userId"] == str(user.id)
+        assert letters["stripe_event"]["crashes"] is None
+
+    def test_are_tried_again_for_their_owner_from_where_they_were_once_and_audited(
+        self, session, administrator, quarantined, user, client, sent
+    ):
+        answer = administrator.post(f"/admin/dead-letters/{quarantined.id}/retry")
+        assert (answer.status_code, answer.json["status"]) == (202, "queued")
+        new = client.get(f"/executions/{answer.json['executionId']}").json
+        assert [(node["nodeId"], node["status"]) for node in new["nodes"]] == [("a", "success"), ("b", "pending")]
+        assert [bell.ids for bell in sent] == [{"execution_id": new["id"]}]
+        assert administrator.get("/admin/dead-letters").json["deadLetters"] == []
+        entry = audit.entries(session, action="dead_letter.retried")[0]
+        assert (entry.subject_id, entry.data["execution"]) == (user.id, str(quarantined.id))
+        assert administrator.post(f"/admin/dead-letters/{quarantined.id}/retry").status_code == 409
+        assert len(sent) == 1
+
+    def test_of_an_unknown_id_there_is_none(self, administrator):
+        nothing = "00000000-0000-0000-0000-000000000000"
+        assert administrator.post(f"/admin/dead-letters/{nothing}/retry").status_code == 404
+
+    def test_are_counted(self, stranger, quarantined):
+        assert "agentforge_executions_quarantined 1.0" in stranger.get("/metrics").get_data(as_text=True)
 
 
 class TestQueues:

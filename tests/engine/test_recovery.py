@@ -15,7 +15,7 @@ from models.rules.kinds import NodeCall, NodeKind
 from models.rules.nodes import KINDS
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import executions, journal, leases, sweeps
+from models.services import executions, journal, leases, quarantine, sweeps
 from models.services.journal import Ending, NodeRow, Progress
 from models.user import User
 from tests.engine.conftest import Bench, call, transform
@@ -100,6 +100,21 @@ class TestResume:
         run = bench.execution(execution_id)
         assert (run.status, run.error["code"], run.credits_charged) == ("failed", "quarantined", 0)
         assert bench.world.calls["a"] == 0
+        with session_scope() as session:
+            letter = quarantine.letters(session)[0]
+        assert (letter.kind, letter.id, letter.attempts) == ("execution", str(execution_id), 2)
+        assert letter.reason == "The worker died 2 times while it drove this run."
+        assert [crash["worker"] for crash in letter.crashes] == ["doomed", "doomed"]
+
+    def test_a_run_that_was_handed_over_while_it_stopped_has_no_crash_in_its_log(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        with session_scope() as session:
+            lease = leases.claim(session, execution_id, owner="leaving", seconds=30)
+            executions.request_cancel(session, session.get_one(User, bench.user_id), execution_id)
+            leases.hand_over(session, lease)
+        assert bench.another().drive(execution_id) is Left.ENDED
+        run = bench.execution(execution_id)
+        assert (run.status, run.crashes, run.crash_log) == ("cancelled", 0, None)
 
     def test_one_that_was_merely_beside_those_is_not(self, bench: Bench):
         execution_id = bench.submit([call("a")])

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from models.db import session_scope
 from models.errors import Conflict, NotFound
-from models.services import alerts, billing_events, credits, purchases
+from models.services import alerts, billing_events, credits, purchases, quarantine
 from models.services.waiting import NotYet
 from models.stripe_event import EventStatus, StripeEvent
 from tests.factories import billing
@@ -83,7 +83,7 @@ class TestHandling:
         assert [round(wait / 2) for wait in waits[:4]] == [1, 2, 4, 8]
         assert stored(session, event).error == "There is no such purchase."
         assert [(alert.kind, alert.subject) for alert in alerts.list_open(session)] == [("dead_event", event)]
-        assert [row.id for row in billing_events.list_dead(session)] == [event]
+        assert [row.id for row in quarantine.letters(session)] == [event]
 
     def test_that_kills_every_worker_ends_as_a_dead_letter_too(self, session: Session) -> None:
         event = billing.event(session)

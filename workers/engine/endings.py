@@ -10,7 +10,7 @@ from models.errors import ForgeError
 from models.rules.pricing import COSTS
 from models.rules.schedule import Schedule
 from models.rules.states import ExecutionStatus
-from models.services.journal import Ending
+from models.services.journal import QUARANTINED, Ending
 from models.services.leases import Lease
 from workers.engine.outputs import OutputRefused, encode
 from workers.engine.recorder import Recorder
@@ -85,7 +85,7 @@ def verdict_on_arrival(lease: Lease) -> Reason | None:
     """Whether a run that was just claimed must end before it begins."""
     if lease.suspicion >= CONVICTED or lease.crashes >= MAX_CRASHES:
         return Reason.failed(
-            {"code": "quarantined", "message": f"The worker died {lease.crashes} times while it drove this run."}
+            {"code": QUARANTINED, "message": f"The worker died {lease.crashes} times while it drove this run."}
         )
     return Reason.cancelled() if lease.cancelled else None
 
