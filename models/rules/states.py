@@ -37,7 +37,7 @@ class WorkflowStatus(StrEnum):
 _S = ExecutionStatus
 TERMINAL = frozenset({_S.SUCCESS, _S.FAILED, _S.CANCELLED})
 NEXT: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
-    _S.QUEUED: frozenset({_S.RUNNING, _S.CANCELLED, _S.FAILED}),
+    _S.QUEUED: frozenset({_S.RUNNING, _S.CANCELLING, _S.CANCELLED, _S.FAILED}),
     _S.RUNNING: frozenset({_S.SUCCESS, _S.FAILED, _S.CANCELLED, _S.WAITING, _S.CANCELLING, _S.QUEUED}),
     _S.WAITING: frozenset({_S.RUNNING, _S.CANCELLED, _S.FAILED, _S.QUEUED}),
     _S.CANCELLING: frozenset({_S.CANCELLED, _S.SUCCESS, _S.FAILED}),

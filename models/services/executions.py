@@ -222,13 +222,20 @@ def request_cancel(session: Session, owner: User, execution_id: UUID) -> Executi
         raise AlreadyFinished(execution.status)
     if execution.status is ExecutionStatus.CANCELLED or execution.cancel_requested_at:
         return execution
-    if execution.status is ExecutionStatus.RUNNING:
-        undriven.change(session, execution, status=ExecutionStatus.CANCELLING, cancel_requested_at=func.now())
-    elif found[1]:
-        undriven.change(session, execution, cancel_requested_at=func.now())
-    else:
-        undriven.end(session, execution, ExecutionStatus.CANCELLED, "Cancelled.", cancel_requested_at=func.now())
+    _stop(session, execution, is_driven=found[1])
     return execution
+
+
+def _stop(session: Session, execution: Execution, *, is_driven: bool) -> None:
+    asked = {"cancel_requested_at": func.now()}
+    if execution.status is ExecutionStatus.RUNNING:
+        undriven.change(session, execution, status=ExecutionStatus.CANCELLING, **asked)
+    elif is_driven:
+        undriven.change(session, execution, **asked)
+    elif undriven.leaves_turns(session, execution):
+        undriven.leave_to_driver(session, execution, **asked)
+    else:
+        undriven.end(session, execution, ExecutionStatus.CANCELLED, "Cancelled.", **asked)
 
 
 def _owned(owner: User) -> Select[tuple[Execution]]:

@@ -54,8 +54,9 @@ _CLAIM = text("""
                    WHERE r.user_id = e.user_id AND r.status IN ('running', 'cancelling'))
                  < CAST(CAST(:room AS jsonb)->>u.subscription_tier AS numeric))
             OR (e.status IN ('running', 'cancelling') AND e.lease_expires_at < now()))
-       -- One that is overdue is nobody's any more: the sweep ends it.
-       AND (least(e.start_by, e.deadline_at) <= now()) IS NOT TRUE
+       -- One that is overdue is nobody's any more: the sweep ends it. What a vanished driver left is ended by
+       -- another one, because something may go on outside.
+       AND (e.status IN ('running', 'cancelling') OR (least(e.start_by, e.deadline_at) <= now()) IS NOT TRUE)
  RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
            e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes,
            e.suspicion, e.retry_of IS NOT NULL AS is_retry,

@@ -1,6 +1,7 @@
 """Ends runs that nobody drives and whose time is over: to be started, or to come to an end. Drivers end their own."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
@@ -12,6 +13,7 @@ from models.rules.deadlines import queued_too_long, run_timed_out
 from models.rules.states import ExecutionStatus
 from models.services import undriven
 
+ABANDONED = timedelta(seconds=60)  # after its lease ran out: no worker is there who would end it in good order
 _OVERDUE_AT = func.least(Execution.start_by, Execution.deadline_at)
 
 
@@ -23,7 +25,7 @@ def end_overdue(session: Session, *, limit: int = 200) -> Sequence[UUID]:
         .where(
             Execution.finished_at.is_(None),
             func.now() >= _OVERDUE_AT,
-            or_(Execution.lease_expires_at.is_(None), Execution.lease_expires_at <= func.clock_timestamp()),
+            or_(Execution.lease_expires_at.is_(None), Execution.lease_expires_at <= func.clock_timestamp() - ABANDONED),
         )
         .order_by(_OVERDUE_AT)
         .limit(limit)
@@ -36,6 +38,9 @@ def end_overdue(session: Session, *, limit: int = 200) -> Sequence[UUID]:
 
 
 def _end(session: Session, execution: Execution) -> None:
+    if execution.lease_expires_at is None and undriven.leaves_turns(session, execution):
+        undriven.leave_to_driver(session, execution)
+        return
     if execution.cancel_requested_at:  # whoever was to stop it is gone
         undriven.end(session, execution, ExecutionStatus.CANCELLED, "Cancelled.")
         return

@@ -53,6 +53,28 @@ def end(
         _send_news(session, execution)
 
 
+def leaves_turns(session: Session, execution: Execution) -> bool:
+    """Whether turns of an agent go on in the gateway, where only a worker can stop them."""
+    mine = select(NodeExecution.node_id).where(
+        NodeExecution.execution_id == execution.id,
+        NodeExecution.status == NodeStatus.RUNNING,
+        NodeExecution.external_ref.has_key("sessionKey"),
+    )
+    return session.scalar(select(mine.exists())) or False
+
+
+def leave_to_driver(session: Session, execution: Execution, **more: Any) -> None:
+    """Let the next driver end the run, and what its last one left in the gateway; `more` sets columns."""
+    change(
+        session,
+        execution,
+        status=ExecutionStatus.CANCELLING,
+        lease_expires_at=func.clock_timestamp(),
+        crashes=Execution.crashes - 1,  # the next claim counts one, and there was none
+        **more,
+    )
+
+
 def change(session: Session, execution: Execution, **values: Any) -> None:
     """Write columns, and read the row back as the database has it now."""
     changed = update(Execution).where(Execution.id == execution.id).values(**values).returning(Execution)

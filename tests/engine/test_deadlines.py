@@ -6,6 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from models.db import session_scope
+from models.services import leases
 from tests.engine.conftest import Bench, call, transform
 from tests.factories import node
 
@@ -50,3 +52,12 @@ class TestARunPastItsDeadline:
             "run_timed_out",
             "cancelled",
         )
+
+    def test_that_its_driver_left_behind_is_ended_by_the_next_one(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        with session_scope() as session:
+            assert leases.claim(session, execution_id, owner="doomed", seconds=-1)
+        overdue_soon(bench, execution_id)
+        bench.runtime.drive(execution_id)
+        run = bench.execution(execution_id)
+        assert (run.status, run.error["code"], bench.world.calls["a"]) == ("failed", "run_timed_out", 0)

@@ -220,6 +220,15 @@ class TestWireFormats:
         with raw_server(answer(b"{}", status="429 X", **headers)) as server:
             assert TestTheKeyIsNowhere.ask_at(server.url("/v1"), Provider.OPENAI).retry_after == seconds
 
+    @pytest.mark.parametrize(("wait", "seconds"), [("1.2s", 1.2), ("6m0s", 360.0), ("350ms", 0.35), ("a while", None)])
+    def test_openai_or_in_its_sentence(self, wait, seconds):
+        said = (
+            b'{"error": {"code": "rate_limit_exceeded", "message": "Please try again in %s. Visit us."}}'
+            % wait.encode()
+        )
+        with raw_server(answer(said, status="429 X", Content_Type="application/json")) as server:
+            assert TestTheKeyIsNowhere.ask_at(server.url("/v1"), Provider.OPENAI).retry_after == seconds
+
     @pytest.mark.parametrize(
         ("provider", "body", "text"),
         [

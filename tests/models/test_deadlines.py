@@ -118,13 +118,29 @@ class TestARunThatNobodyDrives:
             late = run(session, owner, wake_at=PAST, **columns)
             assert leases.claim(session, late.id, owner="a worker", seconds=30) is None
 
-    def test_of_whose_driver_nothing_was_heard_ends_too(self, session: Session, owner: User) -> None:
+    @pytest.mark.parametrize(("seconds", "ends"), [(-61, True), (-5, False)])
+    def test_whose_driver_vanished_is_left_to_another_worker_for_a_while(
+        self, session: Session, owner: User, seconds: float, ends: bool
+    ) -> None:
         late = run(session, owner, deadline_at=FUTURE)
-        assert leases.claim(session, late.id, owner="doomed", seconds=-1)
+        assert leases.claim(session, late.id, owner="doomed", seconds=seconds)
         late = after(session, late)
         late.deadline_at = PAST  # type: ignore[assignment]
         session.flush()
-        assert end_overdue(session) == [late.id]
+        assert (end_overdue(session) == [late.id]) is ends
+        assert (leases.claim(session, late.id, owner="another", seconds=30) is None) is ends
+
+    def test_that_left_a_turn_in_the_gateway_is_ended_by_a_worker(self, session: Session, owner: User) -> None:
+        late = run(session, owner, deadline_at=PAST, epoch=1)
+        factories.ran(session, late, "start", status=NodeStatus.RUNNING, external_ref={"key": "k", "sessionKey": "s"})
+        end_overdue(session)
+        after(session, late).lease_expires_at = PAST  # type: ignore[assignment]  # as it is in the next transaction
+        session.flush()
+        lease = leases.claim(session, late.id, owner="a worker", seconds=30)
+        assert lease
+        assert (lease.crashes, lease.cancelled) == (0, False)
+        assert lease.deadline
+        assert lease.deadline < lease.claimed_at
 
     def test_ends_as_cancelled_if_that_was_asked_for(self, session: Session, owner: User) -> None:
         late = run(session, owner, status=S.CANCELLING, deadline_at=PAST, cancel_requested_at=PAST)

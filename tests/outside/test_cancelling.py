@@ -130,6 +130,31 @@ class TestATurn:
             outside.until(lambda: outside.openclaw.active() == 0)
         assert len(outside.openclaw.calls) == 1
 
+    def test_is_stopped_although_its_worker_has_left_and_nobody_took_over(self, outside: Outside):
+        runtime = outside.another()
+        execution_id = outside.submit([turn("t", "[[sim:hang]]")])
+        left = outside.in_background(execution_id, runtime)
+        outside.until(lambda: outside.openclaw.calls)
+        assert runtime.leave(5)
+        outside.runtimes.remove(runtime)
+        assert left() is Left.HANDED_OVER
+        outside.cancel(execution_id)
+        assert outside.execution(execution_id).status == "cancelling"
+        assert outside.runtime.drive(execution_id) is Left.ENDED
+        outside.until(lambda: outside.openclaw.active() == 0, SECONDS)
+        run = outside.execution(execution_id)
+        assert (run.status, run.crashes) == ("cancelled", 0)
+
+    def test_is_stopped_although_its_worker_died(self, outside: Outside):
+        execution_id = outside.submit([turn("t", "[[sim:hang]]")])
+        outside.in_background(execution_id)
+        outside.until(lambda: outside.openclaw.calls)
+        outside.sql("UPDATE workflow_executions SET lease_expires_at = now() - interval '1 s', epoch = epoch + 1")
+        outside.cancel(execution_id)
+        assert outside.another().drive(execution_id) is Left.ENDED
+        outside.until(lambda: outside.openclaw.active() == 0, SECONDS)
+        assert outside.execution(execution_id).status == "cancelled"
+
 
 class TestARunThatIsParked:
     @pytest.mark.parametrize(

@@ -56,6 +56,8 @@ def test_a_sound_graph_has_no_findings():
         ([node("a", "loop", parentId="a")], [], "contains_itself", "nodes.0.parentId"),
         ([node("a", onError="ignore")], [], "invalid_policy", "nodes.0.onError"),
         ([node("a", timeout=0)], [], "invalid_policy", "nodes.0.timeout"),
+        ([node("a", deadline=0)], [], "invalid_policy", "nodes.0.deadline"),
+        ([node("a", deadline="soon")], [], "invalid_shape", "nodes.0.deadline"),
         ([node("a", retry={"maxAttempts": 11})], [], "invalid_policy", "nodes.0.retry.maxAttempts"),
         ([node("a", "api_call")], [], "missing_config", "nodes.0.config.url"),
         ([node("a", "api_call", config={"url": "ftp://x"})], [], "config", "nodes.0.config.url"),

@@ -24,7 +24,7 @@ from models.services import leases
 from models.services.journal import NodeRow, Progress
 from models.services.leases import Lease, PastStep
 from workers.engine import clock, endings
-from workers.engine.attempts import Attempts
+from workers.engine.attempts import STOPPERS, Attempts
 from workers.engine.endings import Left, Reason
 from workers.engine.limiter import Limiter
 from workers.engine.performer import Performs
@@ -53,6 +53,7 @@ class Driver:
         limiter: Limiter,
     ) -> None:
         self._lease = lease
+        self._performer = performer
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._recorder = Recorder(lease, journal, lambda: int(100 * self._steps.schedule.settled_share))
         self._steps = Steps(lease, workflow, dict(past), self._recorder, self._stop)
@@ -225,7 +226,10 @@ class Driver:
         )
 
     def _close(self) -> None:
-        """Loops and waits that were open when the run stopped."""
+        """Loops, waits, and what earlier drivers had begun, that were open when the run stopped."""
+        for past in self._steps.past.values():
+            if past.status is NodeStatus.RUNNING and past.external_ref:
+                STOPPERS.submit(self._performer.stop, past.external_ref)
         now = clock.now()
         for wait in self._steps.waits:
             self._steps.give_up(wait)

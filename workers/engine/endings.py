@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from models.errors import ForgeError
+from models.rules.deadlines import run_timed_out
 from models.rules.pricing import COSTS
 from models.rules.schedule import Schedule
 from models.rules.states import ExecutionStatus
@@ -87,7 +88,10 @@ def verdict_on_arrival(lease: Lease) -> Reason | None:
         return Reason.failed(
             {"code": QUARANTINED, "message": f"The worker died {lease.crashes} times while it drove this run."}
         )
-    return Reason.cancelled() if lease.cancelled else None
+    if lease.cancelled:
+        return Reason.cancelled()
+    is_overdue = lease.deadline is not None and lease.deadline <= lease.claimed_at
+    return Reason.failed(run_timed_out(lease.deadline)) if is_overdue else None
 
 
 def announce(recorder: Recorder, lease: Lease) -> None:

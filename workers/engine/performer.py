@@ -61,6 +61,9 @@ class Performs(Protocol):
     def perform(self, effect: Call, attempt: Attempt) -> Answer:
         """Perform `effect`, blocking the calling thread; raises `CallFailed`. Must be thread-safe."""
 
+    def stop(self, reference: Json) -> None:
+        """Stop what an earlier driver left behind under this reference, if it still goes on. Never raises."""
+
 
 class Performer:
     """Performs through gateways. Thread-safe; raises `CallFailed` whenever there is no usable answer."""
@@ -76,6 +79,11 @@ class Performer:
         if isinstance(effect, HttpCall):
             return self._gateways.http.perform(effect, cancel=attempt.cancel, idempotency_key=attempt.key)
         return self._model(effect, attempt)
+
+    def stop(self, reference: Json) -> None:
+        """Stop a turn that goes on in its gateway; other calls ended with their worker."""
+        if "sessionKey" in reference:
+            self._gateways.openclaw.cancel(RunRef.from_json(reference))
 
     def _model(self, call: ModelCall, attempt: Attempt) -> Answer:
         with session_scope() as session:

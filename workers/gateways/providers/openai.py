@@ -1,5 +1,6 @@
 """OpenAI's Chat Completions, which many other servers speak as well."""
 
+import re
 from collections.abc import Mapping
 
 from models.rules.effects import ModelCall, TextAnswer
@@ -53,7 +54,14 @@ def _string(text: Json) -> str:
 def _refusal(body: Json, headers: Mapping[str, str]) -> Refusal:
     error = body.get("error") if isinstance(body, dict) else None
     found = error if isinstance(error, dict) else {}
-    return Refusal(str(found.get("code") or found.get("type") or ""), str(found.get("message") or ""), _wait(headers))
+    message = str(found.get("message") or "")
+    return Refusal(str(found.get("code") or found.get("type") or ""), message, _wait(headers) or _said(message))
+
+
+def _said(message: str) -> float | None:
+    """What `Please try again in 1.2s.` means; some servers say it nowhere else."""
+    said = re.search(r"try again in ([\d.hms]{1,20})", message)
+    return seconds(said[1].rstrip(".")) if said else None
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:
