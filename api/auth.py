@@ -1,25 +1,24 @@
 """Who is asking. Learned before anything else happens, in one query, from what every instance shares.
 
 A token stops working when it expires, when it was refreshed and its grace is over, when its session is ended, when its
-user is gone, and when the user's epoch moves on.
+user is gone, and when the user's epoch moves on. An access key stops when it expires and when it is deleted.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import ParamSpec, TypeVar
-from uuid import UUID
 
 from flask import Flask, g, request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
-from api import tokens
+from api import scopes, tokens
 from api.deeds import caller_address, record
 from api.session import db
 from api.tokens import Token
 from models.errors import NotAuthenticated
-from models.services import sessions
+from models.services import access_keys, sessions
 from models.user import User
 
 UNASKED = ("health", "metrics", "webhooks")  # blueprints that want to know nobody
@@ -48,8 +47,8 @@ class Caller:
     """The user behind a request, and how they showed it."""
 
     user: User
-    session_id: UUID
-    generation: int
+    token: Token | None = None  # of somebody who signed in
+    scopes: frozenset[str] | None = None  # of an access key
 
 
 def init_app(app: Flask) -> None:
@@ -63,8 +62,10 @@ def _identify() -> None:
     if "Authorization" not in request.headers or request.blueprint in UNASKED:
         return
     try:
-        token = tokens.read()
-        if token is not None:
+        secret = request.headers["Authorization"].removeprefix("Bearer ")
+        if secret.startswith(access_keys.PREFIX):
+            _welcome(_owner(secret))
+        elif token := tokens.read():
             _welcome(_holder(token))
     except ExpiredSignatureError:
         g.refused = TokenExpired("This token has expired.")
@@ -87,7 +88,19 @@ def _holder(token: Token) -> Caller:
     if found.is_unseen:
         sessions.touch(db(), token.session_id)
         db().commit()
-    return Caller(found.user, token.session_id, token.generation)
+    return Caller(found.user, token=token)
+
+
+def _owner(secret: str) -> Caller:
+    """Whoever made this access key."""
+    found = access_keys.present(db(), secret)
+    if found is None:
+        raise NotAuthenticated("This access key does not exist, or has expired.")
+    if found.is_unused:
+        access_keys.touch(db(), found.key_id)
+        db().commit()
+    g.access_key_id = str(found.key_id)
+    return Caller(found.user, scopes=found.scopes)
 
 
 def _welcome(caller: Caller) -> None:
@@ -97,12 +110,14 @@ def _welcome(caller: Caller) -> None:
 
 
 def signed_in(view: Callable[P, R]) -> Callable[P, R]:
-    """The view answers 401 to strangers."""
+    """The view answers 401 to strangers, and 403 to access keys that do not allow it."""
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         if "user" not in g:
             raise g.refused
+        if g.caller.scopes is not None:
+            scopes.require(g.caller.scopes)
         return view(*args, **kwargs)
 
     guarded.signed_in = True  # type: ignore[attr-defined]
@@ -115,10 +130,10 @@ def current_user() -> User:
     return user
 
 
-def current_session() -> UUID:
-    """The session in which it is made."""
-    caller: Caller = g.caller
-    return caller.session_id
+def current_token() -> Token:
+    """The token that came with it; only in views that are not for access keys."""
+    token: Token = g.caller.token
+    return token
 
 
 def sign_in(user: User) -> str:
@@ -131,6 +146,6 @@ def sign_in(user: User) -> str:
 
 def refreshed() -> str:
     """The token that follows the one of this request."""
-    caller: Caller = g.caller
-    generation = sessions.refresh(db(), caller.session_id, caller.generation)
-    return tokens.write(Token(caller.user.id, caller.session_id, generation))
+    token = current_token()
+    generation = sessions.refresh(db(), token.session_id, token.generation)
+    return tokens.write(replace(token, generation=generation))

@@ -114,7 +114,8 @@ def _flatten(messages: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(messages, Mapping):
         for key, inner in messages.items():
             # Marshmallow marks what concerns the whole and what concerns a mapping's value; neither is a field.
-            step = "" if key in ("_schema", "value", "key") else str(key)
+            is_mark = key == "_schema" or (key in ("value", "key") and path)
+            step = "" if is_mark else str(key)
             yield from _flatten(inner, ".".join(filter(None, (path, step))))
     elif isinstance(messages, list):
         for inner in messages:

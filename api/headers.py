@@ -74,5 +74,6 @@ def _log(response: Response) -> None:
         status=response.status_code,
         ms=round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
         user_id=g.get("user_id"),
+        **({"access_key_id": g.access_key_id} if "access_key_id" in g else {}),
         **(request.view_args or {}),
     )

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import ParamSpec
 from uuid import UUID
 
-from flask import Response, make_response, request
+from flask import Response, g, make_response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -69,6 +69,11 @@ def effect_key(user_id: UUID) -> str | None:
     return key and hashlib.sha256(f"{user_id}:{request.path}:{key}".encode()).hexdigest()
 
 
+def once_only(*names: str) -> None:
+    """Keep these fields of this request's answer out of what is stored: a repeat gets null in their place."""
+    g.once_only = names
+
+
 def _first_answer(session: Session, key: str) -> Response | None:
     """The stored answer, or None when this request is the first; whoever comes while it is worked on is sent away."""
     user_id = current_user().id
@@ -90,13 +95,15 @@ def _first_answer(session: Session, key: str) -> Response | None:
 def _remember(session: Session, key: str, answer: Response) -> None:
     headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
     waits_for = {"waitsFor": str(awaited())} if awaited() else {}
+    body = answer.get_json()
+    hidden = dict.fromkeys(g.get("once_only", ()))
     session.add(
         IdempotencyKey(
             user_id=current_user().id,
             key=key,
             fingerprint=_fingerprint(),
             status=answer.status_code,
-            response={"body": answer.get_json(), "headers": headers, **waits_for},
+            response={"body": {**body, **hidden} if hidden else body, "headers": headers, **waits_for},
         )
     )
     session.flush()

@@ -4,6 +4,7 @@ from alembic import context
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from models import (
+    access_key,
     api_call,
     audit,
     credit,
@@ -34,8 +35,9 @@ from models.db import driver_url
 from settings import Settings
 
 TABLES = (  # importing them fills the metadata
-    *(api_call, audit, credit, execution, idempotency, provider_key, template, user, user_session, worker, workflow),
-    *(invoice, notification, password_reset, payment_method, purchase, quarantine, reconciliation, refund),
+    *(access_key, password_reset, user, user_session),
+    *(api_call, audit, credit, execution, idempotency, provider_key, template, worker, workflow),
+    *(invoice, notification, payment_method, purchase, quarantine, reconciliation, refund),
     *(figures, storage, stripe_event, stripe_request, subscription),
 )
 ONE_AT_A_TIME = 4_190_871_336  # the advisory lock of this project's migrators

@@ -114,7 +114,8 @@ class Operation:
         needs, said = self._needs, self._said
         codes = {"internal_error", "temporarily_unavailable", *said.refuses}
         codes |= {"rate_limited"} if needs.counted else set()
-        codes |= {"not_authenticated", "token_expired", "token_reused"} if needs.signed_in else set()
+        if needs.signed_in:
+            codes |= {"not_authenticated", "token_expired", "token_reused", "insufficient_scope"}
         codes |= {"not_found"} if needs.restricted or needs.rule.arguments else set()
         codes |= {"invalid_input"} if said.takes or said.asks else set()
         if said.takes or needs.method in ("post", "put"):

@@ -3,6 +3,7 @@
 from flask import Flask
 
 from api.routes import (
+    access_keys,
     admin,
     api_keys,
     auth,
@@ -27,7 +28,7 @@ from api.routes import (
     workflows,
 )
 
-ACCOUNTS = (auth, passwords, sessions, pages)
+ACCOUNTS = (auth, passwords, sessions, access_keys, pages)
 RESOURCES = (workflows, workflow_versions, executions, templates, credits, usage, devices, api_keys)
 OPERATIONS = (admin, metrics, docs)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)

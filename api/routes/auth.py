@@ -4,7 +4,7 @@ from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 
 from api import credentials
-from api.auth import current_session, current_user, refreshed, sign_in, signed_in
+from api.auth import current_token, current_user, refreshed, sign_in, signed_in
 from api.bodies import body, show
 from api.deeds import record
 from api.limits import attempts, failed_attempts, require_store, taken_addresses
@@ -87,6 +87,6 @@ def refresh() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     """End the session of this request, and with it every token of it."""
     body(NothingIn, optional=True)
-    sessions.end(db(), current_user().id, current_session())
+    sessions.end(db(), current_user().id, current_token().session_id)
     record("auth.logout", current_user().id)
     return {"message": "You are signed out."}

@@ -4,7 +4,7 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 from api import credentials
-from api.auth import current_session, current_user, signed_in
+from api.auth import current_token, current_user, signed_in
 from api.bodies import body
 from api.deeds import caller_address, record
 from api.limits import attempts, dead_links, require_store, wrong_passwords
@@ -26,7 +26,7 @@ def change() -> ResponseReturnValue:
     require_store()
     args, user = body(ChangePasswordIn), current_user()
     new_hash = credentials.hashed_change(user, args["current_password"], args["new_password"])
-    accounts.change_password(db(), user, new_hash, kept=current_session())
+    accounts.change_password(db(), user, new_hash, kept=current_token().session_id)
     record("auth.password_changed", user.id)
     return {"message": "Your password was changed. Everybody else who was signed in to your account is signed out."}
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
-from api.auth import current_session, current_user, signed_in
+from api.auth import current_token, current_user, signed_in
 from api.bodies import show
 from api.deeds import record
 from api.openapi import Page, describes
@@ -25,7 +25,7 @@ def index() -> ResponseReturnValue:
     """The caller's sessions, newest first; `current` is the one that asks."""
     args = page_query(PageQuery)
     rows = sessions.list_owned(db(), current_user(), **args)
-    shown = [{**show(SessionOut, row), "current": row.id == current_session()} for row in rows]
+    shown = [{**show(SessionOut, row), "current": row.id == current_token().session_id} for row in rows]
     return page("sessions", shown, rows, args)
 
 
@@ -44,7 +44,7 @@ def delete(session_id: UUID) -> ResponseReturnValue:
 @describes()
 def delete_others() -> ResponseReturnValue:
     """End all of the caller's sessions but the one that asks."""
-    sessions.end_others(db(), current_user().id, kept=current_session())
+    sessions.end_others(db(), current_user().id, kept=current_token().session_id)
     record("auth.other_sessions_ended", current_user().id)
     return Response(status=204)
 

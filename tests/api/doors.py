@@ -100,6 +100,7 @@ def belongings(client: FlaskClient, other_client: FlaskClient, session: Session,
         "request_id": str(request.id),
         "method_id": str(method.id),
         "invoice_id": str(invoice.id),
+        "key_id": client.post("/access-keys", json={"name": "Program"}).json["accessKey"]["id"],
         "session_id": next(one["id"] for one in sessions if one["current"]),
     }
 
