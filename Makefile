@@ -57,6 +57,12 @@ psql: .venv/ready ## Open psql on the stack's database
 bench: .venv/ready ## Measure the engine beside plain Celery
 	$(PY) -m bench.engine
 
+bench-api: .venv/ready ## Measure submitting and reading beside a bare Flask
+	$(PY) -m bench.api
+
+bench-watching: .venv/ready ## Let 2,000 clients wait at one process, wake them, kill them
+	$(PY) -m bench.watching $(ARGS)
+
 soak: .venv/ready ## Pay, refund and run by the thousand while workers are killed; ARGS="--purchases 60" for less
 	$(PY) -m bench.soak $(ARGS)
 
@@ -80,4 +86,4 @@ venv: .venv/ready ## Make .venv; every other target does so by itself
 	$$pip install --quiet --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.txt
 	touch $@
 
-.PHONY: help demo up down test test-faults check lint fmt lock migrate psql bench soak clean venv
+.PHONY: help demo up down test test-faults check lint fmt lock migrate psql bench bench-api bench-watching soak clean venv

@@ -7,6 +7,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, Response, g, request
@@ -15,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from api import bodies
+from api.limit_storage import PREFIX, RememberedStorage
 from models.errors import TransientError
 from models.rules.pricing import Tier
 from settings import Settings
@@ -24,6 +26,7 @@ log = structlog.get_logger(__name__)
 STRANGERS = "100 per 15 minutes"
 BY_TIER = {Tier.FREE: "60 per minute", Tier.PREMIUM: "300 per minute", Tier.ENTERPRISE: "1200 per minute"}
 ATTEMPTS = "5 per 15 minutes"
+REMEMBERED = frozenset(RememberedStorage.STORAGE_SCHEME)
 UNCOUNTED = {"health", "metrics", "webhooks"}  # blueprints; Stripe comes from few addresses, and in bursts
 # A request must not wait for a store that is away: one try, one second.
 STORE_OPTIONS = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
@@ -74,7 +77,8 @@ dead_links = limiter.limit(ATTEMPTS, key_func=_link, deduct_when=_refused_as("re
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Count every request but health checks, webhooks and preflights, and tell the caller what is left."""
-    app.config["RATELIMIT_STORAGE_URI"] = settings.limiter_url
+    url = settings.limiter_url
+    app.config["RATELIMIT_STORAGE_URI"] = PREFIX + url if PREFIX + urlsplit(url).scheme in REMEMBERED else url
     limiter.init_app(app)
     app.after_request(_tell)
 

@@ -22,7 +22,8 @@ from api.hangups import Line
 from api.hub import Hub, Waiter
 from api.json import encode
 from api.runs import document
-from api.schemas.executions import EventsQuery, LogOut
+from api.schemas.executions import LogOut
+from api.schemas.watching import EventsQuery
 from api.watching import hub
 from models.db import session_scope
 from models.errors import FieldError, ForgeError, InvalidInput
@@ -110,22 +111,23 @@ def _listen(hub: Hub, telling: Telling, line: Line | None) -> Iterator[bytes]:
     with hub.waiting(telling.owner.id, ids, versions, line) as waiter:
         try:
             yield RETRY if waiter else RETRY_LATER
-            goes_on = True
-            while goes_on:
+            while True:
                 yield telling.news() or STILL_HERE
-                goes_on = telling.has_more or (not telling.is_over and _goes_on(waiter, telling, until))
+                if telling.is_over or (waiter is None and not telling.has_more):
+                    return
+                while waiter and not telling.has_more and not _is_stirred(waiter, telling, until):
+                    if waiter.must_leave or time.monotonic() >= until:
+                        return
+                    yield STILL_HERE
         except (DBAPIError, PoolTimeout, ForgeError) as error:
             log.warning("stream_ended", execution_id=str(telling.execution_id), error=type(error).__name__)
 
 
-def _goes_on(waiter: Waiter | None, telling: Telling, until: float) -> bool:
-    """Wait until there may be news, or until it is time to show that we are still here."""
-    left = until - time.monotonic()
-    if waiter is None or left <= 0:
-        return False
+def _is_stirred(waiter: Waiter, telling: Telling, until: float) -> bool:
+    """Wait until there may be news; False when it is time to show that we are still here, or to end."""
     time.sleep(BREATH_SECONDS)
-    waiter.sleep({telling.execution_id: telling.seen}, min(left, HEARTBEAT_SECONDS))
-    return not waiter.must_leave
+    left = until - time.monotonic()
+    return waiter.sleep({telling.execution_id: telling.seen}, max(0.0, min(left, HEARTBEAT_SECONDS)))
 
 
 def _line(seq: int, data: object, kind: bytes = b"") -> bytes:

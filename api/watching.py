@@ -4,9 +4,11 @@ While a client waits, nothing is held but its thread: no transaction, no connect
 client that finds no place to wait, or comes while the process stops, is answered at once and told when to come back.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from flask import Response, current_app, request
@@ -14,10 +16,13 @@ from werkzeug.exceptions import HTTPException
 
 from api.answers import unless_known
 from api.auth import current_user
+from api.bodies import show
 from api.concurrency import away
 from api.hub import Hub, Waiter
 from api.pacing import BUSY, seconds_until_news
+from api.paging import page
 from api.runs import document
+from api.schemas.executions import ExecutionOut
 from api.session import close, db
 from models.rules.states import TERMINAL
 from models.services import executions
@@ -49,6 +54,30 @@ def watch(execution_id: UUID, *, wait: int, since: int | None) -> Response:
     if run.status not in TERMINAL:
         response.headers["Retry-After"] = str(seconds_until_news(run) if pause is None else pause)
     return response
+
+
+def watch_list(*, wait: int, **args: Any) -> Response:
+    """A page of the caller's runs; with `wait` and `ids`, as soon as one of these has news: another ETag."""
+    pause = _wait(args["ids"] or (), wait, _are_news)
+    rows = executions.list_owned(db(), current_user(), **args)
+    response = unless_known(
+        _tag_of({run.id: Version.of(run) for run in rows}),
+        lambda: page("executions", show(ExecutionOut, rows, many=True), rows, args),
+    )
+    if pause is not None:
+        response.headers["Retry-After"] = str(pause)
+    return response
+
+
+def _are_news(first: Versions, now: Versions) -> bool:
+    if now != first or all(version.status in TERMINAL for version in now.values()):
+        return True
+    return bool(request.if_none_match) and not request.if_none_match.contains_weak(_tag_of(now))
+
+
+def _tag_of(runs: Versions) -> str:
+    told = ",".join(f"{run_id}:{runs[run_id].tag}" for run_id in sorted(runs))
+    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
 def _wait(ids: Collection[UUID], seconds: int, is_news: Callable[[Versions, Versions], bool]) -> int | None:

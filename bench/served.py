@@ -8,15 +8,23 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from http.client import HTTPConnection
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import psutil
 
+from api import create_app, tokens
+from api.tokens import Token
 from devstack.ports import LOOPBACK, free_port
 from devstack.postgres import running_postgres
 from devstack.redis_server import running_redis
-from models.db import connect
+from models.db import connect, session_scope
+from models.rules.pricing import Tier
+from models.services import credits, sessions
+from models.user import User
+from settings import Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,3 +82,21 @@ def until_ready(port: int, path: str = "/health/live", seconds: float = 30) -> N
 def percentile(values: Sequence[float], part: float) -> float:
     """The value below which that part of them lies."""
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+def users(number: int) -> list[tuple[UUID, str]]:
+    """So many users of the largest tier, with credits to spend: their ids and their tokens."""
+    settings: Settings = importlib.import_module("celery_config").settings
+    app = create_app(settings)
+    found = []
+    with session_scope() as session, app.app_context():
+        for _ in range(number):
+            email = f"{uuid4().hex}@example.com"
+            user = User(email=email, name="Bench", password_hash="!", subscription_tier=Tier.ENTERPRISE)
+            session.add(user)
+            session.flush()
+            credits.open_wallet(session, user.id)
+            credits.grant(session, user.id, Decimal(100_000), key=f"bench:{user.id}", reason="Bench", source="test")
+            begun = sessions.start(session, user, user_agent="bench", address=LOOPBACK)
+            found.append((user.id, tokens.write(Token(user.id, begun.id, begun.generation))))
+    return found

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from http.client import HTTPConnection
 from uuid import UUID
 
@@ -19,13 +18,11 @@ import psutil
 from sqlalchemy import text
 
 from api.hub import PLACES_EACH
-from bench.served import ROOT, percentile, served, servers
-from devstack.app_client import App
+from bench.served import ROOT, percentile, served, servers, users
 from devstack.ports import LOOPBACK
 from models.changes import announce
 from models.db import session_scope
-from models.rules.pricing import Tier
-from models.services import credits, executions, workflows
+from models.services import executions, workflows
 from models.user import User
 
 _CHANGE = text("UPDATE workflow_executions SET last_seq = 2 WHERE last_seq = 1 AND id = ANY(:ids)")
@@ -42,7 +39,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=2000)
     clients = parser.parse_args().clients
     with servers() as env, served(env) as (port, api):
-        pairs = _prepare(port, clients)
+        pairs = _prepare(clients)
         alone = _read(port, pairs[-1], seconds=3)
         print(f"nobody waits: {_memory(api)}; reading a run: {alone}")
         with _watchers(port, pairs[:clients]) as watchers:
@@ -52,6 +49,10 @@ def main() -> None:
 
 
 def _hold(port: int, api: psutil.Process, pair: list[str], clients: int) -> None:
+    began = time.monotonic()
+    while api.num_threads() < clients:
+        time.sleep(0.1)
+    print(f"all of them wait {time.monotonic() - began:.1f} s after the first connected")
     time.sleep(2)
     before, started = _cpu(api), time.monotonic()
     time.sleep(10)
@@ -128,22 +129,18 @@ def _read(port: int, pair: list[str], *, seconds: float) -> str:
     return f"p50 {percentile(times, 0.5):.1f} ms, p95 {percentile(times, 0.95):.1f} ms, most {max(times):.0f} ms"
 
 
-def _prepare(port: int, clients: int) -> list[list[str]]:
+def _prepare(clients: int) -> list[list[str]]:
     """Pairs of token and run: for each client, and one more."""
     pairs = []
-    for number in range(-(-clients // PLACES_EACH) + 1):
-        app = App(f"http://{LOOPBACK}:{port}")
-        user_id = UUID(app.register(f"watcher{number}@example.com", "bench-password", "Bench")["id"])
+    for user_id, token in users(-(-clients // PLACES_EACH) + 1):
         with session_scope() as session:
             user = session.get_one(User, user_id)
-            user.subscription_tier = Tier.ENTERPRISE
-            credits.grant(session, user_id, Decimal(1000), key=f"bench:{user_id}", reason="Bench", source="adjustment")
             flow = workflows.create(
                 session, user, name="bench", description="", graph={"nodes": [NODE], "connections": []}, status="active"
             )
             for _ in range(PLACES_EACH):
                 run = executions.submit(session, user, flow.id)
-                pairs.append([app.token, str(run.id)])
+                pairs.append([token, str(run.id)])
     return pairs
 
 

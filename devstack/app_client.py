@@ -1,4 +1,4 @@
-"""The API as the mobile app uses it: a bearer token, JSON, and polling until a run is over."""
+"""The API as the mobile app uses it: a bearer token, JSON, and long polls until a run is over."""
 
 import json
 import time
@@ -67,14 +67,15 @@ class App:
         return str(self.call("POST", f"/workflows/{workflow_id}/execute", {"input": value})["executionId"])
 
     def watch(self, execution_id: str, pause: float = 0.2) -> Iterator[Json]:
-        """The run's state, again and again until it is over."""
-        while True:
-            state = self.call("GET", f"/executions/{execution_id}")
-            yield state
-            if state["status"] in OVER:
-                return
+        """The run's state, at first and after each change, until it is over."""
+        path = f"/executions/{execution_id}"
+        state = self.call("GET", path)
+        yield state
+        while state["status"] not in OVER:
             time.sleep(pause)
-            pause = min(pause * 1.2, 2.0)  # a free account may ask once a second on average
+            pause = min(pause * 1.2, 1.0)  # a free account may ask once a second on average
+            state = self.call("GET", f"{path}?wait=25&since={state['seq']}")
+            yield state
 
 
 def _problem(body: bytes) -> dict[str, Json]:

@@ -1,13 +1,20 @@
 """One engine per process, and the only place where a transaction of a worker begins and ends."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import orjson
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Dialect, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from models.base import Json
+
+UNTESTED_SECONDS = 1.0  # of rest after which a connection is tested before it is used
 
 SessionFactory = sessionmaker(expire_on_commit=False)
 
@@ -25,7 +32,6 @@ def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=5,
-        pool_pre_ping=True,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=_parse_json,
         connect_args={
@@ -38,8 +44,30 @@ def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000
             "keepalives_count": 3,
         },
     )
+    event.listen(engine, "checkin", _rest)
+    event.listen(engine, "checkout", partial(_look_whether_it_lives, engine.dialect))
     SessionFactory.configure(bind=engine)
     return engine
+
+
+def _rest(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _look_whether_it_lives(
+    dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, _: PoolProxiedConnection
+) -> None:
+    """A connection that has just been used needs no test: the round trip would be a good part of a short request."""
+    rested = time.monotonic() - record.info.get("rests_since", time.monotonic())
+    if rested > UNTESTED_SECONDS and not _lives(dialect, connection):
+        raise DisconnectionError  # the pool tries others, and then a new one
+
+
+def _lives(dialect: Dialect, connection: DBAPIConnection) -> bool:
+    try:
+        return dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error:
+        return False
 
 
 def driver_url(url: str) -> str:

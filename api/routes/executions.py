@@ -10,14 +10,12 @@ from api.auth import current_user, signed_in
 from api.bodies import body, query, show
 from api.idempotency import idempotent
 from api.openapi import LOCATED, TIER_LIMITS, Page, describes
-from api.paging import lines_page, lines_query, page, page_query
+from api.paging import lines_page, lines_query, page_query
 from api.schemas.accounts import NothingIn
 from api.schemas.executions import (
     ApprovalIn,
     EventOut,
-    EventsQuery,
     ExecutionOut,
-    ExecutionsQuery,
     LineOut,
     LinesQuery,
     LogOut,
@@ -27,12 +25,12 @@ from api.schemas.executions import (
     ResumeIn,
     RetriedOut,
     RetryIn,
-    WatchQuery,
     WholeExecutionOut,
 )
+from api.schemas.watching import EventsQuery, WatchedQuery, WatchQuery
 from api.session import db
 from api.streams import last_event_id, stream
-from api.watching import watch
+from api.watching import watch, watch_list
 from models.services import answers, executions, retries
 from tasks.queue import TaskName, enqueue
 
@@ -49,12 +47,10 @@ bp = Blueprint("executions", __name__, url_prefix="/executions")
 
 @bp.get("")
 @signed_in
-@describes(answers=Page("executions", ExecutionOut), asks=ExecutionsQuery)
+@describes(answers=Page("executions", ExecutionOut), asks=WatchedQuery, also={304: None}, headers=("ETag",))
 def index() -> ResponseReturnValue:
-    """The caller's runs, newest first; some of them by `ids` or `status`."""
-    args = page_query(ExecutionsQuery)
-    rows = executions.list_owned(db(), current_user(), **args)
-    return page("executions", show(ExecutionOut, rows, many=True), rows, args)
+    """The caller's runs, newest first; some of them by `ids` or `status`, with `wait` once one of `ids` has news."""
+    return watch_list(**page_query(WatchedQuery))
 
 
 @bp.get("/<uuid:execution_id>")

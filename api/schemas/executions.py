@@ -4,7 +4,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from marshmallow import ValidationError, fields, post_load, validate
+from marshmallow import ValidationError, fields, validate
 
 from api.schemas.base import (
     BIGINT_MAX,
@@ -32,7 +32,6 @@ from models.rules.states import ExecutionStatus, NodeStatus
 
 MAX_IDS = 100
 INTEGER_MAX = 2**31 - 1  # of a column
-MOST_SECONDS = 30  # of a long poll; proxies and phones cut longer ones
 
 
 class Ids(fields.Field[list[UUID]]):
@@ -55,23 +54,6 @@ class ExecutionsQuery(PageQuery):
 
     status = fields.Enum(ExecutionStatus, by_value=True, load_default=None)
     ids = Ids(load_default=None)
-
-
-class WatchQuery(Query):
-    """How long to wait for news, in seconds (more than 30 is 30), and the `seq` after which events are news."""
-
-    wait = Whole(low=0, high=BIGINT_MAX, load_default=0)
-    since = Whole(low=0, high=BIGINT_MAX, load_default=None)
-
-    @post_load
-    def _bound(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return data | {"wait": min(data["wait"], MOST_SECONDS)}
-
-
-class EventsQuery(Query):
-    """Where a stream goes on."""
-
-    after = Whole(low=0, high=BIGINT_MAX, load_default=None)
 
 
 class LogsQuery(Query):

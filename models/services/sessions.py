@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from models.errors import NotAuthenticated, NotFound
@@ -22,6 +22,20 @@ GRACE = timedelta(seconds=60)
 SEEN = timedelta(minutes=1)  # how exactly we remember when a session was used
 AS_IT_IS = {"synchronize_session": False}  # rows that were read before may be left as they were
 REMEMBERED = 8  # generations whose grace may still run; a phone refreshes once a day
+
+
+# Made once: putting a statement together costs more than running it.
+_PRESENT = (
+    select(
+        User,
+        UserSession.generation,
+        UserSession.refreshed_at,
+        func.clock_timestamp(),  # the database's clock, which is one for all instances
+        UserSession.last_seen_at,
+    )
+    .join(UserSession, UserSession.user_id == User.id)
+    .where(UserSession.id == bindparam("session"), User.id == bindparam("user"), UserSession.epoch == User.token_epoch)
+)
 
 
 @dataclass(frozen=True)
@@ -51,17 +65,7 @@ def start(session: Session, user: User, *, user_agent: str | None, address: str 
 
 def present(session: Session, user_id: UUID, session_id: UUID, generation: int) -> Presented | None:
     """What a token stands for; None when its session is over or was never ours. One query: every request asks."""
-    found = session.execute(
-        select(
-            User,
-            UserSession.generation,
-            UserSession.refreshed_at,
-            func.clock_timestamp(),  # the database's clock, which is one for all instances
-            UserSession.last_seen_at,
-        )
-        .join(UserSession, UserSession.user_id == User.id)
-        .where(UserSession.id == session_id, User.id == user_id, UserSession.epoch == User.token_epoch)
-    ).one_or_none()
+    found = session.execute(_PRESENT, {"session": session_id, "user": user_id}).one_or_none()
     if found is None:
         return None
     user, newest, refreshed_at, now, last_seen_at = found

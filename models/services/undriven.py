@@ -15,6 +15,7 @@ from models.rules.pricing import COSTS
 from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import credits, run_news
 
+_TELL = insert(ExecutionEvent)  # made once: putting a statement together costs more than running it
 _OPEN_NODES = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING)
 
 
@@ -87,7 +88,7 @@ def tell(
 ) -> None:
     """Add the event that made `last_seq` what it is; a driver counts its own."""
     values = {"type": kind, "level": level, "message": message, "data": data}
-    session.execute(insert(ExecutionEvent).values(execution_id=execution.id, seq=execution.last_seq, **values))
+    session.execute(_TELL, {"execution_id": execution.id, "seq": execution.last_seq, **values})
 
 
 def _send_news(session: Session, execution: Execution) -> None:

@@ -6,7 +6,7 @@ those that are too large can be read and deleted, and say why they can neither b
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, false, func, select
+from sqlalchemy import ColumnElement, false, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from models.errors import Forbidden
@@ -72,11 +72,16 @@ def check_size(tier: Tier, nodes: int, *, before: int = 0) -> None:
 
 def is_surplus(owner: User) -> ColumnElement[bool]:
     """Of a row of `owner`'s workflows: whether it comes after the oldest ones that the tier allows."""
-    limit = PLANS[owner.subscription_tier].limits.max_workflows
+    return is_surplus_of(owner.subscription_tier, literal(owner.id))
+
+
+def is_surplus_of(tier: Tier, owner_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """The same for whoever is bound to the statement later."""
+    limit = PLANS[tier].limits.max_workflows
     if limit == UNLIMITED:
         return false()
     other = aliased(Workflow)
-    oldest = select(other.id).where(other.user_id == owner.id, other.deleted_at.is_(None))
+    oldest = select(other.id).where(other.user_id == owner_id, other.deleted_at.is_(None))
     return Workflow.id.not_in(oldest.order_by(other.created_at, other.id).limit(limit))
 
 

@@ -6,17 +6,19 @@ Every save of another graph adds a version; the ones before stay as they are, be
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any, Literal
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session, defer, joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from models.base import Json
 from models.errors import FieldError, InvalidInput, NotFound
 from models.rules.lint import check_shape, lint
+from models.rules.pricing import Tier
 from models.rules.states import WorkflowStatus
 from models.services import storage
 from models.services import workflow_limits as limits
@@ -173,27 +175,25 @@ def runnable_version(session: Session, owner: User, workflow_id: UUID) -> Runnab
     Raises:
         NotFound, InvalidGraph, and where the owner's tier does not allow a run WorkflowReadOnly, NodeLimitReached.
     """
-    row = session.execute(
-        select(
-            WorkflowVersion.id,
-            Workflow.name,
-            WorkflowVersion.node_count,
-            WorkflowVersion.worst_case_credits,
-            WorkflowVersion.lint_errors,
-            Workflow.timeout,
-            Workflow.max_queue_seconds,
-            limits.is_surplus(owner).label("surplus"),
-        )
-        .select_from(Workflow)
-        .join(Workflow.latest)
-        .where(Workflow.id == workflow_id, Workflow.user_id == owner.id, Workflow.deleted_at.is_(None))
-    ).one_or_none()
+    asked = {"workflow": workflow_id, "owner": owner.id}
+    row = session.execute(_runnable(owner.subscription_tier), asked).one_or_none()
     if row is None:
         raise NotFound("workflow")
     limits.require_allowed(owner.subscription_tier, surplus=row.surplus, nodes=row.node_count)
     if row.lint_errors:
         raise InvalidGraph([FieldError(**error) for error in row.lint_errors])
     return Runnable(row.id, row.name, row.node_count, row.worst_case_credits, row.timeout, row.max_queue_seconds)
+
+
+@cache
+def _runnable(tier: Tier) -> Select[Any]:
+    """Made once for each tier: putting a statement together costs more than running it."""
+    owner = bindparam("owner", type_=Workflow.user_id.type)
+    version, surplus = WorkflowVersion, limits.is_surplus_of(tier, owner).label("surplus")
+    columns = (version.id, version.node_count, version.worst_case_credits, version.lint_errors, surplus)
+    query = select(*columns, Workflow.name, Workflow.timeout, Workflow.max_queue_seconds).select_from(Workflow)
+    mine = (Workflow.id == bindparam("workflow"), Workflow.user_id == owner, Workflow.deleted_at.is_(None))
+    return query.join(Workflow.latest).where(*mine)
 
 
 def rerun_version(session: Session, owner: User, workflow_id: UUID, version: VersionWish) -> Runnable:

@@ -1,12 +1,20 @@
 """How often one may ask, and what happens when nobody counts."""
 
+from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+import time_machine
+from flask import g
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 
-from api import create_app
+from api import create_app, limits
 from api.limits import limiter
 from models.rules.pricing import Tier
+from models.user import User
 
 LOGIN = {"email": "ada@example.com", "password": "wrong password"}
 
@@ -69,6 +77,28 @@ class TestUsers:
         for _ in range(70):
             sign_in(other).get("/auth/me")
         assert {client.get("/auth/me").status_code for _ in range(30)} == {200}
+
+
+class TestPhones:
+    def test_one_that_polls_every_two_seconds_all_day_behind_a_shared_address_is_never_refused(self, app, new_user):
+        """Our limits and keys under the library's rule, on a store whose clock we turn: Redis would take the day."""
+        phone, neighbours = new_user("phone@example.com"), [new_user(f"n{n}@example.com") for n in range(200)]
+
+        def asks(user: User | None) -> tuple[RateLimitItem, str]:
+            with app.test_request_context(environ_base={"REMOTE_ADDR": "192.0.2.1"}):
+                if user is not None:
+                    g.user = user
+                return parse(limits._allowance()), limits._who()
+
+        stranger, ours, others = asks(None), asks(phone), [asks(user) for user in neighbours]
+        refused: Counter[str] = Counter()
+        with time_machine.travel(datetime(2027, 1, 1, tzinfo=UTC), tick=False) as clock:
+            rule = FixedWindowRateLimiter(MemoryStorage())
+            for poll in range(43_200):
+                for limit, who in (ours, others[poll // 4 % 200], stranger) if poll % 4 == 0 else (ours,):
+                    refused[who] += not rule.hit(limit, who)
+                clock.shift(2)
+        assert {who: number for who, number in refused.items() if number}.keys() == {"address:192.0.2.1"}
 
 
 class TestAttempts:

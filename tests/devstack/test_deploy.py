@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from api.hub import PLACES
-from api.schemas.executions import MOST_SECONDS
+from api.schemas.watching import MOST_SECONDS
 from devstack.stack import EXECUTION_QUEUES, OTHER_QUEUES, known_settings
 from tasks.queue import QueueName
 

@@ -95,6 +95,25 @@ class TestWaiting:
         assert int(answer.headers["RateLimit-Remaining"]) == left - 1
 
 
+class TestMany:
+    def test_wait_together_for_the_first_of_them_to_change(self, client, run, place, told):
+        workflow_id = client.get(f"/executions/{run}").json["workflowId"]
+        second = client.post(f"/workflows/{workflow_id}/execute").json["id"]
+        address = f"/executions?ids={run},{second}&wait="
+        known = {"If-None-Match": client.get(f"/executions?ids={run},{second}").headers["ETag"]}
+        assert client.get(f"{address}1", headers=known).status_code == 304
+        asking = Asking(client, place, f"{address}30", headers=known)
+        happen(second)
+        answer = asking.answer()
+        assert {item["id"]: item["seq"] for item in answer.json["executions"]} == {run: 1, second: 2}
+        assert client.get(f"{address}30", headers=known).status_code == 200
+
+    def test_do_not_wait_when_all_are_over_or_none_is_named(self, client, run, place):
+        client.post(f"/executions/{run}/cancel")
+        for address in (f"/executions?ids={run}&wait=30", "/executions?wait=30", f"/executions?ids={uuid4()}&wait=30"):
+            assert client.get(address).status_code == 200
+
+
 class TestHoldingNothing:
     def test_neither_a_connection_nor_a_place_among_those_who_work(self, client, run, place, told):
         pool = SessionFactory.kw["bind"].pool

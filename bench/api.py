@@ -1,0 +1,148 @@
+"""`make bench-api`: what submitting a run and reading its state cost, beside a Flask that does next to nothing.
+
+Ours has everything in it: tokens, sessions, limits, holds, events, doorbells, logs, counts. Both have one process of
+gunicorn with production's configuration; the rounds take turns. Machines are noisy: the ratios mean more than the
+numbers, and those of CPU time (of the web process) more than those of requests per second.
+"""
+
+import importlib
+import json
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import psutil
+import redis
+
+from bench.served import served, servers, users
+from devstack.ports import LOOPBACK
+from models.db import session_scope
+from models.services import executions, workflows
+from models.user import User
+
+CONNECTIONS, REQUESTS, ROUNDS, USERS = 8, 800, 5, 40
+NODES = [
+    {"id": name, "type": kind, "label": name, "position": {"x": 0, "y": 0}, "config": {}}
+    for name, kind in (("in", "input"), ("out", "output"))
+]
+GRAPH = {"nodes": NODES, "connections": [{"id": "c", "from": "in", "to": "out"}]}
+
+
+@dataclass
+class Case:
+    """Requests of one kind, and what they cost: seconds of CPU and of time for each."""
+
+    name: str
+    port: int
+    server: psutil.Process
+    requests: Sequence[bytes]
+    cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+
+    def measure(self) -> None:
+        """One round."""
+        before, started = _cpu(self.server), time.monotonic()
+        share = REQUESTS // CONNECTIONS
+        threads = [threading.Thread(target=self._ask, args=(index * share, share)) for index in range(CONNECTIONS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.wall.append((time.monotonic() - started) / REQUESTS)
+        self.cpu.append((_cpu(self.server) - before) / REQUESTS)
+
+    def _ask(self, first: int, number: int) -> None:
+        with socket.create_connection((LOOPBACK, self.port)) as line:
+            for index in range(first, first + number):
+                line.sendall(self.requests[index % len(self.requests)])
+                _receive(line)
+
+
+def main() -> None:
+    """Measure, and print one table."""
+    with servers() as env, served(env, "bench.bare:app") as (bare, bare_process), served(env) as (port, api):
+        ours = _prepare()
+        insert = _request("POST", "/jobs", body=b'{"input": 1}')
+        job = json.loads(_once(bare, insert))["id"]
+        reads = [_request("GET", f"/api/executions/{run}", token) for token, _, run in ours]
+        writes = [_request("POST", f"/api/workflows/{flow}/execute", token, b'{"input": 1}') for token, flow, _ in ours]
+        cases = [
+            Case("bare Flask", bare, bare_process, [_request("GET", "/health/live")]),
+            Case("bare Flask, one ORM read", bare, bare_process, [_request("GET", f"/jobs/{job}")]),
+            Case("ours: read a run", port, api, reads),
+            Case(
+                "bare Flask, ORM insert + .delay()",
+                bare,
+                bare_process,
+                [_request("POST", "/jobs", body=b'{"input": 1}')],
+            ),
+            Case("ours: submit a run", port, api, writes),
+        ]
+        _run(cases, redis.Redis.from_url(env["REDIS_URL"]))
+
+
+def _run(cases: list[Case], broker: "redis.Redis") -> None:
+    for number in range(ROUNDS + 1):
+        for case in cases:
+            broker.flushall()  # counts of the limits, and doorbells
+            case.measure()
+            if number == 0:  # everybody is warm now
+                case.cpu.clear()
+                case.wall.clear()
+    print(f"\n{'':36}{'requests/s':>11}{'CPU ms':>8}")
+    for case in cases:
+        print(f"{case.name:36}{1 / min(case.wall):11.0f}{1000 * statistics.median(case.cpu):8.2f}")
+    nothing, read, our_read, insert, our_submit = cases
+    for ours, other, target in ((our_read, read, "0.6"), (our_read, nothing, "-"), (our_submit, insert, "0.8")):
+        by_cpu = statistics.median(b / a for a, b in zip(ours.cpu, other.cpu, strict=True))
+        by_time = statistics.median(b / a for a, b in zip(ours.wall, other.wall, strict=True))
+        print(f"{ours.name} / {other.name}: {by_cpu:.2f} by CPU, {by_time:.2f} by time (target {target})")
+
+
+def _prepare() -> list[tuple[str, str, str]]:
+    """Token, workflow and run of users."""
+    importlib.import_module("wsgi")
+    found = []
+    for user_id, token in users(USERS):
+        with session_scope() as session:
+            user = session.get_one(User, user_id)
+            flow = workflows.create(session, user, name="bench", description="", graph=GRAPH, status="active")
+            found.append((token, str(flow.id), str(executions.submit(session, user, flow.id, input=1).id)))
+    return found
+
+
+def _request(method: str, path: str, token: str = "", body: bytes = b"") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: bench"]
+    lines += [f"Authorization: Bearer {token}"] if token else []
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"] if body else []
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _once(port: int, request: bytes) -> bytes:
+    with socket.create_connection((LOOPBACK, port)) as line:
+        line.sendall(request)
+        return _receive(line)
+
+
+def _receive(line: socket.socket) -> bytes:
+    data = line.recv(65536)
+    while b"\r\n\r\n" not in data:
+        data += line.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert head[9:12] in (b"200", b"202"), head
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += line.recv(65536)
+    return body
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+if __name__ == "__main__":
+    main()
