@@ -50,7 +50,7 @@ def _play(console: Console, addresses: dict[str, str], workflow_file: str, given
     console.print(f"Registered [bold]{user['email']}[/], tier {user['subscriptionTier']}.", highlight=False)
     _buy_credits(console, app)
     if workflow_file:
-        document = _document(Path(workflow_file), addresses)
+        document = _with_parts(app, _document(Path(workflow_file), addresses))
         verdict = app.call("POST", "/workflows/validate", _graph(document))
         _prepare_account(console, addresses, UUID(user["id"]), verdict)
         workflow = app.save(document.get("name", Path(workflow_file).stem), _graph(document))
@@ -106,6 +106,15 @@ def _document(path: Path, addresses: dict[str, str]) -> Json:
     if not isinstance(document, dict) or "nodes" not in document:
         raise ValueError(f"{path} is not a workflow file: it has no `nodes`.")
     return document
+
+
+def _with_parts(app: App, document: Json) -> Json:
+    """Save the workflows that a file brings along to be run by its own; `$WORKFLOW:name` in it is the id of one."""
+    text = json.dumps(document)
+    for name, part in document.get("workflows", {}).items():
+        saved = app.save(part["name"], _graph(part))
+        text = text.replace(f"$WORKFLOW:{name}", saved["id"])
+    return json.loads(text)
 
 
 def _graph(document: Json) -> Json:

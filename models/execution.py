@@ -25,6 +25,21 @@ class Execution(Changing, Record):
         CheckConstraint("credits_charged BETWEEN 0 AND credits_cap", name="charged_within_cap"),
         CheckConstraint("progress BETWEEN 0 AND 100", name="progress_is_percentage"),
         CheckConstraint(
+            "num_nulls(parent_execution_id, parent_node_id, parent_path, parent_attempt)"
+            " = CASE depth WHEN 0 THEN 4 ELSE 0 END",
+            name="child_knows_its_parent",
+        ),
+        # One attempt of one step of the parent starts one child, however often it is tried.
+        Index(
+            "uq_workflow_executions_child",
+            "parent_execution_id",
+            "parent_node_id",
+            "parent_path",
+            "parent_attempt",
+            unique=True,
+            postgresql_where=text("parent_execution_id IS NOT NULL"),
+        ),
+        CheckConstraint(
             "(finished_at IS NOT NULL) = (status IN ('success', 'failed', 'cancelled'))", name="finished_when_over"
         ),
         Index("ix_workflow_executions_owned", "user_id", text("created_at DESC"), text("id DESC")),
@@ -51,7 +66,7 @@ class Execution(Changing, Record):
             "user_id",
             "created_at",
             "id",
-            postgresql_where=text("status = 'queued' AND deferred_at IS NOT NULL"),
+            postgresql_where=text("status IN ('queued', 'waiting') AND deferred_at IS NOT NULL"),
         ),
         # Those that wait for a month with calls left, or a higher tier.
         Index(
@@ -72,6 +87,12 @@ class Execution(Changing, Record):
     version_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_versions.id"))
     # The ended run whose results this one took over; history is pruned, so it may be gone.
     retry_of: Mapped[UUID | None]
+    # The step of the run that started this one and waits for it; none of a run that somebody asked for.
+    parent_execution_id: Mapped[UUID | None]
+    parent_node_id: Mapped[str | None] = mapped_column(NODE_ID)
+    parent_path: Mapped[str | None] = mapped_column(String(64))
+    parent_attempt: Mapped[int | None]
+    depth: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # runs above it
     workflow_name: Mapped[ShortText]  # as it was when the run was submitted
     status: Mapped[ExecutionStatus] = mapped_column(
         words(ExecutionStatus, "status_known"), default=ExecutionStatus.QUEUED, server_default=ExecutionStatus.QUEUED
@@ -81,8 +102,10 @@ class Execution(Changing, Record):
     output: Mapped[JsonB] = mapped_column(nullable=True)
     error: Mapped[JsonB] = mapped_column(nullable=True)
     price_list: Mapped[str] = mapped_column(String(40))
-    credits_cap: Mapped[Credits]  # what is held: the run never costs more
+    credits_cap: Mapped[Credits]  # what is held: the run never costs more; its children take their part with them
     credits_charged: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))
+    # Of its cap, what its owner added while it waited for credits: no parent gets that back.
+    credits_added: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))
     nodes_total: Mapped[int]
     nodes_executed: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     progress: Mapped[int] = mapped_column(default=0, server_default=text("0"))

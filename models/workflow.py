@@ -27,7 +27,9 @@ class WorkflowVersion(Record):
     node_count: Mapped[int]
     # What keeps this graph from running, as [{field, message}]; empty when nothing does.
     lint_errors: Mapped[JsonB] = mapped_column(default=list, server_default=text("'[]'"))
-    worst_case_credits: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))
+    worst_case_credits: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))  # without `calls`
+    # The workflows that it runs, as {node, field, workflow, times, certain}; what they cost changes with them.
+    calls: Mapped[JsonB] = mapped_column(default=list, server_default=text("'[]'"))
 
 
 class Workflow(Changing, Record):

@@ -14,9 +14,9 @@ from workers.engine.endings import Left
 def drive_execution(execution_id: str) -> None:
     """Drive an execution as far as it goes now. Safe to deliver twice: one lease, fenced by its epoch."""
     left = runtime().drive(UUID(execution_id))
-    if left is None:
-        return  # another worker drives it, it is over, or its owner's other runs come first
+    # Without a driver another worker drives it, its owner's other runs come first, or it is over, as one that was
+    # cancelled is before anybody hears of it.
+    find = {None: sweeps.woken_by, Left.HANDED_OVER: sweeps.again}.get(left, sweeps.following)
     with session_scope() as session:
-        following = sweeps.again if left is Left.HANDED_OVER else sweeps.turn_after
-        if turn := following(session, UUID(execution_id)):
-            enqueue(session, TaskName.DRIVE_EXECUTION, priority=turn[1], execution_id=turn[0])
+        for run, priority in find(session, UUID(execution_id)):
+            enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=run)

@@ -9,12 +9,15 @@ import threading
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, TypeVar
+from uuid import UUID
 
 from celery.signals import worker_init, worker_shutting_down
 
 from celery_config import settings
 from models.db import connect
+from models.rules.pricing import Priority
 from models.vault import Vault
+from tasks.queue import Doorbell, QueueName, TaskName, publish
 from workers.billing.subjects import Follower
 from workers.engine.performer import Gateways, Performer
 from workers.engine.runtime import Pace, Runtime
@@ -68,7 +71,7 @@ def runtime() -> Runtime:
     worker_shutting_down.connect(_leave_soon, weak=False)
     turns = settings.openclaw.max_in_flight
     pace = Pace(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads, turns)
-    return Runtime(Performer(gateways()), owner=process_name(), pace=pace)
+    return Runtime(Performer(gateways()), owner=process_name(), pace=pace, ring=_ring)
 
 
 def process_name() -> str:
@@ -94,6 +97,13 @@ def stripe() -> StripeGateway:
 def follower() -> Follower:
     """Whoever brings home what Stripe knows."""
     return Follower(stripe(), settings.stripe.tiers)
+
+
+def _ring(execution_id: UUID, priority: Priority) -> None:
+    """A driver of ours has started a run."""
+    publish(
+        Doorbell(TaskName.DRIVE_EXECUTION, QueueName(f"executions.{priority}"), {"execution_id": str(execution_id)})
+    )
 
 
 def _leave_soon(**_: Any) -> None:

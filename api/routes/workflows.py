@@ -23,7 +23,6 @@ from api.schemas.workflows import (
     WorkflowUpdateIn,
 )
 from api.session import db
-from models.rules.lint import lint
 from models.services import executions, workflow_metrics, workflows
 from tasks.queue import TaskName, enqueue
 
@@ -62,7 +61,7 @@ def create() -> ResponseReturnValue:
 @describes(answers=ReportOut, takes=ValidateIn)
 def validate() -> ResponseReturnValue:
     """Say what is wrong with a graph, and what it may cost at most."""
-    return show(ReportOut, lint(body(ValidateIn)["graph"]))
+    return show(ReportOut, workflows.validate(db(), current_user(), body(ValidateIn)["graph"]))
 
 
 @bp.get("/<uuid:workflow_id>")

@@ -1,6 +1,5 @@
 """What is shown of runs, and how lists of them are asked for."""
 
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -27,11 +26,11 @@ from api.schemas.base import (
     Word,
 )
 from api.schemas.told import duration, glance, sentence
+from api.schemas.versions import VersionWish
 from models.rules.pricing import Priority
 from models.rules.states import ExecutionStatus, NodeStatus
 
 MAX_IDS = 100
-INTEGER_MAX = 2**31 - 1  # of a column
 
 
 class Ids(fields.Field[list[UUID]]):
@@ -54,6 +53,7 @@ class ExecutionsQuery(PageQuery):
 
     status = fields.Enum(ExecutionStatus, by_value=True, load_default=None)
     ids = Ids(load_default=None)
+    parent_execution_id = fields.UUID(load_default=None)
 
 
 class LogsQuery(Query):
@@ -77,18 +77,6 @@ class ApprovalIn(In):
     path = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
 
 
-class VersionWish(fields.Field[int | str]):
-    """A version's number, or `latest`."""
-
-    shape = MappingProxyType({"type": ["integer", "string"]})
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | str:
-        is_number = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= INTEGER_MAX
-        if value != "latest" and not is_number:
-            raise ValidationError("Must be the number of a version, or `latest`.")
-        return value
-
-
 class RetryIn(In):
     """What the new run may cost, which nodes with `sideEffects: once` may act again, and which version runs."""
 
@@ -109,6 +97,9 @@ class ExecutionOut(Out):
     id = Id()
     workflow_id = Id()
     workflow_name = Text()
+    parent_execution_id = Id(allow_none=True)
+    parent_node_id = Text(allow_none=True)
+    parent_path = Text(allow_none=True)
     status = Word(ExecutionStatus)
     progress = Count()
     nodes_executed = Count()
@@ -153,6 +144,7 @@ class NodeOut(Out):
     finished_at = Time(allow_none=True)
     duration = Number(allow_none=True)
     iterations = fields.Nested(IterationsOut, allow_none=True)
+    child_execution_id = Text(allow_none=True)
 
 
 class ItemOut(Out):
@@ -167,8 +159,15 @@ class ItemOut(Out):
     amount = Credits()
 
 
+class ChildrenOut(Out):
+    """The runs that a run started, with all that they started, and what was charged for them so far."""
+
+    runs = Count()
+    amount = Credits()
+
+
 class ReceiptOut(Out):
-    """What a run cost, item by item; `final` says that nothing more will be charged."""
+    """What a run cost, item by item; `final` says that nothing more will be charged. Children have their own."""
 
     price_list = Text()
     items = fields.List(fields.Nested(ItemOut))
@@ -177,6 +176,7 @@ class ReceiptOut(Out):
     held = Credits()
     released = Credits()
     final = Truth()
+    children = fields.Nested(ChildrenOut)
 
 
 class ExecutionDetailOut(ExecutionOut):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from models.rules.pricing import Provider
 
@@ -106,7 +107,15 @@ class Verdict:
     comment: str | None = None
 
 
+@dataclass(frozen=True)
+class RunWorkflow:
+    """Run another of the owner's workflows as an execution of its own, and wait for its end without a worker."""
+
+    workflow_id: UUID
+    input: Json
+
+
 Call = HttpCall | AgentTurn | ModelCall
 Pause = Sleep | Ask
-Effect = Call | Pause | Iterate
+Effect = Call | Pause | Iterate | RunWorkflow
 Answer = HttpAnswer | TextAnswer | Verdict | None

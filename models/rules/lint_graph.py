@@ -10,7 +10,6 @@ from models.rules.estimate import runs
 from models.rules.findings import Finding, error, warning
 from models.rules.graph import ERROR_PORT, Connection, Graph, Node
 from models.rules.kinds import NodeKind
-from models.rules.nodes import PLANNED
 
 Json = Any
 MAX_NESTING = 4
@@ -49,9 +48,6 @@ def check_nodes(draft: Draft, ids: list[str]) -> Iterator[Finding]:
         if node.type in draft.kinds:
             continue
         where = f"{draft.places[node.id]}.type"
-        if node.type in PLANNED:
-            yield error("node_type_not_available", where, "This node type is not available yet.", node_id=node.id)
-            continue
         near = difflib.get_close_matches(node.type, draft.kinds, 1)
         hint = f"; did you mean `{near[0]}`?" if near else f"; there are {', '.join(sorted(draft.kinds))}."
         yield error("unknown_type", where, f"There is no node type `{node.type}`{hint}", node_id=node.id)

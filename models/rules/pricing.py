@@ -95,6 +95,9 @@ COSTS = {
 }
 
 
+LEAST_RUN = COSTS["workflow_execution"] + COSTS["node_execution"]  # credits: no run that does something costs less
+
+
 def node_price(provider: Provider | None) -> Decimal:
     """Credits for one node that ran: the node itself, and its provider call when it makes one."""
     call = COSTS[f"api_call_{provider}"] if provider else Decimal(0)

@@ -37,7 +37,9 @@ _CALL = text("""
 """)
 
 _RAISE_CAP = text("""
-    UPDATE workflow_executions SET credits_cap = :cap, wake_at = now(), updated_at = now() WHERE id = :execution
+    UPDATE workflow_executions
+       SET credits_added = credits_added + :cap - credits_cap, credits_cap = :cap, wake_at = now(), updated_at = now()
+     WHERE id = :execution
 """)
 
 

@@ -17,13 +17,13 @@ from models.execution import Execution, ExecutionEvent
 from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
 from models.rules.pricing import PLANS, PRICE_LIST, Priority
 from models.rules.states import TERMINAL, ExecutionStatus
-from models.services import api_calls, credits, storage, undriven, workflows
+from models.services import api_calls, credits, families, runnable, storage, undriven, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states
 from models.services.receipts import lines, receipt
+from models.services.runnable import Runnable
 from models.services.waits import standing
 from models.services.waits import tag as standing_tag
-from models.services.workflows import Runnable
 from models.user import User
 
 __all__ = [
@@ -86,7 +86,7 @@ def submit(
         InvalidInput: its graph cannot run (code `invalid_graph`), or `max_credits` is no amount of credits.
         InsufficientCredits: the owner cannot pay it; nothing was created.
     """
-    version = workflows.runnable_version(session, owner, workflow_id)
+    version = runnable.newest(session, owner, workflow_id)
     storage.require_room(session, owner)
     api_calls.require_some(session, owner, version.id)
     return _queue(
@@ -176,6 +176,7 @@ def list_owned(
     workflow_id: UUID | None = None,
     status: ExecutionStatus | None = None,
     ids: Collection[UUID] | None = None,
+    parent_execution_id: UUID | None = None,
     limit: int = 50,
     offset: int = 0,
     after: Position | None = None,
@@ -190,6 +191,8 @@ def list_owned(
         query = query.where(Execution.workflow_id == workflow_id)
     if status is not None:
         query = query.where(Execution.status == status)
+    if parent_execution_id is not None:
+        query = query.where(Execution.parent_execution_id == parent_execution_id)
     if ids is not None:
         query = query.where(Execution.id.in_(ids))
     return session.scalars(newest_first(query, Execution, limit=limit, offset=offset, after=after)).all()
@@ -208,9 +211,10 @@ def logs(
 def request_cancel(session: Session, owner: User, execution_id: UUID) -> Execution:
     """Stop a run: at once when nobody drives it, otherwise as soon as its driver hears of it. A repeat is fine.
 
-    Raises `NotFound`, and `AlreadyFinished` when it ended another way before. The row is locked, so that no worker
-    takes the run meanwhile.
+    All that it started is stopped with it. Raises `NotFound`, and `AlreadyFinished` when it ended another way before.
+    The rows are locked, so that no worker takes one of the runs meanwhile.
     """
+    families.lock(session, ending=[execution_id])
     is_driven = func.coalesce(Execution.lease_expires_at > func.clock_timestamp(), False)
     found = session.execute(
         _owned(owner)
@@ -226,6 +230,7 @@ def request_cancel(session: Session, owner: User, execution_id: UUID) -> Executi
         raise AlreadyFinished(execution.status)
     if execution.status is ExecutionStatus.CANCELLED or execution.cancel_requested_at:
         return execution
+    families.stop_below(session, [execution_id])
     _stop(session, execution, is_driven=found[1])
     return execution
 

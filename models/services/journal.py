@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from models.changes import announce
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import api_calls, credits, run_news
+from models.services import api_calls, credits, families, run_news
 
 Json = Any
 
@@ -42,7 +42,7 @@ _FENCE = """
            id uuid, epoch int, charged numeric, executed int, seq bigint, progress int, status text, over boolean,
            output jsonb, error jsonb, waiting_for jsonb, wake_at timestamptz)
      WHERE e.id = v.id AND e.epoch = v.epoch AND e.status IN ('running', 'cancelling')
- RETURNING e.id, e.user_id, e.workflow_name, e.credits_charged,
+ RETURNING e.id, e.user_id, e.workflow_name, e.credits_charged, e.depth,
            extract(epoch FROM now() - e.started_at)::float AS seconds
 """
 
@@ -147,6 +147,13 @@ class Progress:
     nodes: Sequence[NodeRow] = ()
     events: Sequence[EventRow] = ()
     ending: Ending | None = field(default=None)
+    kin: bool = False  # it was started by another run, or may start some
+    abandoned: Sequence[UUID] = ()  # children that nobody waits for any more
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run ends with this, for good."""
+        return self.ending is not None and self.ending.status is not ExecutionStatus.WAITING
 
 
 def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
@@ -155,6 +162,9 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
     A finished execution's hold is settled here too: what was charged is captured, the rest is released.
     """
     connection = session.connection()
+    if family := [progress for progress in batch if progress.kin]:
+        ending = [p.execution_id for p in family if p.is_over] + [child for p in family for child in p.abandoned]
+        families.lock(session, [p.execution_id for p in family], ending=ending)
     fenced = connection.exec_driver_sql(_FENCE, (_json([_totals(p) for p in batch]),))
     ours = {row.id: row for row in fenced}
     kept = [progress for progress in batch if progress.execution_id in ours]
@@ -167,6 +177,7 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
         connection.exec_driver_sql(_EVENTS, (_json(events),))
     leaving = [progress for progress in kept if progress.ending]
     _leave(session, leaving)
+    _part(session, [progress for progress in kept if progress.kin])
     _tell(session, leaving, ours)
     announce(session, *ours)
     return set(ours)
@@ -179,6 +190,8 @@ def _tell(session: Session, leaving: Sequence[Progress], runs: Mapping[UUID, Row
         if ending is None:
             continue
         if ending.status is not ExecutionStatus.WAITING:
+            if run.depth:
+                continue  # its parent waits for it, and nobody else
             run_news.ended(session, run, ending.status, ending.error)
         elif (ending.waiting_for or {}).get("type") == "approval":
             run_news.asked(session, run, ending.waiting_for)
@@ -188,8 +201,8 @@ def _tell(session: Session, leaving: Sequence[Progress], runs: Mapping[UUID, Row
 def _leave(session: Session, leaving: Sequence[Progress]) -> None:
     """Settle what has ended, and see to it that nothing of it stays open."""
     connection = session.connection()
-    ended = [p for p in leaving if p.ending and p.ending.status is not ExecutionStatus.WAITING]
-    parked = [str(p.execution_id) for p in leaving if p.ending and p.ending.status is ExecutionStatus.WAITING]
+    ended = [p for p in leaving if p.is_over]
+    parked = [str(p.execution_id) for p in leaving if not p.is_over]
     if parked:
         connection.exec_driver_sql(_STOP_PARKED, (parked,))
     resumed = [str(p.execution_id) for p in ended if p.epoch > 1]
@@ -212,6 +225,13 @@ def _count_calls(session: Session, kept: Sequence[Progress]) -> None:
         api_calls.count(session, begun)
     if lost := [step for step, row in steps if row.status in (NodeStatus.FAILED, NodeStatus.CANCELLED)]:
         api_calls.release(session, lost)
+
+
+def _part(session: Session, family: Sequence[Progress]) -> None:
+    """Stop the children that nobody waits for, and let parents know of those that are over."""
+    families.stop(session, [child for progress in family for child in progress.abandoned])
+    if over := [progress.execution_id for progress in family if progress.is_over]:
+        families.ended(session, over)
 
 
 def _totals(progress: Progress) -> dict[str, Json]:

@@ -27,7 +27,10 @@ _LOCK_OWNER = text("""
       FROM workflow_executions WHERE id = :id
 """)
 
-_DEFER = text("UPDATE workflow_executions SET deferred_at = now() WHERE id = :id AND status = 'queued'")
+_DEFER = text("""
+    UPDATE workflow_executions SET deferred_at = now()
+     WHERE id = :id AND (status = 'queued' OR (status = 'waiting' AND wake_at <= now()))
+""")
 
 _CLAIM = text("""
     UPDATE workflow_executions e
@@ -60,7 +63,7 @@ _CLAIM = text("""
  RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
            e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes,
            e.suspicion, e.retry_of IS NOT NULL AS is_retry,
-           e.cancel_requested_at IS NOT NULL AS cancelled, e.deadline_at, clock_timestamp() AS claimed_at
+           e.cancel_requested_at IS NOT NULL AS cancelled, e.deadline_at, e.depth, clock_timestamp() AS claimed_at
 """)
 
 _RENEW = text("""
@@ -99,6 +102,7 @@ _HISTORY = text("""
 _WATCH = text("UPDATE workflow_executions SET suspicion = 2 WHERE id = :id AND epoch = :epoch")
 _TRUST = text("UPDATE workflow_executions SET suspicion = 0 WHERE id = :id AND epoch = :epoch AND suspicion = 2")
 _HEARD = text("UPDATE workflow_executions SET wake_at = NULL WHERE id = :id AND epoch = :epoch AND wake_at <= now()")
+_CAP = text("SELECT credits_cap FROM workflow_executions WHERE id = :id")
 _GRAPH = text("SELECT graph FROM workflow_versions WHERE id = :id")
 
 
@@ -128,6 +132,7 @@ class Lease:
     cancelled: bool
     deadline: datetime | None  # by which it must have ended
     claimed_at: datetime  # by the database's clock
+    depth: int  # how many runs are above it
 
 
 @dataclass(frozen=True)
@@ -145,12 +150,12 @@ class PastStep:
 
     status: NodeStatus
     attempt: int
-    port: str | None
-    output: Json
-    error: Json
-    credits: Decimal
-    external_ref: Json
-    started_at: datetime | None
+    port: str | None = None
+    output: Json = None
+    error: Json = None
+    credits: Decimal = Decimal(0)
+    external_ref: Json = None
+    started_at: datetime | None = None
 
 
 def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -> Lease | None:
@@ -190,6 +195,7 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         cancelled=row.cancelled,
         deadline=row.deadline_at,
         claimed_at=row.claimed_at,
+        depth=row.depth,
     )
 
 
@@ -220,6 +226,12 @@ def watch(session: Session, lease: Lease) -> None:
 def trust(session: Session, lease: Lease) -> None:
     """The run did no harm while it was watched."""
     session.execute(_TRUST, {"id": lease.execution_id, "epoch": lease.epoch})
+
+
+def cap(session: Session, lease: Lease) -> Decimal:
+    """The credits held for a run that is driven: children that ended gave back what they did not spend."""
+    held: Decimal = session.execute(_CAP, {"id": lease.execution_id}).scalar_one()
+    return held
 
 
 def hand_over(session: Session, lease: Lease) -> None:

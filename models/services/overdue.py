@@ -32,8 +32,11 @@ def end_overdue(session: Session, *, limit: int = 200) -> Sequence[UUID]:
         .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)
     ).all()
-    for execution in rows:
-        _end(session, execution)
+    for execution in sorted(rows, key=lambda row: row.depth):
+        if execution.depth:  # perhaps stopped with its parent, just now
+            session.refresh(execution, ["finished_at"])
+        if execution.finished_at is None:
+            _end(session, execution)
     return [execution.id for execution in rows]
 
 

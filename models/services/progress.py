@@ -26,7 +26,8 @@ _OUTLINE = text("""
 """)
 
 _TOP_LEVEL = text("""
-    SELECT node_id, status, attempt AS attempts, port, output, error, credits, started_at, finished_at
+    SELECT node_id, status, attempt AS attempts, port, output, error, credits, started_at, finished_at,
+           external_ref->>'childExecutionId' AS child
       FROM node_executions WHERE execution_id = :execution AND path = ''
 """)
 
@@ -83,6 +84,7 @@ class NodeState:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     iterations: Mapping[str, int] | None = None
+    child_execution_id: str | None = None  # the run that it started last
 
     @property
     def duration(self) -> float | None:
@@ -136,6 +138,7 @@ def _state(node: Outline, recorded: Row[Any] | None, repeated: Row[Any] | None, 
             port=row.port,
             output=row.output,
             finished_at=row.finished_at,
+            child_execution_id=row.child,
             **shared,
         )
     return NodeState(

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.base import Json
 from models.execution import Execution
+from models.rules.subworkflows import TYPE as SUBWORKFLOW
 from models.services.progress import outline
 
 # One statement, because the total and its items must be of the same moment while the run goes on.
@@ -33,6 +34,15 @@ _LINES = text("""
       FROM node_executions
      WHERE execution_id = :execution AND credits > 0 AND (node_id, path) > (:after_node, :after_path)
      ORDER BY node_id, path LIMIT :limit OFFSET :offset
+""")
+# All that the run started, whatever started it in turn.
+_CHILDREN = text("""
+    WITH RECURSIVE below AS (
+        SELECT id, credits_charged FROM workflow_executions WHERE parent_execution_id = :execution
+         UNION ALL
+        SELECT c.id, c.credits_charged FROM below b JOIN workflow_executions c ON c.parent_execution_id = b.id
+    )
+    SELECT count(*), coalesce(sum(credits_charged), 0) FROM below
 """)
 _START = ("", "")  # before every node
 
@@ -58,11 +68,11 @@ def receipt(session: Session, execution: Execution) -> dict[str, Json]:
     """
     rows = session.execute(_ITEMS, {"execution": execution.id}).all()
     charged = {row.node_id: row for row in rows if row.node_id is not None}
-    items = [
-        _item(charged[node.id], node.label, node.type)
-        for node in outline(session, execution.version_id)
-        if node.id in charged
-    ]
+    nodes = outline(session, execution.version_id)
+    items = [_item(charged[node.id], node.label, node.type) for node in nodes if node.id in charged]
+    children = (0, Decimal(0))
+    if any(node.type == SUBWORKFLOW for node in nodes):
+        children = session.execute(_CHILDREN, {"execution": execution.id}).one()._tuple()
     total, cap, is_final = rows[0].credits_charged, rows[0].credits_cap, rows[0].is_final
     return {
         "priceList": execution.price_list,
@@ -72,6 +82,7 @@ def receipt(session: Session, execution: Execution) -> dict[str, Json]:
         "held": cap,
         "released": cap - total if is_final else Decimal(0),
         "final": is_final,
+        "children": {"runs": children[0], "amount": children[1]},
     }
 
 

@@ -16,7 +16,7 @@ from models.rules.graph import Graph, parse
 from models.rules.reuse import reusable
 from models.rules.schedule import Step
 from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus
-from models.services import executions, leases, workflows
+from models.services import executions, leases, runnable
 from models.user import User
 
 RETRIED = frozenset({ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
@@ -66,7 +66,7 @@ def retry(
     *,
     max_credits: Decimal | None = None,
     repeat: Collection[str] = (),
-    version: workflows.VersionWish = None,
+    version: runnable.VersionWish | None = None,
     limits: RunLimits = DEFAULT_LIMITS,
 ) -> Retried:
     """Queue a new run with the same input.
@@ -86,7 +86,7 @@ def retry(
     old = executions.get_locked(session, owner, execution_id)
     if old.status not in (RETRIED if version is None else TERMINAL):
         raise NotRetryable(old.status)
-    pinned = workflows.rerun_version(session, owner, old.workflow_id, version or old.version_id)
+    pinned = runnable.again(session, owner, old.workflow_id, version or old.version_id)
     was = parse(leases.graph(session, old.version_id))
     graph = was if pinned.id == old.version_id else parse(leases.graph(session, pinned.id))
     past = leases.history(session, old.id)

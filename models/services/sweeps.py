@@ -6,7 +6,7 @@ Rows are claimed with SKIP LOCKED and marked as rung, so two sweeps at once ring
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from models.rules.pricing import PLANS, Priority, Tier
@@ -21,7 +21,7 @@ _DUE = text("""
                     < now() - make_interval(secs => :again))
             OR (lease_expires_at < now()
                 AND coalesce(rung_at, '-infinity') < now() - make_interval(secs => :first))
-            OR (status = 'waiting' AND wake_at <= now()
+            OR (status = 'waiting' AND wake_at <= now() AND deferred_at IS NULL
                 AND coalesce(rung_at, '-infinity') < now() - make_interval(secs => :first))
          ORDER BY created_at
          LIMIT :limit
@@ -36,7 +36,7 @@ _NEXT = text("""
         SELECT id FROM workflow_executions
          WHERE user_id = coalesce(CAST(:user AS uuid),
                                   (SELECT user_id FROM workflow_executions WHERE id = CAST(:after AS uuid)))
-           AND status = 'queued' AND deferred_at IS NOT NULL
+           AND status IN ('queued', 'waiting') AND deferred_at IS NOT NULL
          ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
  RETURNING id, priority
 """)
@@ -46,8 +46,17 @@ _OWNERS_WITH_DEFERRED = text("""
            (SELECT count(*) FROM workflow_executions r
              WHERE r.user_id = d.user_id AND r.status IN ('running', 'cancelling')) AS driven
       FROM (SELECT DISTINCT user_id FROM workflow_executions
-             WHERE status = 'queued' AND deferred_at IS NOT NULL) d
+             WHERE status IN ('queued', 'waiting') AND deferred_at IS NOT NULL) d
       JOIN users u ON u.id = d.user_id
+""")
+
+# A parent that was told of its child's end; a run that was called while its driver parked it.
+_WOKEN = text("""
+    SELECT p.id, p.priority FROM workflow_executions e JOIN workflow_executions p ON p.id = e.parent_execution_id
+     WHERE e.id = :id AND e.finished_at IS NOT NULL AND p.status = 'waiting' AND p.wake_at <= now()
+    UNION ALL
+    SELECT id, priority FROM workflow_executions
+     WHERE id = :id AND status = 'waiting' AND wake_at <= now() AND deferred_at IS NULL
 """)
 
 _SAME = text("SELECT id, priority FROM workflow_executions WHERE id = :id")
@@ -63,10 +72,20 @@ def due(session: Session, *, limit: int = 500) -> Sequence[Turn]:
     return [(row.id, Priority(row.priority)) for row in rows]
 
 
-def again(session: Session, execution_id: UUID) -> Turn | None:
+def again(session: Session, execution_id: UUID) -> Sequence[Turn]:
     """The same run, in the queue where it waits."""
-    row = session.execute(_SAME, {"id": execution_id}).one_or_none()
-    return (row.id, Priority(row.priority)) if row else None
+    return _turns(session, _SAME, execution_id)
+
+
+def woken_by(session: Session, execution_id: UUID) -> Sequence[Turn]:
+    """Who can go on now that this run ended or was parked: its parent, or the run itself."""
+    return _turns(session, _WOKEN, execution_id)
+
+
+def following(session: Session, execution_id: UUID) -> Sequence[Turn]:
+    """Everybody to ring for now that nobody drives this run any more."""
+    following = turn_after(session, execution_id)
+    return [*woken_by(session, execution_id), *([following] if following else [])]
 
 
 def turn_after(session: Session, execution_id: UUID) -> Turn | None:
@@ -83,6 +102,10 @@ def forgotten_turns(session: Session) -> Sequence[Turn]:
                 break
             turns.append(turn)
     return turns
+
+
+def _turns(session: Session, query: TextClause, execution_id: UUID) -> Sequence[Turn]:
+    return [(row.id, Priority(row.priority)) for row in session.execute(query, {"id": execution_id})]
 
 
 def _next_turn(session: Session, whose: dict[str, UUID | None]) -> Turn | None:

@@ -1,4 +1,4 @@
-"""Ends runs that nobody drives: their nodes, their last event and their hold, in the caller's transaction.
+"""Ends runs that nobody drives: their nodes, their last event, their hold, and what it means for their family.
 
 The caller holds the row's lock and knows that no lease on it is valid.
 """
@@ -13,7 +13,7 @@ from models.changes import announce
 from models.execution import Execution, ExecutionEvent, NodeExecution
 from models.rules.pricing import COSTS
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import credits, run_news
+from models.services import credits, families, run_news
 
 _TELL = insert(ExecutionEvent)  # made once: putting a statement together costs more than running it
 _OPEN_NODES = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING)
@@ -50,7 +50,8 @@ def end(
     level = "error" if status is ExecutionStatus.FAILED else "info"
     tell(session, execution, f"execution.{status}", message, level=level, data=error)
     credits.settle(session, execution.id, charged)
-    if status is ExecutionStatus.FAILED:  # whoever cancels a run knows of it
+    families.ended(session, [execution.id])
+    if status is ExecutionStatus.FAILED and not execution.depth:  # whoever cancels a run knows of it
         _send_news(session, execution)
 
 

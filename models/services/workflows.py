@@ -4,30 +4,28 @@ Every save of another graph adds a version; the ones before stay as they are, be
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
-from sqlalchemy.orm import Session, defer, joinedload
+from sqlalchemy import Select, exists, func, select
+from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from models.base import Json
 from models.errors import FieldError, InvalidInput, NotFound
-from models.rules.lint import check_shape, lint
-from models.rules.pricing import Tier
+from models.rules.graph import parse
+from models.rules.lint import Report, Severity, check_shape, lint
 from models.rules.states import WorkflowStatus
-from models.services import storage
+from models.rules.subworkflows import Call, calls_of
+from models.services import storage, subworkflows
 from models.services import workflow_limits as limits
 from models.services.paging import Position, newest_first
 from models.user import User
 from models.workflow import Workflow, WorkflowVersion
 
 Graph = Mapping[str, Json]
-VersionWish = int | Literal["latest"] | UUID | None  # by number, or by id
 
 MOST_CREDITS = Decimal("999999999999.99")  # what the database holds; more than anybody has
 MOST_ERRORS = 50  # kept and told; nobody reads more
@@ -42,18 +40,6 @@ class InvalidGraph(InvalidInput):
         first = errors[0].message
         more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
         super().__init__(f"This graph cannot run: {first}{more}", errors=errors[:MOST_ERRORS])
-
-
-@dataclass(frozen=True)
-class Runnable:
-    """What a new run needs to know of the version that it is pinned to."""
-
-    id: UUID
-    workflow_name: str
-    node_count: int
-    worst_case_credits: Decimal
-    timeout: int | None
-    max_queue_seconds: int | None
 
 
 def create(
@@ -74,7 +60,7 @@ def create(
         WorkflowLimitReached, NodeLimitReached, StorageLimitReached: the owner's tier does not allow it.
     """
     version = _version(graph, 1)
-    _require_clean(version, status)
+    _require_clean(session, owner, version, status)
     tier = limits.check_number(session, owner)
     limits.check_size(tier, version.node_count)
     storage.require_room(session, owner)
@@ -138,7 +124,7 @@ def update(
     workflow = _locked(session, owner, workflow_id)
     is_new = proposed is not None and _canonical(proposed.graph) != _canonical(workflow.latest.graph)
     version = proposed if proposed is not None and is_new else workflow.latest
-    _require_clean(version, status or workflow.status)
+    _require_clean(session, owner, version, status or workflow.status, itself=workflow_id)
     limits.check_size(owner.subscription_tier, version.node_count, before=workflow.latest.node_count)
     workflow.name = name if name is not None else workflow.name
     workflow.description = description if description is not None else workflow.description
@@ -169,61 +155,20 @@ def check_owned(session: Session, owner: User, workflow_id: UUID) -> None:
         raise NotFound("workflow")
 
 
-def runnable_version(session: Session, owner: User, workflow_id: UUID) -> Runnable:
-    """The newest version, which a run started now is pinned to.
-
-    Raises:
-        NotFound, InvalidGraph, and where the owner's tier does not allow a run WorkflowReadOnly, NodeLimitReached.
-    """
-    asked = {"workflow": workflow_id, "owner": owner.id}
-    row = session.execute(_runnable(owner.subscription_tier), asked).one_or_none()
-    if row is None:
-        raise NotFound("workflow")
-    limits.require_allowed(owner.subscription_tier, surplus=row.surplus, nodes=row.node_count)
-    if row.lint_errors:
-        raise InvalidGraph([FieldError(**error) for error in row.lint_errors])
-    return Runnable(row.id, row.name, row.node_count, row.worst_case_credits, row.timeout, row.max_queue_seconds)
-
-
-@cache
-def _runnable(tier: Tier) -> Select[Any]:
-    """Made once for each tier: putting a statement together costs more than running it."""
-    owner = bindparam("owner", type_=Workflow.user_id.type)
-    version, surplus = WorkflowVersion, limits.is_surplus_of(tier, owner).label("surplus")
-    columns = (version.id, version.node_count, version.worst_case_credits, version.lint_errors, surplus)
-    query = select(*columns, Workflow.name, Workflow.timeout, Workflow.max_queue_seconds).select_from(Workflow)
-    mine = (Workflow.id == bindparam("workflow"), Workflow.user_id == owner, Workflow.deleted_at.is_(None))
-    return query.join(Workflow.latest).where(*mine)
-
-
-def rerun_version(session: Session, owner: User, workflow_id: UUID, version: VersionWish) -> Runnable:
-    """A version for another run of a workflow, which may be deleted by now; raises as `runnable_version` does.
-
-    Raises `InvalidInput` when the workflow has no such version.
-    """
-    which: ColumnElement[bool] = WorkflowVersion.number == version
-    if version == "latest":
-        which = WorkflowVersion.number == Workflow.latest_version
-    elif isinstance(version, UUID):
-        which = WorkflowVersion.id == version
-    query = (
-        select(WorkflowVersion, Workflow.name, Workflow.timeout, Workflow.max_queue_seconds)
-        .join(Workflow, WorkflowVersion.workflow_id == Workflow.id)
-        .options(defer(WorkflowVersion.graph, raiseload=True))
-    )
-    row = session.execute(query.where(Workflow.id == workflow_id, Workflow.user_id == owner.id, which)).one_or_none()
-    if row is None:
-        message = "This workflow has no such version."
-        raise InvalidInput("The run cannot be repeated.", errors=[FieldError("version", message)])
-    found: WorkflowVersion = row[0]
-    limits.require_rerunnable(session, owner, workflow_id, found.node_count)
-    _require_clean(found, WorkflowStatus.ACTIVE)
-    return Runnable(found.id, row[1], found.node_count, found.worst_case_credits, row[2], row[3])
+def validate(session: Session, owner: User, graph: Graph) -> Report:
+    """Everything that is wrong with a graph, the workflows that it runs included, and what it costs at most."""
+    report = lint(graph)
+    if report.worst_case_credits is None or not (calls := _calls(graph, report)):
+        return report
+    verdict = subworkflows.look(session, owner, calls)
+    found = sorted((*report.findings, *verdict.findings), key=lambda finding: finding.severity is not Severity.ERROR)
+    return Report(tuple(found), report.worst_case_credits + verdict.credits)
 
 
 def require_runnable(graph: Graph) -> None:
-    """Raises `InvalidGraph` unless a workflow with this graph could be active."""
-    _require_clean(_version(graph, 1), WorkflowStatus.ACTIVE)
+    """Raises `InvalidGraph` unless this graph could run, given the workflows that it runs."""
+    if errors := _version(graph, 1).lint_errors:
+        raise InvalidGraph([FieldError(**error) for error in errors])
 
 
 def _owned(owner: User) -> Select[tuple[Workflow]]:
@@ -269,10 +214,18 @@ def _version(graph: Graph, number: int) -> WorkflowVersion:
     return WorkflowVersion(
         number=number,
         graph={"nodes": nodes, "connections": connections},
+        calls=[call.to_json() for call in _calls(graph, report)],
         node_count=len(nodes),
         lint_errors=[{"field": error.field, "message": error.message} for error in report.errors[:MOST_ERRORS]],
         worst_case_credits=min(report.worst_case, MOST_CREDITS),
     )
+
+
+def _calls(graph: Graph, report: Report) -> Sequence[Call]:
+    """What a graph calls; nothing where it is too broken to tell."""
+    if report.worst_case_credits is None:
+        return ()
+    return calls_of(parse({"nodes": graph.get("nodes", []), "connections": graph.get("connections", [])}))
 
 
 def _add_version(session: Session, workflow: Workflow, version: WorkflowVersion) -> None:
@@ -282,9 +235,13 @@ def _add_version(session: Session, workflow: Workflow, version: WorkflowVersion)
     set_committed_value(workflow, "latest", version)
 
 
-def _require_clean(version: WorkflowVersion, status: WorkflowStatus) -> None:
-    if status is WorkflowStatus.ACTIVE and version.lint_errors:
-        raise InvalidGraph([FieldError(**error) for error in version.lint_errors])
+def _require_clean(
+    session: Session, owner: User, version: WorkflowVersion, status: WorkflowStatus, itself: UUID | None = None
+) -> None:
+    if status is WorkflowStatus.ACTIVE:
+        below = subworkflows.below(session, owner, version.calls, itself=itself)
+        if errors := [*(FieldError(**error) for error in version.lint_errors), *below.errors]:
+            raise InvalidGraph(errors)
 
 
 def _canonical(graph: Any) -> bytes:

@@ -185,6 +185,45 @@ class TestCancelling:
         assert client.post(f"/executions/{finished}/cancel").status_code == 409
 
 
+class TestFamilies:
+    @pytest.fixture
+    def child(self, session, run) -> str:
+        """A run that a node of `run` started."""
+        parent = session.get_one(Execution, UUID(run))
+        reference = {"type": "subworkflow", "childExecutionId": str(uuid4())}
+        row = Execution(
+            id=UUID(reference["childExecutionId"]),
+            **{name: getattr(parent, name) for name in ("user_id", "workflow_id", "version_id", "workflow_name")},
+            status=ExecutionStatus.QUEUED,
+            priority=parent.priority,
+            price_list=PRICE_LIST,
+            credits_cap=1,
+            nodes_total=2,
+            parent_execution_id=parent.id,
+            parent_node_id="in",
+            parent_path="",
+            parent_attempt=1,
+            depth=1,
+        )
+        waits = NodeExecution(execution_id=parent.id, node_id="in", status=NodeStatus.WAITING, external_ref=reference)
+        session.add_all([row, waits])
+        session.commit()
+        return reference["childExecutionId"]
+
+    def test_a_child_names_its_parent_and_the_parents_node_its_child(self, client, run, child):
+        shown = client.get(f"/executions/{child}").json
+        assert (shown["parentExecutionId"], shown["parentNodeId"], shown["parentPath"]) == (run, "in", "")
+        parent = client.get(f"/executions/{run}").json
+        assert parent["parentExecutionId"] is None
+        assert [node["childExecutionId"] for node in parent["nodes"]] == [child, None]
+
+    def test_the_children_of_a_run_are_listed(self, client, run, child):
+        listed = client.get(f"/executions?parentExecutionId={run}").json["executions"]
+        assert [item["id"] for item in listed] == [child]
+        assert client.get(f"/executions?parentExecutionId={child}").json["executions"] == []
+        assert client.get("/executions?parentExecutionId=me").status_code == 422
+
+
 class TestRunningAgain:
     def test_with_an_edited_later_node_says_what_it_saved(self, client, finished):
         workflow_id = client.get(f"/executions/{finished}").json["workflowId"]

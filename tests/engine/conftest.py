@@ -1,8 +1,10 @@
 """A real engine over a database of its own, with `World` in place of the internet."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from queue import SimpleQueue
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from sqlalchemy import select, text
 
 from models.db import session_scope
 from models.execution import Execution, ExecutionEvent, NodeExecution
+from models.services import sweeps
 from models.user import User
 from tests import factories
 from tests.engine.world import World
@@ -42,6 +45,12 @@ def transform(node_id: str, expression: str, **rest: Any) -> dict[str, Any]:
     return factories.node(node_id, config={"operation": "transform", "expression": expression}, **rest)
 
 
+def sub(node_id: str, workflow_id: UUID, **rest: Any) -> dict[str, Any]:
+    """A node that runs another workflow; `input` goes into its config."""
+    config = {"workflowId": str(workflow_id)} | ({"input": rest.pop("input")} if "input" in rest else {})
+    return factories.node(node_id, "subworkflow", config=config, **rest)
+
+
 class Bench:
     """Submits graphs and drives them."""
 
@@ -49,6 +58,7 @@ class Bench:
         self.world = world
         self.performer = performer or world
         self.runtimes: list[Runtime] = []
+        self.rung: SimpleQueue[UUID] = SimpleQueue()  # runs that drivers started
         self.runtime = self.another()
         with session_scope() as session:
             self.user_id: UUID = factories.user(session, credits=100_000).id
@@ -56,7 +66,8 @@ class Bench:
     def another(self, pace: Pace | None = None) -> Runtime:
         """A second worker process, as far as the engine can tell."""
         pace = pace or Pace(lease=30, heartbeat=1, threads=64)
-        runtime = Runtime(self.performer, owner=f"worker-{len(self.runtimes)}", pace=pace)
+        owner = f"worker-{len(self.runtimes)}"
+        runtime = Runtime(self.performer, owner=owner, pace=pace, ring=lambda run, _: self.rung.put(run))
         self.runtimes.append(runtime)
         return runtime
 
@@ -74,6 +85,32 @@ class Bench:
             owner = session.get_one(User, self.user_id)
             workflow = factories.workflow(session, owner, graph=graph, worst_case=cap)
             return factories.execution(session, workflow, cap=cap, input=value).id
+
+    def save(self, nodes: list[Mapping[str, Any]], *pairs: str, **columns: Any) -> UUID:
+        """A workflow that others may run."""
+        with session_scope() as session:
+            owner = session.get_one(User, self.user_id)
+            graph = {"nodes": nodes, "connections": connect_all(*pairs)}
+            return factories.workflow(session, owner, graph=graph, **columns).id
+
+    def settle(self, execution_id: UUID, seconds: float = 30) -> Execution:
+        """Do what workers do with a run and all that it starts, until it is over or nothing can go on."""
+        todo, until = [execution_id], time.monotonic() + seconds
+        while todo and time.monotonic() < until:
+            run = todo.pop(0)
+            left = self.runtime.drive(run)
+            while not self.rung.empty():
+                todo.append(self.rung.get())
+            with session_scope() as session:
+                find = sweeps.woken_by if left is None else sweeps.following
+                todo.extend(turn for turn, _ in find(session, run))
+        return self.execution(execution_id)
+
+    def children(self, execution_id: UUID) -> list[Execution]:
+        """The runs that a run started, the oldest first."""
+        with session_scope() as session:
+            mine = select(Execution).where(Execution.parent_execution_id == execution_id)
+            return list(session.scalars(mine.order_by(Execution.created_at, Execution.id)))
 
     def run(self, nodes: list[Mapping[str, Any]], *pairs: str, **rest: Any) -> Execution:
         """Submit and drive to the end."""

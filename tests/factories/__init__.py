@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session
 
 from models.credit import CreditHold
 from models.execution import Execution, ExecutionEvent, NodeExecution
+from models.rules.graph import parse
 from models.rules.pricing import PLANS, PRICE_LIST, Tier
 from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus, WorkflowStatus
+from models.rules.subworkflows import calls_of
 from models.services import credits as ledger
 from models.user import User
 from models.workflow import Workflow, WorkflowVersion
@@ -151,6 +153,7 @@ def _version(
         graph=graph,
         node_count=len(graph["nodes"]),
         worst_case_credits=Decimal(worst_case),
+        calls=[call.to_json() for call in calls_of(parse({"connections": [], **graph}))],
         lint_errors=lint_errors or [],
     )
     session.add(row)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from models.errors import Forbidden, InvalidInput, NotFound
 from models.rules.pricing import Tier
 from models.rules.states import ExecutionStatus
-from models.services import executions, retries, workflows
+from models.services import executions, retries, runnable, workflows
 from models.user import User
 from models.workflow import Workflow
 from tests import factories
@@ -92,7 +92,7 @@ class TestTheNumberOfWorkflows:
 
     def test_does_not_let_strangers_know_of_a_workflow(self, session: Session, owned: list[Workflow]) -> None:
         stranger = factories.user(session)
-        for ask in (workflows.update, workflows.runnable_version):
+        for ask in (workflows.update, runnable.newest):
             with pytest.raises(NotFound):
                 ask(session, stranger, owned[4].id)
 
@@ -151,7 +151,7 @@ def test_knowing_what_is_read_only_takes_no_query_of_its_own(
     for ask in (
         lambda: workflows.list_owned(session, owner),
         lambda: workflows.get(session, owner, owned[0].id),
-        lambda: workflows.runnable_version(session, owner, owned[0].id),
+        lambda: runnable.newest(session, owner, owned[0].id),
     ):
         with listening(session.get_bind().engine) as statements:
             ask()

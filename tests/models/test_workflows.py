@@ -15,7 +15,7 @@ from models.db import session_scope
 from models.errors import Forbidden, InvalidInput, NotFound
 from models.rules.pricing import Tier
 from models.rules.states import WorkflowStatus
-from models.services import executions, workflows
+from models.services import executions, runnable, workflows
 from models.user import User
 from models.workflow import Workflow, WorkflowVersion
 from tests import factories
@@ -197,7 +197,7 @@ class TestLimits:
 class TestOwnership:
     def test_somebody_elses_workflow_does_not_exist(self, session: Session, owner: User) -> None:
         stranger = factories.workflow(session)
-        for ask in (workflows.get, workflows.update, workflows.delete, workflows.runnable_version):
+        for ask in (workflows.get, workflows.update, workflows.delete, runnable.newest):
             with pytest.raises(NotFound):
                 ask(session, owner, stranger.id)
         assert workflows.list_owned(session, owner) == []
@@ -205,7 +205,7 @@ class TestOwnership:
     def test_a_deleted_workflow_does_not_exist_but_its_versions_do(self, session: Session, owner: User) -> None:
         workflow = workflows.create(session, owner, name="Mine", graph=GOOD)
         workflows.delete(session, owner, workflow.id)
-        for ask in (workflows.get, workflows.update, workflows.delete, workflows.runnable_version):
+        for ask in (workflows.get, workflows.update, workflows.delete, runnable.newest):
             with pytest.raises(NotFound):
                 ask(session, owner, workflow.id)
         assert workflows.list_owned(session, owner) == []

@@ -21,11 +21,13 @@ from models.rules.deadlines import run_timed_out
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import leases
-from models.services.journal import NodeRow, Progress
+from models.services.journal import Progress
 from models.services.leases import Lease, PastStep
-from workers.engine import clock, endings
+from workers.engine import endings
 from workers.engine.attempts import STOPPERS, Attempts
+from workers.engine.children import Children, Ring
 from workers.engine.endings import Left, Reason
+from workers.engine.home import StepsHome
 from workers.engine.limiter import Limiter
 from workers.engine.performer import Performs
 from workers.engine.recorder import Recorder, Writer
@@ -51,11 +53,13 @@ class Driver:
         performer: Performs,
         pool: Executor,
         limiter: Limiter,
+        ring: Ring,
     ) -> None:
         self._lease = lease
         self._performer = performer
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._recorder = Recorder(lease, journal, lambda: int(100 * self._steps.schedule.settled_share))
+        kin = bool(lease.depth or workflow.callers)
+        self._recorder = Recorder(lease, journal, lambda: int(100 * self._steps.schedule.settled_share), kin=kin)
         self._steps = Steps(lease, workflow, dict(past), self._recorder, self._stop)
         self._attempts = Attempts(
             lease,
@@ -69,6 +73,10 @@ class Driver:
             on_shortage=lambda running, month: self._steps.postpone(running, ration_reference(month)),
         )
         self._steps.attempts = self._attempts
+        home = StepsHome(self._steps, self._not_written)
+        self._children = self._steps.children = Children(
+            lease, self._recorder, self._steps.budget, home, post=self._inbox.put, ring=ring
+        )
         self._departing = False  # the process leaves, and another one goes on
         self._depart_by = 0.0  # monotonic; past it nobody is waited for
         self._ending = False  # the run's end is on its way into the journal
@@ -97,7 +105,7 @@ class Driver:
             elif self._steps.ready and self._reason is None:
                 self._steps.begin(self._steps.ready.popleft())
                 self._hear(wait=False)
-            elif len(self._attempts) or self._ending or self._worth_staying():
+            elif len(self._attempts) or len(self._children) or self._ending or self._worth_staying():
                 self._hear(wait=True)
             else:
                 self._end()
@@ -149,6 +157,8 @@ class Driver:
         try:
             with session_scope() as session:
                 self._steps.waits.learn(leases.answers(session, self._lease))
+                self._steps.budget.cap = leases.cap(session, self._lease)
+            self._steps.unblock()
         except (OperationalError, PoolTimeout) as error:  # the keeper wakes us again until the call is taken back
             log.warning("driver.not_learned", execution_id=str(self._lease.execution_id), error=type(error).__name__)
 
@@ -157,8 +167,8 @@ class Driver:
         if error:
             self._inbox.put(partial(self._not_written, progress, error))
 
-    def _not_written(self, progress: Progress, error: Exception) -> None:
-        if isinstance(error, LeaseLost):
+    def _not_written(self, progress: Progress | None, error: Exception) -> None:
+        if isinstance(error, LeaseLost) or progress is None:
             self._leave(Left.LOST)
         else:
             self._recorder.refused(progress)
@@ -191,16 +201,17 @@ class Driver:
             self._reason = reason
             for running in self._attempts:
                 self._attempts.stop(running)
+            for child in self._children:
+                self._children.give_up(child)
 
     def _end(self) -> None:
         """Nothing runs any more: write how it ends, and leave once that is stored."""
         steps = self._steps
-        if self._reason is None and steps.blocked:
-            if steps.affordable(steps.blocked[0]):
-                steps.ready.extend(steps.blocked)
-                steps.blocked.clear()
+        if self._reason is None and steps.blocked and not steps.waits.for_children:
+            if steps.affordable(steps.blocked[0], steps.past.get(steps.blocked[0])):
+                steps.unblock()
                 return
-            self._reason = Reason.budget(self._lease.cap)
+            self._reason = Reason.budget(steps.budget.cap)
         elif self._reason is None and len(steps.waits):
             self._reason = Reason.waiting(steps.waits)
         if self._reason is None or self._reason.status is not ExecutionStatus.WAITING:
@@ -230,9 +241,6 @@ class Driver:
         for past in self._steps.past.values():
             if past.status is NodeStatus.RUNNING and past.external_ref:
                 STOPPERS.submit(self._performer.stop, past.external_ref)
-        now = clock.now()
         for wait in self._steps.waits:
             self._steps.give_up(wait)
-        for step, started_at in self._steps.loops.items():
-            self._recorder.node(NodeRow(step, NodeStatus.CANCELLED, 1, started_at, now))
-        self._steps.loops.clear()
+        self._steps.loops.close()

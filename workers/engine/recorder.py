@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Protocol
+from uuid import UUID
 
 from models.rules.schedule import Step
 from models.rules.states import NodeStatus
@@ -32,10 +33,12 @@ class Writer(Protocol):
 class Recorder:
     """Owned by one driver's thread; only `Writer.write` leaves it."""
 
-    def __init__(self, lease: Lease, writer: Writer, percent: Callable[[], int]) -> None:
+    def __init__(self, lease: Lease, writer: Writer, percent: Callable[[], int], *, kin: bool) -> None:
         self._lease = lease
         self._writer = writer
         self._percent = percent
+        self._kin = kin  # it has a parent, or may have children
+        self._abandoned: list[UUID] = []
         self._nodes: list[NodeRow] = []
         self._events: list[EventRow] = []
         self._written_at = time.monotonic()
@@ -63,6 +66,10 @@ class Recorder:
         text = storable(message)[:MAX_MESSAGE]
         self._events.append(EventRow(self.seq, clock.now(), type_, text, level, step, storable(data)))
 
+    def abandon(self, child: UUID) -> None:
+        """Nobody waits for this run any more: stop it with what is written next."""
+        self._abandoned.append(child)
+
     @property
     def has_news(self) -> bool:
         """Whether something was not handed over yet."""
@@ -85,8 +92,10 @@ class Recorder:
             nodes=self._nodes,
             events=self._events,
             ending=ending,
+            kin=self._kin,
+            abandoned=self._abandoned,
         )
-        self._nodes, self._events = [], []
+        self._nodes, self._events, self._abandoned = [], [], []
         self._written_at = time.monotonic()
         self._writer.write(progress, lambda error: on_flushed(progress, error))
 

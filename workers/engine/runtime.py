@@ -11,10 +11,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from models.db import session_scope
-from models.rules.pricing import Provider
+from models.rules.pricing import Priority, Provider
 from models.services import leases
 from models.services.leases import Lease
 from workers.engine import clock
+from workers.engine.children import Ring
 from workers.engine.driver import Driver
 from workers.engine.endings import SUSPECT, Left
 from workers.engine.journal import Journal
@@ -37,11 +38,17 @@ class Pace:
     turns: int = 6  # of agents, at a time
 
 
+def nobody(execution_id: UUID, priority: Priority) -> None:
+    """Rings for nobody."""
+
+
 class Runtime:
     """Drives executions in the callers' threads. Thread-safe."""
 
-    def __init__(self, performer: Performs, *, owner: str, pace: Pace) -> None:
+    def __init__(self, performer: Performs, *, owner: str, pace: Pace, ring: Ring = nobody) -> None:
+        """`ring` is called for every run that a driver here starts; without it such a run waits for the sweep."""
         self._performer = performer
+        self._ring = ring
         self._owner = owner
         self._pace = pace
         self._journal = Journal()
@@ -146,6 +153,7 @@ class Runtime:
             performer=self._performer,
             pool=self._pool,
             limiter=self._limiter,
+            ring=self._ring,
         )
 
     def _compiled(self, document: object, lease: Lease) -> Workflow:

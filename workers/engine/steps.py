@@ -8,21 +8,23 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from models.errors import ForgeError
-from models.rules.effects import AgentTurn, Answer, Done, Iterate, Pause
+from models.rules.effects import AgentTurn, Answer, Done, Effect, Iterate, Pause, RunWorkflow
 from models.rules.graph import ERROR_PORT, Node
 from models.rules.kinds import NodeCall
-from models.rules.pricing import COSTS
 from models.rules.schedule import Advance, Schedule, Step
 from models.rules.states import NodeStatus
+from models.rules.subworkflows import MAX_DEPTH
 from models.services.journal import NodeRow
 from models.services.leases import Lease, PastStep
 from workers.engine import clock
 from workers.engine.attempts import Attempts
+from workers.engine.budget import Budget
+from workers.engine.children import Child, Children
 from workers.engine.endings import Reason, WorkerDied
+from workers.engine.loops import Loops
 from workers.engine.outputs import MAX_RUN, OutputRefused, encode
 from workers.engine.recorder import Recorder
 from workers.engine.running import Running
@@ -44,16 +46,19 @@ class Steps:
     recorder: Recorder
     stop: Callable[[Reason], None]
     attempts: Attempts = field(init=False)  # set by the driver: it reports back to `answered`
+    children: Children = field(init=False)  # likewise
     ready: deque[Step] = field(default_factory=deque)
     blocked: list[Step] = field(default_factory=list)  # ready, but past the cap on credits
-    loops: dict[Step, datetime] = field(default_factory=dict)  # running loops, and when they started
     waits: Waits = field(default_factory=Waits)
     kept_bytes: int = 0
 
     def __post_init__(self) -> None:
         self.schedule = Schedule(self.workflow.plan)
         self._facts = execution_facts(self.lease)
-        self._dearest = max(self.workflow.prices.values(), default=Decimal(0))
+        self.loops = Loops(
+            self.workflow, self.schedule, self.recorder, see=self._see, on_success=self.succeed, on_failure=self.fail
+        )
+        self.budget = Budget(self.lease.cap, self.workflow.prices, self.recorder)
 
     def begin(self, step: Step) -> None:
         """Take one step as far as it goes without waiting."""
@@ -63,22 +68,33 @@ class Steps:
         if past and past.status in (NodeStatus.SUCCESS, NodeStatus.FAILED):
             self._replay(step, past)
             return
-        if not self.affordable(step):
+        if not self.affordable(step, past):
             self.blocked.append(step)
+            if past:
+                self.past[step] = past
             return
         started_at = clock.now()
         try:
             call = self._call(step)
             asked = self.workflow.kinds[step.node_id].begin(call)
         except ForgeError as error:
-            self._fail(NodeRow(step, NodeStatus.FAILED, 1, started_at), error)
-            return
+            self.fail(NodeRow(step, NodeStatus.FAILED, 1, started_at), error)
+        else:
+            self._do(step, call, asked, started_at, past)
+
+    def _do(
+        self, step: Step, call: NodeCall, asked: Done | Effect, started_at: datetime, past: PastStep | None
+    ) -> None:
+        """Keep a result that is there at once, or see to what the node asks for."""
         if isinstance(asked, Done):
-            self._succeed(NodeRow(step, NodeStatus.SUCCESS, 1, started_at), asked)
+            self.succeed(NodeRow(step, NodeStatus.SUCCESS, 1, started_at), asked)
         elif isinstance(asked, Iterate):
-            self._enter(step, asked, started_at)
+            self.follow(self.loops.enter(step, asked, started_at))
         elif isinstance(asked, Pause):
             self._pause(Wait(step, call, started_at, reference_of(asked)), past)
+        elif isinstance(asked, RunWorkflow):
+            retry = self.workflow.kinds[step.node_id].retry_for(call)
+            self.children.begin(Child(step, call, started_at, effect=asked, retry=retry), past)
         else:
             node, kind = call.node, self.workflow.kinds[step.node_id]
             effect = replace(asked, timeout=node.timeout) if node.timeout else asked
@@ -92,9 +108,9 @@ class Steps:
                 raise outcome
             done = self.workflow.kinds[running.step.node_id].finish(running.call, outcome)
         except ForgeError as error:
-            self._fail(running.row(NodeStatus.FAILED), error)
+            self.fail(running.row(NodeStatus.FAILED), error)
             return
-        self._succeed(running.row(NodeStatus.SUCCESS), done)
+        self.succeed(running.row(NodeStatus.SUCCESS), done)
 
     def postpone(self, running: Running, reference: dict[str, Json]) -> None:
         """An effect whose next attempt is far away waits as a row, for what `reference` says."""
@@ -105,11 +121,14 @@ class Steps:
         """Let every step go on whose time has come or whose answer is there."""
         for wait in self.waits.over():
             self.waits.drop(wait)
+            if isinstance(wait, Child):
+                self.children.go_on(wait)
+                continue
             if wait.running:
                 self.attempts.launch(wait.running)
                 continue
             done = self.workflow.kinds[wait.step.node_id].finish(wait.call, wait.verdict())
-            self._succeed(wait.row(NodeStatus.SUCCESS), done)
+            self.succeed(wait.row(NodeStatus.SUCCESS), done)
 
     def follow(self, advance: Advance) -> None:
         """Put what may start in line, record what never will, and let loops take their turns."""
@@ -121,23 +140,38 @@ class Steps:
             if not turns:
                 return
             for loop in turns:
-                advance.add(self._take_turns(loop))
+                advance.add(self.loops.take_turns(loop))
 
-    def affordable(self, step: Step) -> bool:
-        """Whether the run's cap covers this step beside those under way and the run's fee."""
-        busy = len(self.attempts) + len(self.loops) + len(self.waits)
-        spent = self.recorder.charged + self.workflow.prices[step.node_id] + COSTS["workflow_execution"]
-        if spent + busy * self._dearest <= self.lease.cap:
-            return True
-        under_way = [*(job.step for job in (*self.attempts, *self.waits)), *self.loops]
-        return spent + sum(self.workflow.prices[s.node_id] for s in under_way) <= self.lease.cap
+    def affordable(self, step: Step, past: PastStep | None = None) -> bool:
+        """Whether the run's cap covers this step, or what it goes on with, beside those under way."""
+        busy = len(self.attempts) + len(self.loops) + len(self.waits) + len(self.children)
+        is_open = past is not None and past.status is NodeStatus.WAITING
+        starts_run = step.node_id in self.workflow.callers and self.lease.depth < MAX_DEPTH and not is_open
+        return self.budget.covers(step, busy, self.under_way, child=starts_run)
+
+    def under_way(self) -> list[Step]:
+        """The steps that may still have to be paid."""
+        return [*(job.step for job in (*self.attempts, *self.waits, *self.children)), *self.loops]
+
+    def unblock(self) -> None:
+        """There may be more credits than before: ask again for what they did not reach for."""
+        self.ready.extend(self.blocked)
+        self.blocked.clear()
+
+    def wait_for(self, wait: Wait) -> None:
+        """Go on with a step when its wait is over."""
+        self.waits.add(wait)
+        self.go_on()
 
     def _call(self, step: Step) -> NodeCall:
-        node = self._node(step)
-        arrived = self.schedule.incoming(step)
-        data = incoming(self.schedule, step, arrived, self.lease.input)
-        seen = scope(self.schedule, step, self.lease.input, self._facts, data)
-        return NodeCall(node, self.workflow.configs[step.node_id].resolve(seen), seen, data, arrived or {})
+        seen, arrived = self._see(step), self.schedule.incoming(step)
+        config = self.workflow.configs[step.node_id].resolve(seen)
+        return NodeCall(self._node(step), config, seen, seen["data"], arrived or {})
+
+    def _see(self, step: Step) -> dict[str, Json]:
+        """What a step's expressions see."""
+        data = incoming(self.schedule, step, self.schedule.incoming(step), self.lease.input)
+        return scope(self.schedule, step, self.lease.input, self._facts, data)
 
     def _launch(self, running: Running, past: PastStep | None) -> None:
         """Start an effect. What was under way when its worker died is the same attempt again, under the same key."""
@@ -154,7 +188,7 @@ class Steps:
             running.resume(past)
             found_again = isinstance(running.effect, AgentTurn) and running.left_behind
             if running.call.node.on_crash == "fail" and not found_again:
-                self._fail(running.row(NodeStatus.FAILED), WorkerDied())
+                self.fail(running.row(NodeStatus.FAILED), WorkerDied())
                 return
         self.attempts.launch(running)
 
@@ -166,8 +200,7 @@ class Steps:
             self.recorder.node(wait.row(NodeStatus.WAITING))
             message = f"{wait.call.node.label}: {wait.reference['message']}"
             self.recorder.event("node.waiting", message, step=wait.step, data=wait.told())
-        self.waits.add(wait)
-        self.go_on()
+        self.wait_for(wait)
 
     def _replay(self, step: Step, past: PastStep) -> None:
         """An earlier driver settled this step, and its policy with it."""
@@ -176,7 +209,8 @@ class Steps:
         else:
             self._apply_policy(step, past.error)
 
-    def _succeed(self, row: NodeRow, done: Done) -> None:
+    def succeed(self, row: NodeRow, done: Done) -> None:
+        """A step came to a good end, if its result can be kept."""
         step = row.step
         try:
             output, encoded = encode(done.output)
@@ -184,14 +218,15 @@ class Steps:
             if self.kept_bytes > MAX_RUN:
                 raise OutputRefused(f"The results of this run together pass {MAX_RUN:,} bytes.")
         except OutputRefused as error:
-            self._fail(row, error)
+            self.fail(row, error)
             return
         price = self.workflow.prices[step.node_id]
         self.recorder.node(replace(row, finished_at=clock.now(), port=done.port, output=encoded, credits=price))
         self.recorder.event("node.success", f"{self._node(step).label} finished.", step=step)
         self._settle(step, succeeded=True, port=done.port, output=output)
 
-    def _fail(self, row: NodeRow, error: ForgeError) -> None:
+    def fail(self, row: NodeRow, error: ForgeError) -> None:
+        """A step failed for good; what follows is up to its `onError`."""
         step, node = row.step, self._node(row.step)
         document = {"code": error.code, "message": error.detail, "nodeId": step.node_id, "attempts": row.attempt}
         if step.path:
@@ -231,68 +266,20 @@ class Steps:
     def give_up(self, wait: Wait) -> None:
         """Wait no longer."""
         self.waits.drop(wait)
-        self.recorder.node(replace(wait.row(NodeStatus.CANCELLED), finished_at=clock.now()))
-
-    # Loops
-
-    def _enter(self, step: Step, effect: Iterate, started_at: datetime) -> None:
-        self.loops[step] = started_at
-        self.recorder.node(NodeRow(step, NodeStatus.RUNNING, 1, started_at))
-        self.recorder.event("node.started", f"{self._node(step).label} started.", step=step)
-        self.follow(self.schedule.enter(step, effect))
-
-    def _take_turns(self, loop: Step) -> Advance:
-        """Start as many iterations as the loop allows, or finish it when it had its last one."""
-        advance = Advance()
-        try:
-            while self.schedule.wants_more(loop) and self._goes_on(loop):
-                advance.add(self.schedule.iterate(loop))
-        except ForgeError as error:
-            self.schedule.leave(loop)
-            self._fail(self._loop_row(loop, NodeStatus.FAILED), error)
-            return advance
-        if self.schedule.has_loop(loop) and self.schedule.is_idle(loop):
-            row = self._loop_row(loop, NodeStatus.SUCCESS)
-            self._succeed(row, Done(self.schedule.leave(loop)))
-        return advance
-
-    def _goes_on(self, loop: Step) -> bool:
-        """Whether there is another item, or the loop's condition holds for another iteration."""
-        following = self.schedule.next_iteration(loop)
-        if following is None:
-            return False
-        condition = self.workflow.configs[loop.node_id].loop_condition
-        if condition is None:
-            return True
-        index, item = following
-        data = incoming(self.schedule, loop, self.schedule.incoming(loop), self.lease.input)
-        seen = scope(self.schedule, loop, self.lease.input, self._facts, data) | {"index": index, "item": item}
-        return condition.holds(seen, index)
+        if isinstance(wait, Child):
+            self.children.give_up(wait)
+        else:
+            self.recorder.node(replace(wait.row(NodeStatus.CANCELLED), finished_at=clock.now()))
 
     def _abandon(self, loop: Step, step: Step, document: Mapping[str, Json]) -> None:
-        """An iteration failed and nothing in it takes care of that: the loop fails with it."""
+        """An iteration failed and nothing in it takes care of that: what runs and waits in its loop is stopped."""
         for running in self.attempts:
             if self.schedule.is_inside(running.step, loop):
                 self.attempts.stop(running)
-        for wait in self.waits:
+        for wait in (*self.waits, *self.children):
             if self.schedule.is_inside(wait.step, loop):
                 self.give_up(wait)
-        for inner in [other for other in self.loops if self.schedule.is_inside(other, loop)]:
-            self.recorder.node(replace(self._loop_row(inner, NodeStatus.CANCELLED), finished_at=clock.now()))
-        self.schedule.leave(loop)
-        self._fail(self._loop_row(loop, NodeStatus.FAILED), IterationFailed(self._node(step).label, step, document))
-
-    def _loop_row(self, loop: Step, status: NodeStatus) -> NodeRow:
-        return NodeRow(loop, status, 1, self.loops.pop(loop))
+        self.loops.abandon(loop, step, document)
 
     def _node(self, step: Step) -> Node:
         return self.workflow.graph.nodes[step.node_id]
-
-
-class IterationFailed(ForgeError):
-    """A node in a loop failed."""
-
-    code = "iteration_failed"
-
-    def __init__(self, label: str, step: Step, document: Mapping[str, Json]) -> None:
-        super().__init__(f"Iteration {step.path.rpartition('.')[2]}: {label}: {document['message']}")

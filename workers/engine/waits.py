@@ -59,6 +59,8 @@ class Wait:
     def told(self) -> dict[str, Json]:
         """What the run says that it waits for."""
         known = {name: self.reference.get(name) for name in ("type", "message", "until")}
+        if "childExecutionId" in self.reference:
+            known["childExecutionId"] = self.reference["childExecutionId"]
         return {**known, "nodeId": self.step.node_id, "path": self.step.path}
 
 
@@ -88,6 +90,11 @@ class Waits:
             if step in self._waits and row.external_ref:
                 self._waits[step].reference = row.external_ref
 
+    @property
+    def for_children(self) -> bool:
+        """Whether a run that was started is under way: it gives back what it does not spend."""
+        return any("childExecutionId" in wait.reference for wait in self)
+
     def over(self) -> list[Wait]:
         """Those that may go on."""
         return [wait for wait in self if wait.is_over]
@@ -100,9 +107,12 @@ class Waits:
     @property
     def patience(self) -> float | None:
         """Seconds until the next one, if it is worth staying for."""
-        if self.next_at is None:
+        # Whoever stays for a run that he started takes the turn that it may need.
+        moments = (wait.until for wait in self if wait.until and "childExecutionId" not in wait.reference)
+        first = min(moments, default=None)
+        if first is None:
             return None
-        seconds = (self.next_at - clock.now()).total_seconds()
+        seconds = (first - clock.now()).total_seconds()
         return max(0.0, seconds) if seconds <= PATIENCE else None
 
     def told(self) -> dict[str, Json]:

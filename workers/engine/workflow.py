@@ -14,6 +14,7 @@ from models.rules.kinds import NodeKind
 from models.rules.nodes import KINDS
 from models.rules.pricing import node_price
 from models.rules.schedule import Plan
+from models.rules.subworkflows import TYPE as SUBWORKFLOW
 
 Json = Any
 
@@ -29,6 +30,7 @@ class Workflow:
     kinds: Mapping[str, NodeKind]  # by node id
     configs: Mapping[str, CompiledConfig]  # by node id
     prices: Mapping[str, Decimal]  # credits of one finished run of each node
+    callers: frozenset[str]  # ids of the nodes that run other workflows
 
 
 def compile_workflow(document: Mapping[str, Json]) -> Workflow:
@@ -42,6 +44,7 @@ def compile_workflow(document: Mapping[str, Json]) -> Workflow:
         kinds=kinds,
         configs={node_id: compile_config(kinds[node_id], node, ids) for node_id, node in graph.nodes.items()},
         prices={node_id: node_price(kinds[node_id].provider(node.config)) for node_id, node in graph.nodes.items()},
+        callers=frozenset(node_id for node_id, node in graph.nodes.items() if node.type == SUBWORKFLOW),
     )
 
 

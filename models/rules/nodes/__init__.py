@@ -8,6 +8,3 @@ from models.rules.kinds import NodeKind
 
 _MODULES = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
 KINDS: Mapping[str, NodeKind] = {module.KIND.type: module.KIND for module in _MODULES if hasattr(module, "KIND")}
-
-# Types of the contract that this version does not run.
-PLANNED = frozenset({"wait", "approval", "subworkflow"}) - KINDS.keys()

@@ -1,0 +1,59 @@
+"""Moves held credits between a run and the runs that it starts. The wallet does not notice: what is held stays held.
+
+The caller has locked the parent's row, so that a hold and the cap of its run change together.
+"""
+
+from collections.abc import Collection
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+from sqlalchemy.types import Uuid
+
+_TAKE = text("""
+    WITH smaller AS (
+        UPDATE credit_holds SET amount = amount - :amount WHERE execution_id = :parent AND status = 'held'
+     RETURNING user_id
+    )
+    INSERT INTO credit_holds (execution_id, user_id, amount) SELECT :child, user_id, :amount FROM smaller
+""")
+_LOWER_CAP = text("""
+    UPDATE workflow_executions SET credits_cap = credits_cap - :amount WHERE id = :parent RETURNING credits_cap
+""")
+
+# What the owner added to a child is his again; a parent that is over gets nothing, for its hold is settled. One that
+# waits for credits has some now.
+_GIVE_BACK = text("""
+    WITH rest AS (
+        SELECT c.parent_execution_id AS id, sum(greatest(h.amount - h.captured - c.credits_added, 0)) AS amount
+          FROM workflow_executions c JOIN credit_holds h ON h.execution_id = c.id AND h.status <> 'held'
+         WHERE c.id = ANY(:ids) AND c.parent_execution_id IS NOT NULL
+         GROUP BY c.parent_execution_id
+    ), larger AS (
+        UPDATE credit_holds p SET amount = p.amount + rest.amount
+          FROM rest WHERE p.execution_id = rest.id AND p.status = 'held' AND rest.amount > 0
+     RETURNING p.execution_id, p.user_id, rest.amount
+    ), caps AS (
+        UPDATE workflow_executions e
+           SET credits_cap = e.credits_cap + larger.amount,
+               wake_at = CASE WHEN e.status = 'waiting' AND e.waiting_for->>'type' = 'budget' THEN now()
+                              ELSE e.wake_at END
+          FROM larger WHERE e.id = larger.execution_id
+    )
+    UPDATE credits c SET held = c.held + t.amount, updated_at = now()
+      FROM (SELECT user_id, sum(amount) AS amount FROM larger GROUP BY user_id) t WHERE c.user_id = t.user_id
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid())))
+
+
+def take(session: Session, parent: UUID, child: UUID, amount: Decimal) -> Decimal:
+    """Let `amount` credits of a run's open hold be held for its new child; answers the cap that is left."""
+    session.execute(_TAKE, {"parent": parent, "child": child, "amount": amount})
+    left: Decimal = session.execute(_LOWER_CAP, {"parent": parent, "amount": amount}).scalar_one()
+    return left
+
+
+def give_back(session: Session, children: Collection[UUID]) -> None:
+    """Let parents that still run hold again what these children, settled in this transaction, did not spend."""
+    session.execute(_GIVE_BACK, {"ids": list(children)})

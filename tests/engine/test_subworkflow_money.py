@@ -1,0 +1,138 @@
+"""A run and all that it starts never cost more than was held for it, and what a child does not spend comes back."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from models.db import session_scope
+from models.services import answers, executions
+from models.user import User
+from tests.engine.conftest import Bench, call, sub, transform
+from tests.engine.test_subworkflows import ask, cancel
+from tests.engine.world import World
+from tests.factories import node
+
+
+def held(bench: Bench) -> Decimal:
+    return bench.sql("SELECT held FROM credits WHERE user_id = :id", id=bench.user_id)
+
+
+def spent(bench: Bench) -> Decimal:
+    return 100_000 - bench.sql("SELECT balance FROM credits WHERE user_id = :id", id=bench.user_id)
+
+
+def resume(bench: Bench, execution_id: UUID, cap: str) -> None:
+    with session_scope() as session:
+        owner = session.get_one(User, bench.user_id)
+        answers.resume(session, owner, execution_id, max_credits=Decimal(cap))
+
+
+def test_a_child_takes_its_worst_case_along_and_the_wallet_does_not_notice(bench: Bench):
+    top = bench.submit([sub("s", bench.save([call("a")], worst_case="5.00"))], cap="9.00")
+    bench.runtime.drive(top)
+    (child,) = bench.children(top)
+    assert (bench.execution(top).credits_cap, child.credits_cap, held(bench)) == (4, 5, 9)
+
+
+def test_what_it_did_not_spend_comes_back_at_its_end(bench: Bench):
+    inner = bench.save([call("a")], worst_case="5.00")
+    top = bench.submit([sub("s", inner), ask()], "s>q", cap="9.00")
+    run = bench.settle(top)
+    assert (run.status, run.credits_cap, held(bench)) == ("waiting", Decimal("7.90"), Decimal("7.90"))
+    assert spent(bench) == Decimal("1.10")
+
+
+def test_one_child_after_the_other_may_use_the_same_credits(bench: Bench):
+    inner = bench.save([call("a")], worst_case="50.00")
+    chain = [sub(f"s{number}", inner) for number in range(4)]
+    run = bench.settle(bench.submit(chain, "s0>s1", "s1>s2", "s2>s3", cap="6.00"))
+    assert run.status == "success"
+    assert spent(bench) == 4 * Decimal("1.10") + Decimal("1.40")
+
+
+def test_children_side_by_side_share_what_there_is(bench: Bench):
+    inner = bench.save([call("a")], worst_case="50.00")
+    run = bench.settle(bench.submit([sub(f"s{number}", inner) for number in range(3)], cap="10.00"))
+    assert run.status == "success"
+    assert spent(bench) == 3 * Decimal("1.10") + Decimal("1.30")
+
+
+def test_a_child_that_became_dearer_waits_for_credits_and_the_parent_names_it(bench: Bench):
+    inner = bench.save([call("a"), call("b"), call("c")], "a>b", "b>c", worst_case="50.00")
+    top = bench.submit([sub("s", inner)], cap="2.30")
+    run = bench.settle(top)
+    (child,) = bench.children(top)
+    assert (child.status, child.waiting_for["type"], child.credits_cap) == ("waiting", "budget", Decimal("1.20"))
+    assert (run.waiting_for["type"], run.waiting_for["childExecutionId"]) == ("subworkflow", str(child.id))
+    resume(bench, child.id, "3.00")
+    bench.settle(child.id)
+    run = bench.settle(top)
+    assert (run.status, spent(bench), held(bench)) == ("success", Decimal("2.40"), 0)
+
+
+def test_what_the_owner_added_to_a_child_is_his_again(bench: Bench):
+    inner = bench.save([call("a"), call("b")], "a>b", worst_case="50.00")
+    top = bench.submit([sub("s", inner), ask()], "s>q", cap="2.20")
+    bench.settle(top)
+    (child,) = bench.children(top)
+    resume(bench, child.id, "20.00")
+    bench.settle(child.id)
+    run = bench.settle(top)
+    assert (run.status, held(bench)) == ("waiting", run.credits_cap)
+    assert run.credits_cap <= Decimal("1.10")
+
+
+def test_a_parent_that_cannot_spare_what_a_child_needs_waits_for_credits_itself(bench: Bench):
+    inner = bench.save([call("a")])
+    top = bench.submit([call("first"), sub("s", inner)], "first>s", cap="2.20")
+    run = bench.settle(top)
+    assert (run.status, run.waiting_for["type"], bench.children(top)) == ("waiting", "budget", [])
+    resume(bench, top, "5.00")
+    assert bench.settle(top).status == "success"
+
+
+def test_a_parent_short_of_credits_goes_on_when_a_child_gives_some_back(bench: Bench):
+    inner = bench.save([call("a")], worst_case="50.00")
+    top = bench.submit([sub("s", inner), call("slow"), call("after")], "slow>after", cap="3.00")
+    run = bench.settle(top)
+    assert run.status == "success"
+    assert bench.world.calls == {"a": 1, "slow": 1, "after": 1}
+
+
+def test_a_failed_attempt_pays_for_what_it_did_and_the_next_one_gets_the_rest(bench: Bench):
+    bench.world.on("bad", World.fail(1, retryable=False))
+    inner = bench.save([call("a"), call("bad")], "a>bad", worst_case="4.00")
+    retry = {"maxAttempts": 2, "initialInterval": 0}
+    run = bench.settle(bench.submit([sub("s", inner, retry=retry)], cap="5.10"))
+    assert run.status == "success"
+    first, second = bench.children(run.id)
+    assert (first.credits_charged, second.credits_charged) == (Decimal("1.10"), Decimal("1.20"))
+    assert second.parent_attempt == 2
+
+
+def test_a_cancelled_family_pays_what_each_did_and_gives_all_else_back(bench: Bench):
+    inner = bench.save([call("a"), ask()], "a>q", worst_case="10.00")
+    top = bench.submit([call("first"), sub("s", inner)], "first>s", cap="20.00")
+    bench.settle(top)
+    cancel(bench, top)
+    assert (spent(bench), held(bench)) == (Decimal("2.20"), 0)
+
+
+def test_nothing_is_charged_for_a_loop_of_children_beyond_the_cap(bench: Bench):
+    inner = bench.save([transform("t", "input")], worst_case="3.00")
+    each = node("each", "loop", config={"items": "{{ input }}", "concurrency": 4})
+    top = bench.submit([each, sub("s", inner, parentId="each")], value=list(range(8)), cap="9.00")
+    run = bench.settle(top)
+    assert run.status == "waiting"
+    assert run.waiting_for["type"] == "budget"
+    assert spent(bench) + held(bench) == Decimal("9.00")
+    resume(bench, top, str(run.credits_cap + 5))
+    assert bench.settle(top).status == "success"
+
+
+def test_the_receipt_of_a_parent_has_the_total_of_its_children(bench: Bench):
+    middle = bench.save([sub("s", bench.save([call("a")]))], worst_case="10.00")
+    run = bench.settle(bench.submit([sub("s", middle)], cap="20.00"))
+    with session_scope() as session:
+        receipt = executions.receipt(session, run)
+    assert receipt["total"] == Decimal("1.10")
+    assert receipt["children"] == {"runs": 2, "amount": Decimal("2.20")}
