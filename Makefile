@@ -28,6 +28,15 @@ test: .venv/ready ## Run all tests, with real servers of their own; ARGS="tests/
 test-faults: .venv/ready ## Break everything that may break, with real processes, the slow tests too (about ten minutes)
 	$(PY) -m pytest -m "faults or not faults" tests/faults $(ARGS)
 
+openapi: .venv/ready ## Keep the API's description; SAYS="what changed for callers" when it changed
+	$(PY) -m devstack.contract write "$$SAYS"
+
+contract: .venv/ready ## Code, docs/openapi.json and docs/CHANGELOG.md go together
+	$(PY) -m devstack.contract check
+
+clients: .venv/ready ## Generate a Python client and a Postman collection in build/clients, and run a workflow with it
+	$(PY) -m devstack.clients
+
 fuzz: .venv/ready ## Ask every operation strange things, many more than the tests do; EXAMPLES=40 of each kind
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),40) FUZZ_SEED=$(or $(SEED),$$(date +%s)) $(PY) -m pytest tests/api/test_fuzz.py
 
@@ -68,7 +77,7 @@ soak: .venv/ready ## Pay, refund and run by the thousand while workers are kille
 
 clean: ## Stop the stack; delete its data and all caches (.venv stays)
 	if [ -x $(PY) ]; then $(PY) -m devstack down; fi
-	rm -rf .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 venv: .venv/ready ## Make .venv; every other target does so by itself
@@ -86,4 +95,5 @@ venv: .venv/ready ## Make .venv; every other target does so by itself
 	$$pip install --quiet --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.txt
 	touch $@
 
-.PHONY: help demo up down test test-faults check lint fmt lock migrate psql bench bench-api bench-watching soak clean venv
+.PHONY: help demo up down test test-faults fuzz openapi contract clients check lint fmt lock migrate psql bench \
+	bench-api bench-watching soak clean venv

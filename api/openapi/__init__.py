@@ -50,7 +50,7 @@ class Description:
     asks: type[Schema] | None
     refuses: tuple[str, ...]
     headers: tuple[str, ...]
-    media: str
+    media: str | tuple[str, ...]
     also: Mapping[int, Shape] = field(default_factory=dict)
     waits: type[Schema] | None = None
 
@@ -64,7 +64,7 @@ def describes(
     asks: type[Schema] | None = None,
     refuses: tuple[str, ...] = (),
     headers: tuple[str, ...] = (),
-    media: str = "application/json",
+    media: str | tuple[str, ...] = "application/json",
     also: Mapping[int, Shape] | None = None,
     waits: type[Schema] | None = None,
 ) -> Callable[[View], View]:

@@ -12,7 +12,6 @@ from werkzeug.routing import Rule
 
 from api.limits import UNCOUNTED
 from api.openapi import Description, headers, operations
-from api.openapi.problems import example, known
 from api.openapi.shapes import Plugin
 
 Json = dict[str, Any]
@@ -127,8 +126,6 @@ class Document:
             components.header(name, said)
         for name, said in headers.parameters().items():
             components.parameter(name, "header", said)
-        for code in sorted(known()):
-            components.example(code, {"value": example(code)})
 
 
 def address(rule: Rule) -> str:

@@ -98,10 +98,10 @@ class Operation:
             )
         return found
 
-    def _body(self, shape: Shape, media: str) -> Json:
+    def _body(self, shape: Shape, media: str | tuple[str, ...]) -> Json:
         schema = self._plugin.shape(shape)
         if media != "application/json":
-            return {media: {"schema": schema}}
+            return {kind: {"schema": schema} for kind in ((media,) if isinstance(media, str) else media)}
         return {media: {"schema": schema, "example": example(schema, self._spec.components.schemas)}}
 
     def _refusals(self) -> Json:
@@ -128,6 +128,9 @@ class Operation:
         is_open = self._said.waits is not None and status in problems.OPEN
         name = "_".join([str(status), *codes, *(["and_others"] if is_open else [])])
         components = self._spec.components
+        for code in codes:
+            if code not in components.examples:
+                components.example(code, {"value": problems.example(code)})
         if name not in components.responses:
             components.response(name, _problem(status, codes, is_open))
         return name

@@ -25,7 +25,7 @@ def docs() -> ResponseReturnValue:
 
 
 @bp.get("/docs/<any('swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png', 'start.js'):part>")
-@describes(answers=Text(), media="*/*", also={304: None}, headers=("ETag",))
+@describes(answers=Text(), media=("text/css", "text/javascript", "image/png"), also={304: None}, headers=("ETag",))
 def asset(part: str) -> Response:
     """What the page is made of."""
     return file(part)
