@@ -115,5 +115,5 @@ def _is_news(first: Version, now: Version, since: int | None) -> bool:
         return True
     if since is not None:
         return now.seq > since
-    known = request.if_none_match.as_set(include_weak=True)
+    known = request.if_none_match.as_set(include_weak=True) - {None}  # what an empty tag is read as
     return bool(known) and not any(tag.startswith(f"{now.tag}-") for tag in known)

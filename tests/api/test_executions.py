@@ -106,6 +106,11 @@ class TestReading:
         session.commit()
         assert client.get(f"/executions/{run}", headers=known).status_code == 200
 
+    @pytest.mark.parametrize("tags", ['""', '"", ""', "nonsense", "*"])
+    def test_a_tag_that_is_none_breaks_nothing(self, client, run, tags):
+        answer = client.get(f"/executions/{run}?wait=1", headers={"If-None-Match": tags})
+        assert answer.status_code in (200, 304)
+
     def test_one_that_nobody_has_is_not_there(self, client):
         for path in ("", "/logs", "/receipt"):
             assert client.get(f"/executions/{uuid4()}{path}").status_code == 404

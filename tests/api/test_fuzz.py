@@ -25,6 +25,7 @@ from schemathesis.specs.openapi import checks
 
 from api import limits, waiting
 from models.rules.pricing import Tier
+from models.services import passwords
 from models.user import Role, User
 from tests.api.doors import archives, belongings
 
@@ -123,6 +124,7 @@ class Somebody:
 
     def _new(self, role: Role, has_things: bool = True) -> tuple[dict[str, str], dict[str, Any]]:
         user = self._new_user(f"fuzz-{next(self._numbers)}@example.com", tier=Tier.ENTERPRISE, role=role)
+        user.password_hash = passwords.hash_password("a long password")
         client = self._sign_in(user)
         headers = {"Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
         if not has_things:
