@@ -125,6 +125,7 @@ class Somebody:
     def _new(self, role: Role, has_things: bool = True) -> tuple[dict[str, str], dict[str, Any]]:
         user = self._new_user(f"fuzz-{next(self._numbers)}@example.com", tier=Tier.ENTERPRISE, role=role)
         user.password_hash = passwords.hash_password("a long password")
+        self._session.commit()
         client = self._sign_in(user)
         headers = {"Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
         if not has_things:
