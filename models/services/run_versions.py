@@ -4,12 +4,17 @@ from collections.abc import Collection
 from typing import NamedTuple, Self
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.execution import Execution
 from models.rules.states import ExecutionStatus
 from models.user import User
+
+_VERSIONS = text("""
+    SELECT id, last_seq, status FROM workflow_executions
+     WHERE id = ANY(CAST(:ids AS uuid[])) AND (CAST(:owner AS uuid) IS NULL OR user_id = :owner)
+""")
 
 
 class Version(NamedTuple):
@@ -31,7 +36,5 @@ class Version(NamedTuple):
 
 def versions(session: Session, ids: Collection[UUID], owner: User | None = None) -> dict[UUID, Version]:
     """The versions of those runs that there are, or of those of them that are `owner`'s."""
-    query = select(Execution.id, Execution.last_seq, Execution.status).where(Execution.id.in_(ids))
-    if owner is not None:
-        query = query.where(Execution.user_id == owner.id)
-    return {row.id: Version(row.last_seq, row.status) for row in session.execute(query)}
+    rows = session.execute(_VERSIONS, {"ids": list(ids), "owner": owner and owner.id})
+    return {row.id: Version(row.last_seq, ExecutionStatus(row.status)) for row in rows}

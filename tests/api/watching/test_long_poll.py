@@ -180,7 +180,7 @@ class TestWithoutRedis:
         event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
         until(lambda: len(asked) >= 3)
         assert {statement.split()[0] for statement in asked} == {"SELECT"}
-        assert all("IN (" in statement for statement in asked)
+        assert all("ANY(" in statement for statement in asked)
         happen(run, tell=False)
         assert {one.answer().json["seq"] for one in waiting} == {2}
 
