@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from celery_config import settings
 from models.db import connect, session_scope
 from models.errors import NotFound
-from models.services import accounts
+from models.services import accounts, audit
 from models.user import Role
 
 ROLES = {"grant": Role.ADMIN, "revoke": Role.USER}
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with session_scope() as session:
             user = accounts.set_role(session, args.email, ROLES[args.action])
+            audit.record(session, actor=None, action="auth.role_changed", subject=user.id, data={"role": user.role})
     except NotFound as error:
         sys.stderr.write(f"{error.detail}\n")
         return 1

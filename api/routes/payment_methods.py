@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from api.auth import current_user, signed_in
 from api.bodies import body, show
 from api.idempotency import idempotent
+from api.limits import require_store
 from api.openapi import describes
 from api.schemas.payment_methods import PaymentMethodIn, PaymentMethodOut
 from api.schemas.subscriptions import PendingOut
@@ -32,6 +33,7 @@ def index() -> ResponseReturnValue:
 @describes(answers=PaymentMethodOut, takes=PaymentMethodIn, waits=PendingOut, refuses=("not_found",))
 def add() -> ResponseReturnValue:
     """Keep one that the app made with Stripe."""
+    require_store()
     method_id = body(PaymentMethodIn)["payment_method_id"]
     return ring_and_wait(payment_methods.start_add(db(), current_user(), method_id))
 

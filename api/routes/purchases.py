@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from api.auth import current_user, signed_in
 from api.bodies import body, show
 from api.idempotency import idempotent
+from api.limits import require_store
 from api.openapi import Page, describes
 from api.paging import page, page_query
 from api.schemas.base import PageQuery
@@ -25,6 +26,7 @@ bp = Blueprint("purchases", __name__, url_prefix="/credits")
 @describes(answers=PurchaseOut, takes=PurchaseIn, waits=PurchaseOut, refuses=("payments_frozen", "not_found"))
 def create() -> ResponseReturnValue:
     """Buy a package: paid at once with a payment method, else confirmed by the app with the client secret."""
+    require_store()
     purchase, job = purchases.start(db(), current_user(), **body(PurchaseIn))
     address = url_for("purchases.get", purchase_id=purchase.id)
     return ring_and_wait(job, address=address, body=show(PurchaseOut, purchase))

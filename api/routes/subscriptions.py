@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from api.auth import current_user, signed_in
 from api.bodies import body, show
 from api.idempotency import idempotent
+from api.limits import require_store
 from api.openapi import describes
 from api.schemas.accounts import NothingIn
 from api.schemas.subscriptions import (
@@ -48,6 +49,7 @@ def current() -> ResponseReturnValue:
 )
 def create() -> ResponseReturnValue:
     """Subscribe to a plan."""
+    require_store()
     return ring_and_wait(subscriptions.start(db(), current_user(), **body(SubscribeIn), tiers=_tiers()))
 
 
@@ -56,6 +58,7 @@ def create() -> ResponseReturnValue:
 @describes(answers=SubscribedOut, takes=PriceIn, waits=PendingOut, refuses=("payments_frozen", "not_found"))
 def update() -> ResponseReturnValue:
     """Change to another plan; what was paid for and not used is taken into account."""
+    require_store()
     return ring_and_wait(subscriptions.start_update(db(), current_user(), **body(PriceIn), tiers=_tiers()))
 
 

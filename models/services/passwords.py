@@ -49,10 +49,10 @@ def hash_password(password: str) -> str:
 
 
 def is_right(password: str, password_hash: str | None) -> bool:
-    """Whether this is the password; without a hash it takes as long to say no. Raises `TransientError` as above."""
+    """Whether this is the password; without a usable hash it takes as long to say no. Raises `TransientError` too."""
+    known = password_hash if password_hash and password_hash.startswith("$2") else None
     with _place():
-        known = password_hash or _hash_of_nobody(BCRYPT_ROUNDS)
-        return bcrypt.checkpw(_digest(password), known.encode()) and password_hash is not None
+        return bcrypt.checkpw(_digest(password), (known or _hash_of_nobody(BCRYPT_ROUNDS)).encode()) and bool(known)
 
 
 def check_choice(password: str, email: str, *, field: str) -> None:

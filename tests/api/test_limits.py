@@ -1,6 +1,9 @@
 """How often one may ask, and what happens when nobody counts."""
 
+import os
+import signal
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,11 +13,15 @@ from flask import g
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
+from sqlalchemy import select
 
 from api import create_app, limits
 from api.limits import limiter
+from devstack.redis_server import running_redis
+from models.purchase import Purchase
 from models.rules.pricing import Tier
 from models.user import User
+from tests.api.graphs import workflow
 
 LOGIN = {"email": "ada@example.com", "password": "wrong password"}
 
@@ -123,23 +130,78 @@ class TestAttempts:
         assert statuses == [201] + [409] * 4 + [429]
 
 
+class TestForwardedAddresses:
+    """What a caller claims of its address counts only as far as proxies of ours are known to be there."""
+
+    def statuses(self, settings, hops, claimed):
+        client = create_app(replace(settings, proxy_hops=hops)).test_client()
+        return [
+            client.post("/auth/login", json=LOGIN, headers={"X-Forwarded-For": claim}).status_code for claim in claimed
+        ]
+
+    def test_without_a_proxy_nobody_gets_more_attempts_by_claiming_others(self, settings, stranger):
+        assert self.statuses(settings, 0, [f"10.0.0.{n}" for n in range(6)]) == [401] * 5 + [429]
+
+    def test_behind_one_proxy_what_came_before_it_does_not_count(self, settings, stranger):
+        assert self.statuses(settings, 1, [f"6.6.6.{n}, 10.0.0.1" for n in range(6)]) == [401] * 5 + [429]
+        assert self.statuses(settings, 1, ["6.6.6.6, 10.0.0.2"]) == [401]
+
+    def test_behind_two_what_the_first_saw_counts(self, settings, stranger):
+        assert self.statuses(settings, 2, [f"6.6.6.{n}, 10.0.0.1, 10.0.0.9" for n in range(6)]) == [401] * 5 + [429]
+
+    def test_an_address_that_is_none_can_still_sign_in(self, settings, stranger):
+        assert self.statuses(settings, 1, ["nonsense", "fe80::1%eth0"]) == [401, 401]
+
+
 class TestWithoutStore:
     @pytest.fixture
-    def uncounted(self, settings, client):
-        """The user's client of an application whose store is away."""
-        app = create_app(replace(settings, limiter_url="redis://127.0.0.1:1/0"))
-        other_client = app.test_client()
-        other_client.environ_base.update(client.environ_base)
-        return other_client
+    def store(self, tmp_path):
+        """A Redis of this test's own."""
+        with running_redis(tmp_path / "redis") as store:
+            yield store
+            with suppress(ProcessLookupError):
+                os.kill(store.pid, signal.SIGCONT)
 
-    def test_reading_goes_on(self, uncounted):
+    @pytest.fixture
+    def uncounted(self, settings, client, store):
+        """The user's client of an application that counts in this store, which is there at first."""
+        app = create_app(replace(settings, limiter_url=store.url()))
+        uncounted = app.test_client()
+        uncounted.environ_base.update(client.environ_base)
+        assert uncounted.post("/auth/login", json=LOGIN).status_code == 401
+        return uncounted
+
+    def test_that_hangs_requests_are_answered_all_the_same(self, uncounted, store):
+        os.kill(store.pid, signal.SIGSTOP)
+        assert uncounted.get("/auth/me").status_code == 200
+        assert uncounted.post("/auth/login", json=LOGIN).status_code == 503
+
+    def test_that_comes_back_people_sign_in_again(self, uncounted, store):
+        os.kill(store.pid, signal.SIGSTOP)
+        assert uncounted.post("/auth/login", json=LOGIN).status_code == 503
+        os.kill(store.pid, signal.SIGCONT)
+        assert uncounted.post("/auth/login", json=LOGIN).status_code == 401
+
+    def test_reading_and_running_go_on_while_nobody_signs_in_or_pays(self, uncounted, store, session):
+        os.kill(store.pid, signal.SIGKILL)
         assert {uncounted.get("/auth/me").status_code for _ in range(3)} == {200}
-
-    def test_nobody_signs_in(self, uncounted):
-        for path in ("/auth/login", "/auth/register"):
-            answer = uncounted.post(path, json={**LOGIN, **({"name": "Ada"} if "register" in path else {})})
-            assert (answer.status_code, answer.json["code"]) == (503, "temporarily_unavailable")
-            assert "Retry-After" in answer.headers
+        made = uncounted.post("/workflows", json=workflow()).json["workflow"]["id"]
+        assert uncounted.post(f"/workflows/{made}/execute", json={}).status_code == 202
+        closed = {
+            "/auth/login": LOGIN,
+            "/auth/register": {**LOGIN, "name": "Ada"},
+            "/auth/change-password": {"currentPassword": "a wrong one", "newPassword": "a new password"},
+            "/auth/reset-password": {"email": "ada@example.com"},
+            "/auth/reset-password/confirm": {"token": "x", "newPassword": "a new password"},
+            "/credits/purchase": {"packageId": "pack_100"},
+            "/subscriptions/create": {"priceId": "price_premium_monthly"},
+            "/payment-methods/add": {"paymentMethodId": "pm_card_visa"},
+        }
+        for path, body in closed.items():
+            answer = uncounted.post(path, json=body)
+            assert (answer.status_code, answer.json["code"]) == (503, "temporarily_unavailable"), path
+            assert int(answer.headers["Retry-After"]) > 0
+        assert session.scalars(select(Purchase)).all() == []
 
     def test_what_cannot_be_read_does_not_switch_the_counting_off(self, stranger):
         stranger.post("/auth/login", data=b"x" * 2**20 + b"xx", content_type="application/json")

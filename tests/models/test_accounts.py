@@ -87,7 +87,8 @@ class TestPasswords:
         assert not passwords.is_right("wrong horse", known)
         assert not passwords.is_right("wrong horse", None)
         assert not passwords.is_right("nobody has this password", None)
-        assert costs == [b"$2b$04$"] * 3
+        assert not passwords.is_right("nobody has this password", "!")
+        assert costs == [b"$2b$04$"] * 4
 
     def test_cost_a_third_of_a_second_in_production(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
@@ -115,7 +116,7 @@ class TestPasswords:
 
         def ask(_: int) -> str:
             try:
-                return str(passwords.is_right(HORSE, "known"))
+                return str(passwords.is_right(HORSE, "$2 known"))
             except TransientError:
                 return "come back"
             finally:
