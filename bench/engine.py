@@ -142,7 +142,7 @@ def _cpu(process: psutil.Process) -> float:
 def _user() -> UUID:
     with session_scope() as session:
         user = accounts.register(
-            session, email="bench@example.com", password="bench-password", name="Bench", welcome_credits=10
+            session, email="bench@example.com", password_hash="!", name="Bench", welcome_credits=10
         )
         user.subscription_tier = Tier.ENTERPRISE
         session.flush()

@@ -20,8 +20,8 @@ from api.schemas.accounts import (
     TokenOut,
     UserOut,
 )
-from api.session import close, db
-from models.services import accounts, passwords, sessions
+from api.session import db
+from models.services import accounts, sessions
 
 bp = Blueprint("auth", __name__, url_prefix="/auth")
 
@@ -33,10 +33,9 @@ def register() -> ResponseReturnValue:
     """Open an account, with its welcome credits."""
     require_store()
     args = body(RegisterIn)
-    passwords.check_choice(args["password"], args["email"], field="password")
-    close()  # hashing takes a while, and whoever sent a token with this made us open it
+    password_hash = credentials.hashed(args.pop("password"), args["email"])
     welcome = current_app.extensions["settings"].welcome_credits
-    user = accounts.register(db(), **args, welcome_credits=welcome)
+    user = accounts.register(db(), **args, password_hash=password_hash, welcome_credits=welcome)
     record("auth.registered", user.id, actor=user.id)
     return {"user": show(UserOut, user), "token": sign_in(user)}, 201
 

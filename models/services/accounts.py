@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.errors import Conflict, NotFound
 from models.notification import Channel, NotificationKind
 from models.password_reset import PasswordReset
-from models.services import credits, notifications, passwords, sessions
+from models.services import credits, notifications, sessions
 from models.user import Role, User
 
 
@@ -24,13 +24,11 @@ class EmailTaken(Conflict):
         super().__init__("There is an account with this email address already.")
 
 
-def register(session: Session, *, email: str, password: str, name: str, welcome_credits: Decimal) -> User:
+def register(session: Session, *, email: str, password_hash: str, name: str, welcome_credits: Decimal) -> User:
     """Open an account with its wallet and, once, its welcome credits; raises `EmailTaken`.
 
-    The address is kept as typed, without space around it, and compared without regard to case. The password is hashed
-    first and whether or not the address is taken, so that the time it takes tells nothing; begin without a transaction.
+    The address is kept as typed, without space around it, and compared without regard to case.
     """
-    password_hash = passwords.hash_password(password)
     user = session.scalar(
         insert(User)
         .values(email=email.strip(), password_hash=password_hash, name=name)

@@ -11,7 +11,7 @@ from models.audit import AuditEntry
 from models.db import session_scope
 from models.notification import Notification
 from models.password_reset import PasswordReset
-from models.services import password_resets
+from models.services import password_resets, passwords
 from tasks.queue import TaskName
 
 ADA = {"email": "ada@example.com", "password": "correct horse", "name": "Ada"}
@@ -157,10 +157,8 @@ class TestChange:
     def test_of_two_changes_at_once_one_is_too_late(self, app, committed_database, redis_url, sent, monkeypatch):
         client = app.test_client()
         token, both = sign_up(client), Barrier(2)
-        check = password_resets.accounts.passwords.is_right
-        monkeypatch.setattr(
-            password_resets.accounts.passwords, "is_right", lambda *args: both.wait(10) is not None and check(*args)
-        )
+        check = passwords.is_right
+        monkeypatch.setattr(passwords, "is_right", lambda *args: both.wait(10) is not None and check(*args))
         with ThreadPoolExecutor(2) as pool:
             changes = [pool.submit(change, app.test_client(), token, new=f"{NEW} {number}") for number in range(2)]
             statuses = sorted(answer.result(20).status_code for answer in changes)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event, func, select, text, update
 
 from api import create_app
+from api.concurrency import WORKING
 from models.audit import AuditEntry
 from models.db import connect, session_scope
 from models.services import sessions
@@ -249,16 +250,25 @@ class TestAudit:
 
 
 class TestHashing:
-    def test_holds_no_connection(self, app, committed_database, redis_url, monkeypatch):
+    def test_holds_no_connection_and_no_place_among_those_who_work(
+        self, app, committed_database, redis_url, monkeypatch
+    ):
         engine = connect(committed_database)
+        places = WORKING._value
         held = []
-        monkeypatch.setattr("bcrypt.checkpw", lambda word, known: held.append(engine.pool.checkedout()) or True)
-        monkeypatch.setattr("bcrypt.hashpw", lambda word, salt: held.append(engine.pool.checkedout()) or b"hash")
+
+        def look(answer):
+            return lambda *_: held.append((engine.pool.checkedout(), places - WORKING._value)) or answer
+
+        monkeypatch.setattr("bcrypt.checkpw", look(True))
+        monkeypatch.setattr("bcrypt.hashpw", look(b"$2b$04$hash"))
         client = app.test_client()
         token = client.post("/auth/register", json=ADA).json["token"]
         login = {"email": ADA["email"], "password": ADA["password"]}
         assert client.post("/auth/login", json=login, headers=bearer(token)).status_code == 200
         client.post("/auth/register", json=ADA, headers=bearer(token))
+        change = {"currentPassword": ADA["password"], "newPassword": "a better horse"}
+        assert client.post("/auth/change-password", json=change, headers=bearer(token)).status_code == 200
         engine.dispose()
-        assert held == [0] * len(held)
-        assert len(held) >= 3
+        assert held == [(0, 0)] * 5
+        assert WORKING._value == places

@@ -19,8 +19,8 @@ from models.user import Role, User
 HORSE = "correct horse"
 
 
-def register(session: Session, email: str = "ada@example.com", password: str = HORSE) -> User:
-    return accounts.register(session, email=email, password=password, name="Ada", welcome_credits=Decimal(10))
+def register(session: Session, email: str = "ada@example.com") -> User:
+    return accounts.register(session, email=email, password_hash="!", name="Ada", welcome_credits=Decimal(10))
 
 
 class TestRegister:
@@ -32,7 +32,7 @@ class TestRegister:
 
     def test_without_welcome_credits_opens_an_empty_wallet(self, session: Session) -> None:
         user = accounts.register(
-            session, email="a@example.com", password="correct horse", name="Ada", welcome_credits=Decimal(0)
+            session, email="a@example.com", password_hash="!", name="Ada", welcome_credits=Decimal(0)
         )
         assert credits.balance(session, user.id).balance == 0
         assert credits.history(session, user.id) == []
