@@ -72,6 +72,9 @@ bench-api: .venv/ready ## Measure submitting and reading beside a bare Flask
 bench-watching: .venv/ready ## Let 2,000 clients wait at one process, wake them, kill them
 	$(PY) -m bench.watching $(ARGS)
 
+bench-faults: .venv/ready ## Kill workers at random and count what is lost; ARGS="resume inflight" measures parts
+	$(PY) -m bench.faults $(ARGS)
+
 soak: .venv/ready ## Pay, refund and run by the thousand while workers are killed; ARGS="--purchases 60" for less
 	$(PY) -m bench.soak $(ARGS)
 
@@ -96,4 +99,4 @@ venv: .venv/ready ## Make .venv; every other target does so by itself
 	touch $@
 
 .PHONY: help demo up down test test-faults fuzz openapi contract clients check lint fmt lock migrate psql bench \
-	bench-api bench-watching soak clean venv
+	bench-api bench-watching bench-faults soak clean venv

@@ -147,6 +147,7 @@ class FaultProxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # aborted sockets are closed in the loop's next turn
 
     # Traffic ---------------------------------------------------------------------------------
 

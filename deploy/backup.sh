@@ -1,0 +1,34 @@
+#!/bin/sh
+# Dumps the database and copies Redis' last snapshot, then removes what is older than it must be kept. Run it daily:
+#
+#     17 3 * * *  agentforge  DATABASE_URL=... BACKUP_DIR=/var/backups/agentforge /opt/agentforge/deploy/backup.sh
+#
+# A day is more than may be lost: see "Backups" in docs/operations.md for the archive of the write-ahead log.
+# Ends with a status other than 0, and leaves no half file, when anything fails.
+set -eu
+umask 077
+
+: "${DATABASE_URL:?names the database}"
+: "${BACKUP_DIR:?names the directory that backups are kept in}"
+KEEP_DAYS=${KEEP_DAYS:-30}
+REDIS_RDB=${REDIS_RDB:-} # path of Redis' dump.rdb, if it is on this host
+KEEP_REDIS_DAYS=${KEEP_REDIS_DAYS:-7}
+
+mkdir -p "$BACKUP_DIR"
+moment=$(date -u +%Y%m%dT%H%M%SZ)
+
+dump=$BACKUP_DIR/postgres-$moment.dump
+trap 'rm -f "$dump.part" "$BACKUP_DIR/redis-$moment.rdb.part"' EXIT
+pg_dump --format=custom --no-owner --dbname="$DATABASE_URL" --file="$dump.part"
+pg_restore --list "$dump.part" >/dev/null # it can be read
+mv "$dump.part" "$dump"
+
+if [ -n "$REDIS_RDB" ]; then
+    cp "$REDIS_RDB" "$BACKUP_DIR/redis-$moment.rdb.part"
+    mv "$BACKUP_DIR/redis-$moment.rdb.part" "$BACKUP_DIR/redis-$moment.rdb"
+fi
+
+# Only after a new one is safe.
+find "$BACKUP_DIR" -name 'postgres-*.dump' -mtime "+$((KEEP_DAYS - 1))" -delete
+find "$BACKUP_DIR" -name 'redis-*.rdb' -mtime "+$((KEEP_REDIS_DAYS - 1))" -delete
+echo "$dump"

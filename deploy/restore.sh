@@ -1,0 +1,26 @@
+#!/bin/sh
+# Replaces the database by a dump of backup.sh. Stop the API, the workers and beat first; DATABASE_URL names the database,
+# and its role must be allowed to create databases:
+#
+#     deploy/restore.sh /var/backups/agentforge/postgres-20261125T031700Z.dump
+#
+# What follows (migrations, Stripe, telling users) is in docs/operations.md, "Restoring".
+set -eu
+
+: "${DATABASE_URL:?names the database}"
+dump=${1:?names the dump}
+pg_restore --list "$dump" >/dev/null
+
+server=${DATABASE_URL%/*}/postgres
+name=${DATABASE_URL##*/}
+name=${name%%\?*}
+
+psql --quiet --dbname="$server" --set=ON_ERROR_STOP=1 --set=name="$name" <<'SQL'
+DROP DATABASE IF EXISTS :"name" WITH (FORCE);
+CREATE DATABASE :"name" TEMPLATE template0 ENCODING 'UTF8';
+SQL
+pg_restore --no-owner --exit-on-error --single-transaction --dbname="$DATABASE_URL" "$dump"
+# A driver of the time before may still have a lease in the dump; its epoch is not to be met again.
+psql --quiet --dbname="$DATABASE_URL" --set=ON_ERROR_STOP=1 \
+    --command="UPDATE workflow_executions SET epoch = epoch + 1000 WHERE finished_at IS NULL"
+echo "restored $name from $dump"

@@ -1,0 +1,68 @@
+"""Two beats, none, and sweeps that die half way: nothing is done twice, and an operator hears of it."""
+
+import json
+import signal
+import time
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from tests import factories
+from tests.faults.world import World, eventually, measured
+
+pytestmark = pytest.mark.faults
+
+
+def test_two_beats_ring_for_everything_and_do_nothing_twice(world: World):
+    workers = [world.worker(hooked=False), world.worker(hooked=False)]
+    for program in (world.beat(), world.beat(), *workers):
+        program.ready()
+    lost = world.submit_many([world.call("a", tag="beats")], number=20, ring=False)
+    timers = world.submit_many(
+        [factories.node("w", "wait", config={"seconds": 12}), world.call("a", tag="timers")], "w>a", number=20
+    )
+    world.finish(*lost, *timers, sweep=False)
+    assert world.outside.times("beats") == {"beats/a": 20}
+    assert world.outside.times("timers") == {"timers/a": 20}
+    assert {world.run(run)["epoch"] for run in lost} == {1}
+    assert {world.run(run)["epoch"] for run in timers} == {2}
+
+
+def test_a_sweep_that_dies_after_its_commit_is_made_good_by_the_next(world: World):
+    doomed = world.worker().ready()
+    timers = world.submit_many(
+        [factories.node("w", "wait", config={"seconds": 11}), world.call("a", tag="swept")], "w>a", number=10
+    )
+    eventually(lambda: {world.status(run) for run in timers} == {"waiting"})
+    world.arm("ringing")
+    eventually(lambda: world.sweep() or not doomed.alive, 60, pause=0.5)
+    assert doomed.wait() == -signal.SIGKILL
+    world.worker(hooked=False).ready()
+    world.beat()
+    world.finish(*timers, sweep=False)
+    assert world.outside.times("swept") == {"swept/a": 10}
+
+
+def test_without_a_beat_health_says_so_and_with_one_again_it_is_well(world: World):
+    worker, (api, url) = world.worker(hooked=False), world.api()
+    worker.ready()
+    api.ready()
+    beat = world.beat().ready()
+    eventually(lambda: health(url).get("beat") == "up", 90, lambda: str(health(url)), pause=1)
+    beat.kill()
+    waited = eventually(lambda: health(url).get("beat") == "down", 200, lambda: str(health(url)), pause=1)
+    measured(f"a dead beat shows after {waited:.0f} s")
+    begun = time.monotonic()
+    world.beat()
+    eventually(lambda: health(url).get("beat") == "up", 120, pause=1)
+    measured(f"and a new one after {time.monotonic() - begun:.0f} s")
+
+
+def health(url: str) -> dict:
+    try:
+        with urlopen(f"{url}/health", timeout=10) as answer:
+            return json.loads(answer.read())
+    except HTTPError as error:
+        with error:
+            return json.loads(error.read())

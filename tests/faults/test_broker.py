@@ -1,0 +1,124 @@
+"""Redis that dies, forgets or hangs, and doorbells that come too often, too late or never: rows are the truth."""
+
+import http.client
+import random
+import time
+from urllib.error import URLError
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+
+from devstack.app_client import App
+from devstack.fault_proxy import running_fault_proxy
+from tests import factories
+from tests.faults.world import World, eventually, measured
+
+pytestmark = pytest.mark.faults
+
+
+def phone(world: World, url: str, tag: str, **call) -> tuple[App, str]:
+    """A new user and a workflow of one call."""
+    app = App(url)
+    app.register(f"{tag}-{time.monotonic_ns()}@example.com", "a long password", "Fault")
+    return app, app.save(tag, {"nodes": [world.call("a", tag=tag, **call)], "connections": []})["id"]
+
+
+class TestRedisAway:
+    @pytest.mark.parametrize("loss", ["nothing", "all of its data"])
+    def test_submissions_go_on_without_it_and_work_after_its_return(self, world: World, loss: str):
+        worker, (api, url) = world.worker(hooked=False), world.api()
+        api.ready()
+        worker.ready()
+        tag = f"redis-{len(loss)}"
+        app, workflow = phone(world, url, tag, delay=1)
+        under_way = app.execute(workflow, None)
+        world.outside.await_call(f"{tag}/a")
+        world.redis.kill()
+        accepted = [app.execute(workflow, None) for _ in range(3)]
+        assert {world.status(UUID(run)) for run in accepted} == {"queued"}
+        eventually(lambda: world.over(UUID(under_way)))  # what is driven needs no broker
+        if loss != "nothing":
+            world.redis.forget()
+        world.redis.start()
+        world.beat()
+        begun = time.monotonic()
+        world.finish(*map(UUID, accepted), sweep=False)
+        measured(f"redis lost {loss}: {time.monotonic() - begun:.1f} s from its return to the last of three runs")
+        assert world.outside.times(tag) == {f"{tag}/a": 4}
+
+    def test_flushed_it_loses_nothing_either(self, world: World):
+        runs = world.submit_many([world.call("a", tag="flush")], number=20)
+        with redis.Redis.from_url(world.redis.url()) as client:
+            client.flushall()
+        world.worker(hooked=False).ready()
+        world.beat()
+        world.finish(*runs, sweep=False)
+        assert world.outside.times("flush") == {"flush/a": 20}
+
+
+class TestLostBell:
+    def test_an_api_killed_between_commit_and_bell_has_accepted_the_run_and_the_sweep_rings(self, world: World):
+        worker, (api, url) = world.worker(hooked=False), world.api(app="tests.faults.api_app:app")
+        beat = world.beat()
+        for program in (worker, api, beat):
+            program.ready()
+        app, workflow = phone(world, url, "bell")
+        world.arm("ringing")
+        with pytest.raises((URLError, ConnectionError, http.client.HTTPException)):
+            app.execute(workflow, None)
+        assert world.taken("ringing")
+        ((run,),) = world.sql("SELECT id FROM workflow_executions WHERE workflow_id = %s", workflow)
+        world.finish(UUID(run), sweep=False)
+        statement = "SELECT extract(epoch FROM started_at - created_at)::float FROM workflow_executions WHERE id = %s"
+        waited = world.sql(statement, run)[0][0]
+        measured(f"rung after {waited:.1f} s")
+        assert waited < 20  # ten until a bell is late, five until the next sweep, and a busy machine
+        assert app.call("GET", "/health")["database"] == "up"  # gunicorn has replaced the process
+
+
+class TestBells:
+    def test_doubled_reordered_and_ancient_ones_have_no_effect(self, world: World):
+        for worker in (world.worker(hooked=False), world.worker(hooked=False)):
+            worker.ready()
+        ended = world.submit([world.call("a", tag="ended")])
+        world.finish(ended)
+        parked = world.submit(
+            [factories.node("q", "approval", config={"message": "?"}), world.call("a", tag="parked")], "q>a"
+        )
+        eventually(lambda: world.status(parked) == "waiting")
+        busy = world.submit([world.call("a", tag="busy", delay=2)])
+        world.outside.await_call("busy/a")
+        before = [world.run(run) for run in (ended, parked)]
+        bells = [ended, parked, busy, uuid4()] * 50
+        random.shuffle(bells)
+        for bell in bells:
+            world.ring(bell)
+        world.finish(busy)
+        last = world.submit([world.call("a", tag="last")])
+        world.finish(last)  # all bells were heard, for they hang in one queue
+        assert [world.run(run) for run in (ended, parked)] == before
+        assert world.run(busy)["epoch"] == 1
+        for tag in ("ended", "busy", "last"):
+            assert world.outside.times(f"{tag}/") == {f"{tag}/a": 1}
+        world.sql("UPDATE workflow_executions SET cancel_requested_at = now(), wake_at = now() WHERE id = %s", parked)
+        world.finish(parked)
+
+
+class TestDeaf:
+    def test_a_worker_whose_line_to_the_broker_is_half_open_ends_itself_or_hears_again(self, world: World):
+        """And its work is taken over meanwhile: whichever comes first, kombu's own check or the ear's."""
+        with running_fault_proxy(world.redis.port) as proxy:
+            through = world.redis.url("0").replace(f":{world.redis.port}/", f":{proxy.port}/")
+            deaf = world.worker(hooked=False, env={"REDIS_URL": through}).ready()
+            assert proxy.freeze_present() > 0
+            begun = time.monotonic()
+            run = world.submit([world.call("a", tag="deaf")], ring=False)
+            healthy = world.worker(hooked=False).ready()
+            world.beat()
+            world.finish(run, sweep=False)
+            taken_over = time.monotonic() - begun
+            assert healthy.alive
+            connections = proxy.connections
+            eventually(lambda: not deaf.alive or proxy.connections > connections, 150)
+            measured(f"work taken over after {taken_over:.1f} s; deaf for {time.monotonic() - begun:.0f} s")
