@@ -75,6 +75,9 @@ bench-watching: .venv/ready ## Let 2,000 clients wait at one process, wake them,
 bench-faults: .venv/ready ## Kill workers at random and count what is lost; ARGS="resume inflight" measures parts
 	$(PY) -m bench.faults $(ARGS)
 
+bench-fairness: .venv/ready ## Measure how long one user's flood keeps another waiting; ARGS="--runs 1000" for less
+	$(PY) -m bench.fairness $(ARGS)
+
 soak: .venv/ready ## Pay, refund and run by the thousand while workers are killed; ARGS="--purchases 60" for less
 	$(PY) -m bench.soak $(ARGS)
 
@@ -99,4 +102,4 @@ venv: .venv/ready ## Make .venv; every other target does so by itself
 	touch $@
 
 .PHONY: help demo up down test test-faults fuzz openapi contract clients check lint fmt lock migrate psql bench \
-	bench-api bench-watching bench-faults soak clean venv
+	bench-api bench-fairness bench-faults bench-watching soak clean venv

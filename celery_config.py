@@ -46,6 +46,7 @@ app.conf.update(
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 10,
+        "queue_order_strategy": "tasks.order:WeightedOrder",
         # Only prefetched messages wait unacknowledged; a repeat is harmless, a lost one is found by the sweep.
         "visibility_timeout": 600,
     },

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import current_app
 
+from api.bells import ring
 from api.deeds import record
 from api.session import db
 from models.services import billing_events, quarantine
@@ -32,5 +33,5 @@ def _run(execution_id: UUID, repeat: Collection[str]) -> dict[str, Any]:
     limits = current_app.extensions["settings"].run_limits
     new = quarantine.retry(db(), execution_id, repeat=repeat, limits=limits).execution
     record("dead_letter.retried", new.user_id, execution=str(execution_id), retried_as=str(new.id))
-    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=new.priority, execution_id=new.id)
+    ring(new)
     return {"id": str(execution_id), "status": new.status, "executionId": new.id}

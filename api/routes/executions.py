@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from api.answers import accepted
 from api.auth import current_user, signed_in
+from api.bells import ring
 from api.bodies import body, query, show
 from api.idempotency import idempotent
 from api.openapi import LOCATED, TIER_LIMITS, Page, describes
@@ -132,5 +133,5 @@ def retry(execution_id: UUID) -> ResponseReturnValue:
     limits = current_app.extensions["settings"].run_limits
     retried = retries.retry(db(), current_user(), execution_id, **body(RetryIn, optional=True), limits=limits)
     execution = retried.execution
-    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+    ring(execution)
     return accepted(execution, saved={"nodes": retried.nodes, "credits": retried.credits})

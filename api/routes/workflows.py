@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from api.answers import accepted
 from api.auth import current_user, signed_in
+from api.bells import ring
 from api.bodies import body, query, show
 from api.idempotency import idempotent
 from api.openapi import LOCATED, TIER_LIMITS, Page, describes
@@ -24,7 +25,6 @@ from api.schemas.workflows import (
 )
 from api.session import db
 from models.services import executions, workflow_metrics, workflows
-from tasks.queue import TaskName, enqueue
 
 bp = Blueprint("workflows", __name__, url_prefix="/workflows")
 
@@ -106,7 +106,7 @@ def execute(workflow_id: UUID) -> ResponseReturnValue:
     args = body(ExecuteIn, optional=True)
     limits = current_app.extensions["settings"].run_limits
     execution = executions.submit(db(), current_user(), workflow_id, **args, limits=limits)
-    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+    ring(execution)
     return accepted(execution)
 
 

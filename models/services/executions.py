@@ -17,7 +17,7 @@ from models.execution import Execution, ExecutionEvent
 from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
 from models.rules.pricing import PLANS, PRICE_LIST, Priority
 from models.rules.states import TERMINAL, ExecutionStatus
-from models.services import api_calls, credits, families, runnable, storage, undriven, workflows
+from models.services import api_calls, credits, families, runnable, storage, turns, undriven, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states
 from models.services.receipts import lines, receipt
@@ -146,6 +146,7 @@ def _queue(session: Session, execution: Execution) -> Execution:
     execution.last_seq = 1
     session.add(execution)
     session.flush()  # the hold and the event are keyed by execution.id
+    turns.line_up(session, execution)
     credits.hold(session, execution.user_id, execution.credits_cap, execution.id)
     undriven.tell(session, execution, "execution.queued", f"{execution.workflow_name} is queued.")
     return execution

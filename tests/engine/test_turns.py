@@ -3,8 +3,11 @@
 from uuid import UUID
 
 from models.db import session_scope
+from models.execution import Execution
 from models.rules.pricing import PLANS, Priority, Tier
-from models.services import leases, sweeps
+from models.services import executions, leases, sweeps
+from models.services.turns import IN_QUEUES
+from models.user import User
 from tests import factories
 from tests.engine.conftest import Bench, call
 from workers.engine.endings import Left
@@ -21,6 +24,41 @@ def test_no_more_runs_of_a_user_are_driven_than_the_tier_allows(bench: Bench):
     runs = [bench.submit([call("a")]) for _ in range(ROOM + 2)]
     assert [claim(run) for run in runs] == [True] * ROOM + [False] * 2
     assert bench.execution(runs[-1]).status == "queued"
+
+
+def submit(user_id: UUID, workflow_id: UUID) -> Execution:
+    with session_scope() as session:
+        return executions.submit(session, session.get_one(User, user_id), workflow_id)
+
+
+def test_of_a_flood_only_the_first_runs_are_in_the_queue_and_each_that_ends_rings_for_the_next(bench: Bench):
+    with session_scope() as session:
+        owner = session.get_one(User, bench.user_id)
+        workflow_id = factories.workflow(session, owner, graph={"nodes": [call("a")], "connections": []}).id
+    runs = [submit(bench.user_id, workflow_id) for _ in range(4 * ROOM)]
+    deferred = [run.deferred_at is not None for run in runs]
+    assert deferred == [False] * IN_QUEUES * ROOM + [True] * (4 - IN_QUEUES) * ROOM
+    bells = [run.id for run in runs if not run.deferred_at]
+    while bells:
+        assert bench.runtime.drive(bells[0]) is Left.ENDED
+        with session_scope() as session:
+            turn = sweeps.turn_after(session, bells.pop(0))
+        bells += [turn[0]] if turn else []
+    assert {bench.execution(run.id).status for run in runs} == {"success"}
+    assert submit(bench.user_id, workflow_id).deferred_at is None
+
+
+def test_a_run_does_not_overtake_those_of_its_owner_that_wait_for_a_turn(bench: Bench):
+    with session_scope() as session:
+        owner = session.get_one(User, bench.user_id)
+        workflow_id = factories.workflow(session, owner).id
+    first = submit(bench.user_id, workflow_id)
+    bench.sql("UPDATE workflow_executions SET deferred_at = now() WHERE id = :id", id=first.id)
+    assert submit(bench.user_id, workflow_id).deferred_at is not None
+    with session_scope() as session:
+        other = factories.user(session)
+        workflow_id = factories.workflow(session, other).id
+    assert submit(other.id, workflow_id).deferred_at is None
 
 
 def test_another_user_is_not_kept_waiting(bench: Bench):
