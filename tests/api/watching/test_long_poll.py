@@ -126,10 +126,10 @@ class TestHoldingNothing:
 
     def test_nor_its_own_place_once_the_client_is_gone(self, client, run, place):
         ours, theirs = socket.socketpair()
-        deaf = FlaskClient(client.application, client.response_wrapper)  # one that nobody's answer can displease
-        deaf.environ_base = client.environ_base
+        unheard = FlaskClient(client.application, client.response_wrapper)  # one that nobody's answer can displease
+        unheard.environ_base = client.environ_base
         with ours:
-            asking = Asking(deaf, place, f"/executions/{run}?wait=30", environ_overrides={"gunicorn.socket": ours})
+            asking = Asking(unheard, place, f"/executions/{run}?wait=30", environ_overrides={"gunicorn.socket": ours})
             theirs.close()
             assert asking.answer().status_code == 499
         assert len(place) == 0
