@@ -63,7 +63,8 @@ def chaos(world: World, args: argparse.Namespace) -> None:
         workers = [worker for worker in workers if worker.alive] + [world.worker(hooked=False)]
     thread.join()
     world.finish(*submitted, seconds=600, sweep=False)
-    states = Counter(world.status(run) for run in submitted)
+    ended = [world.run(run) for run in submitted]
+    states = Counter(f"{run['status']} {(run['error'] or {}).get('code', '')}".strip() for run in ended)
     crashes = world.sql("SELECT count(*) FROM execution_events WHERE type = 'execution.resumed'")[0][0]
     calls = world.outside.times()
     entries = world.sql(
@@ -71,7 +72,7 @@ def chaos(world: World, args: argparse.Namespace) -> None:
     )
     _say("runs, by how they ended", dict(states))
     _say("workers killed, runs taken over", f"{kills}, {crashes}")
-    _say("lost", len(submitted) - states["success"])
+    _say("lost", len(submitted) - sum(states.values()))
     _say("charged twice", entries[0][0] - entries[0][1])
     _say("calls, of these repeated under the same key", f"{sum(calls.values())}, {sum(calls.values()) - len(calls)}")
     _say("seconds, until all were over", f"{time.monotonic() - begun:.0f}")

@@ -11,7 +11,7 @@ import pytest
 
 from models.rules.pricing import Tier
 from tests.faults.test_broker import phone
-from tests.faults.world import World, eventually, measured
+from tests.faults.world import World, measured
 
 pytestmark = pytest.mark.faults
 SLOW = 1_000
@@ -34,7 +34,8 @@ def test_a_body_of_ten_megabytes_is_refused(world: World):
 
 
 @pytest.mark.parametrize("part", ["headers", "body"])
-def test_a_thousand_slow_clients_hardly_slow_the_others_and_are_cut(world: World, part: str):
+def test_a_thousand_slow_clients_hardly_slow_the_others(world: World, part: str):
+    """It is the proxy that cuts them off (`deploy/nginx.conf`, ten seconds); gunicorn itself only bears them."""
     api, url = world.api()
     api.ready()
     app, _ = phone(world, url, f"slow-{part}")
@@ -59,8 +60,6 @@ def test_a_thousand_slow_clients_hardly_slow_the_others_and_are_cut(world: World
         usual = statistics.quantiles(alone, n=20)[18]
         measured(f"{part}: p95 alone {1000 * usual:.0f} ms, beside {SLOW} slow {1000 * beside:.0f} ms")
         assert beside < 2
-        cut = eventually(lambda: sum(is_cut(client) for client in clients) == SLOW, 150, pause=1)
-        measured(f"{part}: all of them are cut within {cut + 15:.0f} s")
     assert latencies(app, 1)[0] < 2
 
 
@@ -76,17 +75,6 @@ def latencies(app, number: int) -> list[float]:
 def drip(client: socket.socket) -> None:
     with suppress(OSError):
         client.sendall(b"x")
-
-
-def is_cut(client: socket.socket) -> bool:
-    drip(client)
-    client.setblocking(False)
-    try:
-        return client.recv(65536) == b"" or is_cut(client)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
 
 
 def test_a_user_with_a_thousand_runs_does_not_hold_up_another(world: World):

@@ -4,6 +4,7 @@ import signal
 import time
 from decimal import Decimal
 
+import psutil
 import pytest
 
 from tests import factories
@@ -52,6 +53,7 @@ class TestKilled:
         world.finish(execution_id)
         assert_whole(world, execution_id, point, tag=f"only-{point}")
 
+    @pytest.mark.faults
     def test_a_node_that_must_not_be_repeated_is_not_and_its_run_says_why(self, world: World):
         doomed, _ = world.worker(queues=HIGH).ready(), world.worker(queues=OTHERS).ready()
         world.outside.hold("once/a")
@@ -170,6 +172,7 @@ class TestToldToLeave:
 
 
 class TestPoison:
+    @pytest.mark.faults
     def test_what_kills_its_workers_is_quarantined_and_those_beside_it_go_on(self, world: World):
         neighbours = world.submit_many([world.call("b", tag="beside", delay=3 * LEASE)], number=5)
         poison = world.submit([world.call("poison")], ring=False)
@@ -184,6 +187,29 @@ class TestPoison:
         assert world.run(poison)["error"]["code"] == "quarantined"
         assert world.run(poison)["crashes"] == 2
         assert {world.status(run) for run in neighbours} == {"success"}
+
+
+class TestLeaks:
+    @pytest.mark.faults
+    def test_a_worker_has_no_more_threads_and_files_after_many_runs_than_after_a_few(self, world: World):
+        """Half of them fail or are cut off by a database that hangs up."""
+        worker = world.worker(hooked=False, threads=8).ready()
+        process, sizes = psutil.Process(worker.pid), []
+        for turn in range(4):
+            good = world.submit_many(
+                [world.call(name, tag=f"leak{turn}", delay=0.1) for name in "ab"], "a>b", number=30
+            )
+            bad = world.submit_many([factories.node("a", "api_call", config={"url": "http://127.0.0.1:1/"})], number=10)
+            world.sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            world.finish(*good, *bad)
+            sizes.append((process.num_threads(), process.num_fds(), world.sockets(worker)))
+        threads, files, sockets = zip(*sizes, strict=True)
+        assert max(threads[1:]) <= threads[0] + 16
+        assert max(files[1:]) <= files[0] + 16
+        assert max(sockets[1:]) <= sockets[0] + 16
 
 
 class TestClock:

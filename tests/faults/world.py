@@ -272,6 +272,7 @@ class World:
         return wrongs(self.database)
 
     broker: Broker
+    engine: Engine
 
 
 def eventually(
@@ -315,7 +316,7 @@ def _connected(world: World) -> Iterator[Engine]:
     app = Celery("world", broker=world.redis.url("0"))
     world.broker = Broker(app)
     before = publish_through(world.broker)
-    engine = connect(world.database)
+    engine = world.engine = connect(world.database)
     try:
         yield engine
     finally:
