@@ -67,13 +67,14 @@ def _log(response: Response) -> None:
     """One event per request; its route rather than its address, and never its body."""
     if request.blueprint in ("health", "metrics"):
         return
-    log.info(
-        "request",
-        method=request.method,
-        route=request.url_rule.rule if request.url_rule else None,
-        status=response.status_code,
-        ms=round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
-        user_id=g.get("user_id"),
+    facts = {
+        "method": request.method,
+        "route": request.url_rule.rule if request.url_rule else None,
+        "status": response.status_code,
+        "ms": round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
+        "user_id": g.get("user_id"),
         **({"access_key_id": g.access_key_id} if "access_key_id" in g else {}),
-        **(request.view_args or {}),
-    )
+    }
+    taken = {"event", "request_id", *facts}
+    asked = {f"route_{name}" if name in taken else name: value for name, value in (request.view_args or {}).items()}
+    log.info("request", **facts, **asked)

@@ -32,6 +32,17 @@ class TestRequestId:
         assert len(answer.headers["X-Request-ID"]) == 32
 
 
+class TestLog:
+    @pytest.mark.parametrize("name", ["user_id", "status", "event", "execution_id"])
+    def test_a_route_may_call_its_argument_what_it_likes(self, settings, events, name):
+        app = create_app(settings)
+        app.add_url_rule(f"/things/<{name}>", view_func=lambda **asked: asked)
+        assert app.test_client().get("/things/7").json == {name: "7"}
+        (line,) = [line for line in events if line["event"] == "request"]
+        assert (line["status"], line["route"], line["user_id"]) == (200, f"/things/<{name}>", None)
+        assert line[name if name == "execution_id" else f"route_{name}"] == "7"
+
+
 class TestBrowsers:
     def test_nothing_is_sniffed_or_stored(self, client):
         answer = client.get("/auth/me")
