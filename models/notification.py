@@ -21,6 +21,7 @@ class NotificationKind(StrEnum):
     PASSWORD_RESET = "password_reset"  # noqa: S105  # no password
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  # nor this
     EMAIL_CHANGED = "email_changed"
+    CREDITS_ADJUSTED = "credits_adjusted"
 
 
 class Channel(StrEnum):

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from models.credit import Credit, CreditTransaction, CreditType
 from models.errors import FieldError, InsufficientCredits, InvalidInput, NotFound
+from models.notification import NotificationKind
 from models.rules.pricing import Tier
-from models.services import audit, credits
+from models.services import audit, credits, notifications
 from models.services.paging import Position, newest_first
 from models.user import Role, User
 
@@ -72,7 +73,7 @@ def transactions(
 def adjust(
     session: Session, admin: User, user_id: UUID, *, amount: Decimal, reason: str, address: str | None, key: str | None
 ) -> CreditTransaction:
-    """Give credits, or take what is free; what runs hold is theirs until they end.
+    """Give credits, or take what is free; what runs hold is theirs until they end. The user is told.
 
     Args:
         amount: credits with at most two decimals; less than 0 takes.
@@ -99,6 +100,8 @@ def adjust(
     if not is_repeat:
         data = {"amount": str(amount), "reason": reason, "transactionId": str(moved.id)}
         audit.record(session, actor=admin.id, action="credits.adjusted", subject=user_id, address=address, data=data)
+        told = {"amount": f"{amount:.2f}", "balance": str(moved.balance_after), "reason": reason}
+        notifications.add(session, user_id, NotificationKind.CREDITS_ADJUSTED, told, key=f"adjusted:{moved.id}")
     return moved
 
 

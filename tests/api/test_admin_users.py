@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from models.notification import Notification
 from models.rules.pricing import Tier
 from models.rules.states import ExecutionStatus
 from models.services import audit, credits, figures
@@ -90,6 +91,19 @@ class TestAdjusting:
         }
         assert credits.violations(session) == []
 
+    def told(self, session: Session, user: User) -> list[dict[str, Any]]:
+        mine = select(Notification).where(Notification.user_id == user.id, Notification.kind == "credits_adjusted")
+        return [row.payload for row in session.scalars(mine.order_by(Notification.payload["balance"].astext.desc()))]
+
+    def test_tells_the_user_what_was_moved_and_why(self, administrator, session, user):
+        self.adjust(administrator, user, 5.5)
+        self.adjust(administrator, user, -15.5)
+        self.adjust(administrator, user, -1)
+        assert self.told(session, user) == [
+            {"amount": "5.50", "balance": "15.50", "reason": "For the outage"},
+            {"amount": "-15.50", "balance": "0.00", "reason": "For the outage"},
+        ]
+
     def test_takes_nothing_that_a_run_holds(self, administrator, session, user):
         factories.execution(session, factories.workflow(session, user), cap=8)
         session.commit()
@@ -105,6 +119,7 @@ class TestAdjusting:
         again = self.adjust(administrator, user, 5, **{"Idempotency-Key": "k"})
         assert again.json == first.json
         assert len(audit.entries(session, subject=user.id)) == 1
+        assert len(self.told(session, user)) == 1
         assert credits.balance(session, user.id).balance == 15
 
     @pytest.mark.parametrize(

@@ -184,6 +184,15 @@ class TestWords:
         assert len(message.subject) < 140
         assert message.body.startswith("Hello Ada Eve,")
 
+    @pytest.mark.parametrize(
+        ("amount", "words"), [("5.50", "5.50 credits were added to"), ("-2.00", "2 credits were taken from")]
+    )
+    def test_an_adjustment_says_which_way_and_why(self, amount, words):
+        payload = {"amount": amount, "balance": "12.00", "reason": "For the outage\n"}
+        body = compose(NotificationKind.CREDITS_ADJUSTED, payload).body
+        assert f"{words} your balance: For the outage" in body
+        assert "It is 12 credits now." in body
+
     def test_amounts_are_written_plainly(self):
         body = compose(NotificationKind.LOW_BALANCE, {"available": "9.50"}).body
         assert "9.50 credits are left" in body

@@ -102,6 +102,17 @@ def _email_changed(payload: Payload) -> list[str]:
     ]
 
 
+def _credits_adjusted(payload: Payload) -> list[str]:
+    amount, balance, reason = _number(payload.get("amount")), payload.get("balance"), _quote(payload.get("reason"))
+    way = "taken from" if amount.startswith("-") else "added to"
+    moved = f"{amount.removeprefix('-')} credits were {way} your balance" if amount else "Your balance was changed"
+    return [
+        "Your credits were adjusted",
+        f"{moved}{f': {reason}' if reason else '.'}",
+        f"It is {_number(balance)} credits now." if balance else "",
+    ]
+
+
 _TEXTS: Mapping[NotificationKind, Callable[[Payload], list[str]]] = {
     NotificationKind.PURCHASE: _purchase,
     NotificationKind.PAYMENT_FAILED: _payment_failed,
@@ -112,6 +123,7 @@ _TEXTS: Mapping[NotificationKind, Callable[[Payload], list[str]]] = {
     NotificationKind.PASSWORD_RESET: _password_reset,
     NotificationKind.PASSWORD_CHANGED: _password_changed,
     NotificationKind.EMAIL_CHANGED: _email_changed,
+    NotificationKind.CREDITS_ADJUSTED: _credits_adjusted,
 }
 
 
