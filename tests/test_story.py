@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from devstack import control
 from devstack.app_client import App, Refused
 from devstack.ports import free_port
+from tests import leaks
 
 pytestmark = pytest.mark.story
 ROOT = Path(__file__).parent.parent
@@ -139,6 +141,47 @@ def test_flower_asks_for_its_password(stack: control.Running):
         urllib.request.urlopen(stack.addresses["flower"], timeout=10)
     assert refusal.value.code == 401
     refusal.value.close()
+
+
+def test_no_secret_is_written_down_anywhere(stack: control.Running):
+    """Each is put to all its uses first; what identifies a user is found, so the search can find things."""
+    app, mark = App(stack.addresses["api"]), secrets.token_hex(10)
+    password, changed, key = f"Password-{mark}", f"Changed-{mark}", f"sk-proj-{mark}{mark}"
+    user = app.register(f"canary-{mark}@example.com", password, "Canary")
+    tokens = [app.token]
+    app.call("PUT", "/api-keys/openai", {"key": key})
+    access_key = app.call("POST", "/access-keys", {"name": "Canary"})["key"]
+    agent = {"id": "a", "type": "ai_agent", "label": "A", "config": {"prompt": "Count.", "provider": "openai"}}
+    workflow = app.save("Canary", {"nodes": [agent], "connections": []})
+    app.token = access_key
+    execution_id = app.execute(workflow["id"], None)
+    finished(app, execution_id)
+    app.token = tokens[0]
+    app.call("POST", "/auth/change-password", {"currentPassword": password, "newPassword": changed})
+    for wrong in (password, f"Wrong-{mark}"):
+        with pytest.raises(Refused):
+            app.call("POST", "/auth/login", {"email": user["email"], "password": wrong})
+    tokens.append(app.call("POST", "/auth/login", {"email": user["email"], "password": changed})["token"])
+    given = {
+        "password": password,
+        "changed password": changed,
+        "wrong password": f"Wrong-{mark}",
+        "access key": access_key,
+    }
+    given |= {"provider key": key, **{f"token {n}": token.rpartition(".")[2] for n, token in enumerate(tokens)}}
+    hidden = given | leaks.secrets_of_the_service(stack)
+    assert len(hidden) > len(given) + 3
+    seen = dict(leaks.places(stack, Path(stack_directory(stack)) / "stack.log"))
+    assert [
+        (name, place) for place, text in seen.items() for name in hidden if leaks.found_in(text, hidden[name])
+    ] == []
+    assert leaks.found_in(seen["table users"], user["email"])
+    assert execution_id in seen["log"]
+    assert execution_id in seen["flower/api/tasks?limit=1000"]
+
+
+def stack_directory(stack: control.Running) -> str:
+    return psutil.Process(stack.pid).environ()["DEVSTACK_DIR"]
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.json")), ids=lambda path: path.stem)
