@@ -50,6 +50,10 @@ lint: .venv/ready ## ruff, mypy, import contracts, bandit, migrations against th
 	$(PY) -m bandit --quiet --recursive --severity-level medium $(PRODUCTION)
 	$(PY) -m devstack with-database sh -c '$(PY) -m alembic upgrade head && $(PY) -m alembic check'
 
+audit: .venv/ready ## Ask PyPI for known holes in the pinned packages; needs a network that lets it
+	.venv/bin/uv tool run --from pip-audit==2.9.0 pip-audit --strict --disable-pip --require-hashes -r requirements-dev.txt \
+	    || { echo "Not audited, or not clean: see above. Without a network nothing is known."; exit 1; }
+
 fmt: .venv/ready ## Format the code, and repair what can be repaired by itself
 	$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
@@ -101,5 +105,5 @@ venv: .venv/ready ## Make .venv; every other target does so by itself
 	$$pip install --quiet --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.txt
 	touch $@
 
-.PHONY: help demo up down test test-faults fuzz openapi contract clients check lint fmt lock migrate psql bench \
+.PHONY: help demo up down test test-faults fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
 	bench-api bench-fairness bench-faults bench-watching soak clean venv

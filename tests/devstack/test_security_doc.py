@@ -1,0 +1,52 @@
+"""What docs/security.md promises is there: its tests, and the guards that are files rather than code."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+NAMED = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "security.md").read_text())
+
+
+@pytest.mark.parametrize("path", sorted({path for path, _ in NAMED}))
+def test_every_test_that_is_named_is_there(path: str) -> None:
+    tree = ast.parse((ROOT / path).read_text())
+    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    assert {name for named, name in NAMED if named == path and name} <= defined
+
+
+def test_every_risk_has_a_test() -> None:
+    rows = [line for line in (ROOT / "docs" / "security.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) > 20
+    assert [row for row in rows[1:] if "`tests/" not in row.split(" | ")[-1]] == []
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_package_is_pinned_with_a_hash(name: str) -> None:
+    blocks = re.split(r"\n(?=[a-z0-9])", (ROOT / name).read_text(), flags=re.IGNORECASE)
+    assert len(blocks) > 30
+    assert [
+        block for block in blocks if not re.match(r"[\w.\[\],-]+==\S+", block) or "--hash=sha256:" not in block
+    ] == []
+    assert "--require-hashes -r requirements-dev.txt" in (ROOT / "Makefile").read_text()
+
+
+def test_headers_and_slow_clients_are_bounded() -> None:
+    gunicorn = (ROOT / "deploy" / "gunicorn.conf.py").read_text()
+    limits = dict(re.findall(r"^(limit_request_\w+) = (\d+)", gunicorn, re.MULTILINE))
+    assert limits.keys() == {"limit_request_line", "limit_request_fields", "limit_request_field_size"}
+    assert max(map(int, limits.values())) <= 8190
+    nginx = (ROOT / "deploy" / "nginx.conf").read_text()
+    for name in ("client_max_body_size 1m", "client_header_timeout 10s", "client_body_timeout 10s"):
+        assert f"{name};" in nginx
+
+
+def test_the_proxy_hides_what_is_for_operators() -> None:
+    nginx = (ROOT / "deploy" / "nginx.conf").read_text()
+    assert re.search(r"location ~ \^\(/api\|/v1\)\?/metrics\$ \{\s+return 404;", nginx)
+    assert set(re.findall(r"^\s*server (\S+);|proxy_pass (\S+);", nginx, re.MULTILINE)) == {
+        ("127.0.0.1:3000", ""),
+        ("", "http://agentforge"),
+    }
