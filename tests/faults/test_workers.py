@@ -139,6 +139,7 @@ def leaving(worker: Program) -> float:
 
 
 class TestToldToLeave:
+    @pytest.mark.faults
     def test_a_rolling_restart_fails_nothing_and_waits_for_no_lease(self, world: World):
         patient = {"LEASE_SECONDS": "300", "HEARTBEAT_SECONDS": "100"}
         first, second = world.worker(env=patient), world.worker(env=patient)
