@@ -7,15 +7,17 @@ from api.schemas.executions import ExecutionDetailOut, NodeOut
 from models.base import Json
 from models.execution import Execution
 from models.services import executions
+from models.services.executions import Standing
 
 
-def document(session: Session, execution: Execution) -> dict[str, Json]:
-    """The run, why it is not moving, each of its nodes, and its receipt."""
-    standing = executions.standing(session, execution)
+def document(session: Session, execution: Execution, standing: Standing | None = None) -> dict[str, Json]:
+    """The run, why it is not moving (`standing`, where that is known already), each of its nodes, and its receipt."""
+    standing = standing or executions.standing(session, execution)
+    found = executions.recorded(session, execution)
     return {
         **show(ExecutionDetailOut, execution),
         "waitingFor": standing.waiting_for,
         "queuePosition": standing.queue_position,
-        "nodes": show(NodeOut, executions.node_states(session, execution), many=True),
-        "receipt": executions.receipt(session, execution),
+        "nodes": show(NodeOut, executions.node_states(session, execution, found), many=True),
+        "receipt": executions.receipt(session, execution, found),
     }

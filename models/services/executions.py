@@ -19,24 +19,25 @@ from models.rules.pricing import PLANS, PRICE_LIST, Priority
 from models.rules.states import TERMINAL, ExecutionStatus
 from models.services import api_calls, credits, families, runnable, storage, turns, undriven, workflows
 from models.services.paging import Position, newest_first
-from models.services.progress import NodeState, node_states
+from models.services.progress import NodeState, node_states, recorded
 from models.services.receipts import lines, receipt
 from models.services.runnable import Runnable
-from models.services.waits import standing
-from models.services.waits import tag as standing_tag
+from models.services.waits import Standing, at_rest, standing
 from models.user import User
 
 __all__ = [
     "NodeState",
+    "Standing",
+    "at_rest",
     "get",
     "lines",
     "list_owned",
     "logs",
     "node_states",
     "receipt",
+    "recorded",
     "request_cancel",
     "standing",
-    "standing_tag",
     "submit",
 ]
 

@@ -47,6 +47,14 @@ _WORKERS = text("""
       FROM workers w WHERE w.seen_at > now() - interval '1 hour' ORDER BY w.name
 """)
 
+# By the same rules as a worker's `Hearing`.
+_TAKERS = text("""
+    SELECT coalesce(bool_or(w.seen_at >= now() - make_interval(secs => :gone * w.pace)
+                            AND (w.is_full OR w.heard_at >= now() - make_interval(secs => :deaf * w.pace))),
+                    false) AS any, max(w.heard_at) AS heard_at
+      FROM workers w WHERE w.seen_at > now() - interval '1 hour' AND w.queues ? :queue
+""")
+
 _DRIVEN = text("""
     SELECT lease_owner, count(*) AS number FROM workflow_executions
      WHERE lease_expires_at IS NOT NULL GROUP BY lease_owner
@@ -126,6 +134,14 @@ class Presence:
         return sum(worker.status is Hearing.DEAF for worker in self.workers)
 
 
+@dataclass(frozen=True)
+class Takers:
+    """Whether jobs of one queue reach anybody, and when one of its workers heard something last."""
+
+    any: bool
+    heard_at: datetime | None
+
+
 def report(session: Session, me: Me, *, silent: float, full: bool) -> bool:
     """Say that `me` is alive and heard something `silent` seconds ago; answers whether others hear the broker."""
     row = {"name": me.name, "process": me.process, "pace": me.pace, "queues": orjson.dumps(list(me.queues)).decode()}
@@ -146,6 +162,12 @@ def sing(session: Session, queue: str, worker: str) -> None:
 def driven(session: Session) -> dict[str, int]:
     """How many executions each process drives, by `process`."""
     return {row.lease_owner: row.number for row in session.execute(_DRIVEN)}
+
+
+def takers(session: Session, queue: str) -> Takers:
+    """Who takes from one queue: what the owner of a run that waits in it wants to know."""
+    row = session.execute(_TAKERS, {"gone": GONE_AFTER, "deaf": DEAF_AFTER, "queue": queue}).one()
+    return Takers(row.any, row.heard_at)
 
 
 def overview(session: Session, queues: Iterable[str]) -> Presence:

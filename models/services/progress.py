@@ -3,7 +3,7 @@
 The iterations of a loop's children are counted by the database; nobody loads thousands of rows to draw one node.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,19 +25,23 @@ _OUTLINE = text("""
      ORDER BY place
 """)
 
-_TOP_LEVEL = text("""
-    SELECT node_id, status, attempt AS attempts, port, output, error, credits, started_at, finished_at,
-           external_ref->>'childExecutionId' AS child
-      FROM node_executions WHERE execution_id = :execution AND path = ''
-""")
-
-_ITERATIONS = text("""
-    SELECT node_id, sum(attempt) AS attempts, sum(credits) AS credits, min(started_at) AS started_at,
-           max(finished_at) AS finished_at, count(*) AS seen,
-           count(*) FILTER (WHERE status IN ('success', 'failed', 'skipped', 'cancelled')) AS done,
-           array_agg(DISTINCT status::text) AS statuses,
-           (array_agg(error ORDER BY finished_at) FILTER (WHERE status = 'failed'))[1] AS error
-      FROM node_executions WHERE execution_id = :execution AND path <> '' GROUP BY node_id
+# One statement, because nodes, charges and total must be of the same moment while the run goes on.
+_RECORDED = text("""
+    SELECT e.credits_charged, e.credits_cap, e.finished_at IS NOT NULL AS is_final, n.*
+      FROM workflow_executions e
+      LEFT JOIN (
+        SELECT node_id, true AS is_top, ARRAY[status::text] AS statuses, attempt AS attempts, port, output, error,
+               credits, started_at, finished_at, external_ref->>'childExecutionId' AS child, 1 AS seen, 1 AS done,
+               (credits > 0)::int AS charges, attempt AS charged_attempts, credits AS unit_price
+          FROM node_executions WHERE execution_id = :execution AND path = ''
+         UNION ALL
+        SELECT node_id, false, array_agg(DISTINCT status::text), sum(attempt), NULL, NULL,
+               (array_agg(error ORDER BY finished_at) FILTER (WHERE status = 'failed'))[1],
+               sum(credits), min(started_at), max(finished_at), NULL, count(*),
+               count(*) FILTER (WHERE status IN ('success', 'failed', 'skipped', 'cancelled')),
+               count(*) FILTER (WHERE credits > 0), sum(attempt) FILTER (WHERE credits > 0), max(credits)
+          FROM node_executions WHERE execution_id = :execution AND path <> '' GROUP BY node_id) AS n ON true
+     WHERE e.id = :execution
 """)
 
 # What a node with many iterations shows: the first of these that any of them is in.
@@ -94,15 +98,31 @@ class NodeState:
         return round(max(0.0, (self.finished_at - self.started_at).total_seconds()), 3)
 
 
-def node_states(session: Session, execution: Execution) -> list[NodeState]:
+@dataclass(frozen=True)
+class Recorded:
+    """What was recorded of a run at one moment: its total and cap in credits, and rows by node."""
+
+    total: Decimal
+    cap: Decimal
+    is_final: bool  # nothing more will be charged
+    top: Mapping[str, Row[Any]]
+    repeated: Mapping[str, Row[Any]]  # of nodes inside loops, their iterations summed up
+
+
+def recorded(session: Session, execution: Execution) -> Recorded:
+    """What nodes and receipt are told from."""
+    rows = session.execute(_RECORDED, {"execution": execution.id}).all()
+    top = {row.node_id: row for row in rows if row.is_top}
+    repeated = {row.node_id: row for row in rows if row.is_top is False}
+    return Recorded(rows[0].credits_charged, rows[0].credits_cap, rows[0].is_final, top, repeated)
+
+
+def node_states(session: Session, execution: Execution, found: Recorded | None = None) -> list[NodeState]:
     """Every node of the run's graph, in graph order; one that nothing was recorded of is pending, or never will run."""
-    nodes = outline(session, execution.version_id)
-    recorded = _by_node(session.execute(_TOP_LEVEL, {"execution": execution.id}))
-    repeated: Mapping[str, Row[Any]] = {}
-    if any(node.parent_id for node in nodes):
-        repeated = _by_node(session.execute(_ITERATIONS, {"execution": execution.id}))
+    found = found or recorded(session, execution)
     unreached = _UNREACHED.get(execution.status, NodeStatus.PENDING)
-    return [_state(node, recorded.get(node.id), repeated.get(node.id), unreached) for node in nodes]
+    nodes = outline(session, execution.version_id)
+    return [_state(node, found.top.get(node.id), found.repeated.get(node.id), unreached) for node in nodes]
 
 
 def outline(session: Session, version_id: UUID) -> tuple[Outline, ...]:
@@ -117,12 +137,8 @@ def outline(session: Session, version_id: UUID) -> tuple[Outline, ...]:
     return known
 
 
-def _by_node(rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:
-    return {row.node_id: row for row in rows}
-
-
-def _state(node: Outline, recorded: Row[Any] | None, repeated: Row[Any] | None, unreached: NodeStatus) -> NodeState:
-    row = recorded or repeated
+def _state(node: Outline, top: Row[Any] | None, repeated: Row[Any] | None, unreached: NodeStatus) -> NodeState:
+    row = top or repeated
     if row is None:
         return NodeState(*node, status=unreached)
     shared = {
@@ -131,10 +147,10 @@ def _state(node: Outline, recorded: Row[Any] | None, repeated: Row[Any] | None, 
         "credits": row.credits,
         "started_at": row.started_at,
     }
-    if row is recorded:
+    if row is top:
         return NodeState(
             *node,
-            status=NodeStatus(row.status),
+            status=NodeStatus(row.statuses[0]),
             port=row.port,
             output=row.output,
             finished_at=row.finished_at,

@@ -10,23 +10,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.base import Json
 from models.execution import Execution
 from models.rules.subworkflows import TYPE as SUBWORKFLOW
-from models.services.progress import outline
-
-# One statement, because the total and its items must be of the same moment while the run goes on.
-_ITEMS = text("""
-    SELECT e.credits_charged, e.credits_cap, e.finished_at IS NOT NULL AS is_final, n.*
-      FROM workflow_executions e
-      LEFT JOIN (
-        SELECT node_id, count(*) AS runs, sum(attempt) AS attempts, max(credits) AS unit_price, sum(credits) AS amount
-          FROM node_executions WHERE execution_id = :execution AND credits > 0 GROUP BY node_id) n ON true
-     WHERE e.id = :execution
-""")
+from models.services.progress import Outline, Recorded, outline, recorded
 
 # In the order of the primary key, so that the last page costs no more than the first.
 _LINES = text("""
@@ -60,28 +50,26 @@ class Line:
     charged_at: datetime | None
 
 
-def receipt(session: Session, execution: Execution) -> dict[str, Json]:
+def receipt(session: Session, execution: Execution, found: Recorded | None = None) -> dict[str, Json]:
     """The receipt as the wire shows it; amounts are credits.
 
     `runs` counts what was charged (iterations), `attempts` what it took; `final` says that nothing more will be
     charged. Nodes stand in the order of the graph.
     """
-    rows = session.execute(_ITEMS, {"execution": execution.id}).all()
-    charged = {row.node_id: row for row in rows if row.node_id is not None}
+    found = found or recorded(session, execution)
     nodes = outline(session, execution.version_id)
-    items = [_item(charged[node.id], node.label, node.type) for node in nodes if node.id in charged]
+    items = [item for node in nodes if (item := _item(node, found))]
     children = (0, Decimal(0))
     if any(node.type == SUBWORKFLOW for node in nodes):
         children = session.execute(_CHILDREN, {"execution": execution.id}).one()._tuple()
-    total, cap, is_final = rows[0].credits_charged, rows[0].credits_cap, rows[0].is_final
     return {
         "priceList": execution.price_list,
         "items": items,
-        "runFee": total - sum((item["amount"] for item in items), Decimal(0)),
-        "total": total,
-        "held": cap,
-        "released": cap - total if is_final else Decimal(0),
-        "final": is_final,
+        "runFee": found.total - sum((item["amount"] for item in items), Decimal(0)),
+        "total": found.total,
+        "held": found.cap,
+        "released": found.cap - found.total if found.is_final else Decimal(0),
+        "final": found.is_final,
         "children": {"runs": children[0], "amount": children[1]},
     }
 
@@ -99,13 +87,16 @@ def lines(
     ]
 
 
-def _item(row: Row[Any], label: str, type: str) -> dict[str, Any]:
+def _item(node: Outline, found: Recorded) -> dict[str, Any] | None:
+    rows = [row for row in (found.top.get(node.id), found.repeated.get(node.id)) if row is not None and row.charges]
+    if not rows:
+        return None
     return {
-        "nodeId": row.node_id,
-        "label": label,
-        "type": type,
-        "runs": row.runs,
-        "attempts": int(row.attempts),
-        "unitPrice": row.unit_price,
-        "amount": row.amount,
+        "nodeId": node.id,
+        "label": node.label,
+        "type": node.type,
+        "runs": sum(row.charges for row in rows),
+        "attempts": int(sum(row.charged_attempts for row in rows)),
+        "unitPrice": max(row.unit_price for row in rows),
+        "amount": sum((row.credits for row in rows), Decimal(0)),
     }

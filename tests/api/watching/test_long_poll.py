@@ -12,7 +12,9 @@ from sqlalchemy import event
 
 from api import concurrency, hub
 from api.hub import Hub
+from api.pacing import seconds_until_news
 from models.db import SessionFactory
+from models.execution import Execution
 from models.rules.states import ExecutionStatus
 from tests.api.graphs import workflow
 from tests.api.watching import Asking, happen, until
@@ -197,7 +199,6 @@ class TestPace:
     @pytest.mark.parametrize(
         ("columns", "seconds"),
         [
-            ({}, 2),
             ({"status": ExecutionStatus.RUNNING}, 2),
             ({"status": ExecutionStatus.WAITING, "waiting_for": {"type": "approval"}}, 15),
             ({"status": ExecutionStatus.WAITING, "waiting_for": {"type": "budget"}}, 15),
@@ -208,6 +209,15 @@ class TestPace:
     def test_follows_the_state_of_the_run(self, client, run, columns, seconds):
         happen(run, **columns)
         assert client.get(f"/executions/{run}").headers["Retry-After"] == str(seconds)
+
+    @pytest.mark.parametrize(("place", "seconds"), [(None, 2), (1, 2), (25, 5), (1000, 15)])
+    def test_is_slower_the_more_come_before(self, place, seconds):
+        assert seconds_until_news(Execution(status=ExecutionStatus.QUEUED), place) == seconds
+
+    def test_counts_who_comes_before(self, client, run):
+        answer = client.get(f"/executions/{run}")
+        told = seconds_until_news(Execution(status=ExecutionStatus.QUEUED), answer.json["queuePosition"])
+        assert answer.headers["Retry-After"] == str(told)
 
     def test_meets_a_timer_when_it_is_due(self, client, run):
         happen(run, status=ExecutionStatus.WAITING, wake_at=datetime.now(UTC) + timedelta(seconds=30))
