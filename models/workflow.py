@@ -3,10 +3,11 @@
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Changing, Credits, JsonB, Record, ShortText, UtcTime, words
+from models.rules.pricing import PRICE_LIST
 from models.rules.states import WorkflowStatus
 
 
@@ -27,7 +28,9 @@ class WorkflowVersion(Record):
     node_count: Mapped[int]
     # What keeps this graph from running, as [{field, message}]; empty when nothing does.
     lint_errors: Mapped[JsonB] = mapped_column(default=list, server_default=text("'[]'"))
-    worst_case_credits: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))  # without `calls`
+    # Without `calls`, by that price list; by another one it is reckoned anew.
+    worst_case_credits: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))
+    price_list: Mapped[str] = mapped_column(String(40), default=PRICE_LIST, server_default=text("'2026-11'"))
     # The workflows that it runs, as {node, field, workflow, times, certain}; what they cost changes with them.
     calls: Mapped[JsonB] = mapped_column(default=list, server_default=text("'[]'"))
 

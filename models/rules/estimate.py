@@ -8,7 +8,7 @@ from models.rules.config import DEFAULT_ITERATIONS
 from models.rules.graph import Graph, Node
 from models.rules.kinds import NodeKind
 from models.rules.nodes.loop import MAX_ITERATIONS
-from models.rules.pricing import CENT, COSTS, node_price
+from models.rules.pricing import CENT, CURRENT, PriceList
 
 Json = Any
 
@@ -45,14 +45,14 @@ def runs(graph: Graph) -> dict[str, int]:
     return found
 
 
-def worst_case(graph: Graph, kinds: Mapping[str, NodeKind]) -> Decimal:
+def worst_case(graph: Graph, kinds: Mapping[str, NodeKind], prices: PriceList = CURRENT) -> Decimal:
     """Credits that a run of `graph` costs at most; `kinds` by type. Nothing runs, nothing is charged."""
     if not graph.nodes:
         return Decimal("0.00")
     times = runs(graph)
     nodes = (
-        node_price(kinds[node.type].provider(node.config)) * times[node.id]
+        prices.node(kinds[node.type].provider(node.config)) * times[node.id]
         for node in graph.nodes.values()
         if node.type in kinds
     )
-    return (COSTS["workflow_execution"] + sum(nodes, Decimal(0))).quantize(CENT)
+    return (prices.fee + sum(nodes, Decimal(0))).quantize(CENT)

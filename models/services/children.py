@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from models.errors import Conflict, LeaseLost
 from models.execution import Execution
 from models.rules.effects import RunWorkflow
-from models.rules.pricing import PRICE_LIST, Priority
+from models.rules.pricing import Priority, price_list
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus
 from models.rules.subworkflows import MAX_CHILDREN, MAX_DEPTH
@@ -29,7 +29,7 @@ from models.user import User
 Json = Any
 
 _PARENT = text("""
-    SELECT depth, priority, deadline_at, credits_cap, status
+    SELECT depth, priority, price_list, deadline_at, credits_cap, status
       FROM workflow_executions WHERE id = :id AND epoch = :epoch AND status IN ('running', 'cancelling') FOR UPDATE
 """)
 _SIBLINGS = text("SELECT count(*) FROM workflow_executions WHERE parent_execution_id = :id")
@@ -107,8 +107,13 @@ def start(session: Session, lease: Lease, wanted: Wanted) -> Started | None:
     if session.scalar(_SIBLINGS, {"id": lease.execution_id}) >= MAX_CHILDREN:
         raise TooManyChildren
     owner = session.get_one(User, lease.user_id)
-    version = runnable.newest(session, owner, wanted.effect.workflow_id, depth=parent.depth + 1)
+    version = _version(session, owner, wanted, parent)
     return _start(session, lease, wanted, parent, version)
+
+
+def _version(session: Session, owner: User, wanted: Wanted, parent: Any) -> Runnable:
+    prices = price_list(parent.price_list)
+    return runnable.newest(session, owner, wanted.effect.workflow_id, depth=parent.depth + 1, prices=prices)
 
 
 def _start(session: Session, lease: Lease, wanted: Wanted, parent: Any, version: Runnable) -> Started:
@@ -123,7 +128,7 @@ def _start(session: Session, lease: Lease, wanted: Wanted, parent: Any, version:
         status=ExecutionStatus.QUEUED,
         priority=Priority(parent.priority),
         input=wanted.effect.input,
-        price_list=PRICE_LIST,
+        price_list=parent.price_list,  # by which its credits were held
         credits_cap=min(version.worst_case_credits, wanted.most),
         nodes_total=version.node_count,
         last_seq=1,

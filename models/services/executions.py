@@ -15,7 +15,7 @@ from models.base import Json
 from models.errors import Conflict, FieldError, InvalidInput, NotFound
 from models.execution import Execution, ExecutionEvent
 from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
-from models.rules.pricing import PLANS, PRICE_LIST, Priority
+from models.rules.pricing import MOST_CREDITS, PLANS, PRICE_LIST, Priority
 from models.rules.states import TERMINAL, ExecutionStatus
 from models.services import api_calls, credits, families, runnable, storage, turns, undriven, workflows
 from models.services.paging import Position, newest_first
@@ -41,7 +41,6 @@ __all__ = [
     "submit",
 ]
 
-MOST_CREDITS = Decimal("999999999999.99")  # what numeric(14, 2) holds
 _LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
 
 

@@ -7,13 +7,14 @@ what it did not spend, in the transaction that ends it. Rows of a family are loc
 from collections.abc import Collection
 from uuid import UUID
 
+import orjson
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Uuid
 
 from models.changes import announce
-from models.rules.pricing import COSTS
+from models.rules.pricing import PRICE_LISTS
 from models.services import credits, holds
 
 _IDS = bindparam("ids", type_=ARRAY(Uuid()))
@@ -60,7 +61,9 @@ _END_UNDRIVEN = text("""
     UPDATE workflow_executions
        SET status = 'cancelled', cancel_requested_at = coalesce(cancel_requested_at, now()),
            finished_at = clock_timestamp(), updated_at = now(), last_seq = last_seq + 1, epoch = epoch + 1,
-           credits_charged = CASE WHEN credits_charged > 0 THEN least(credits_charged + :fee, credits_cap) ELSE 0 END,
+           credits_charged = CASE WHEN credits_charged = 0 THEN 0 ELSE least(
+               credits_cap,
+               credits_charged + coalesce(CAST(CAST(:fees AS jsonb)->>price_list AS numeric), 0)) END,
            wake_at = NULL, waiting_for = NULL, deferred_at = NULL, lease_owner = NULL, lease_expires_at = NULL
      WHERE id = ANY(:ids) AND status IN ('queued', 'waiting')
  RETURNING id, credits_charged
@@ -117,7 +120,7 @@ def stop(session: Session, ids: Collection[UUID]) -> None:
     session.execute(_ASK_DRIVERS, {"ids": list(ids)})
     session.execute(_LEAVE_TO_DRIVERS, {"ids": list(ids)})
     announce(session, *ids)
-    rows = session.execute(_END_UNDRIVEN, {"ids": list(ids), "fee": COSTS["workflow_execution"]})
+    rows = session.execute(_END_UNDRIVEN, {"ids": list(ids), "fees": _fees()})
     charged = {row.id: row.credits_charged for row in rows}
     if charged:
         over = {"ids": list(charged)}
@@ -125,3 +128,8 @@ def stop(session: Session, ids: Collection[UUID]) -> None:
         session.execute(_TELL, over)
         credits.settle_many(session, charged)
         ended(session, charged)
+
+
+def _fees() -> str:
+    """What a run itself costs, by the name of its price list."""
+    return orjson.dumps({name: str(prices.fee) for name, prices in PRICE_LISTS.items()}).decode()

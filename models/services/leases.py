@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from models.changes import announce
@@ -61,7 +61,7 @@ _CLAIM = text("""
        -- another one, because something may go on outside.
        AND (e.status IN ('running', 'cancelling') OR (least(e.start_by, e.deadline_at) <= now()) IS NOT TRUE)
  RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
-           e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes,
+           e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes, e.price_list,
            e.suspicion, e.retry_of IS NOT NULL AS is_retry,
            e.cancel_requested_at IS NOT NULL AS cancelled, e.deadline_at, e.depth, clock_timestamp() AS claimed_at
 """)
@@ -121,6 +121,7 @@ class Lease:
     version_id: UUID
     workflow_name: str
     input: Json
+    price_list: str  # by which it is paid
     cap: Decimal  # credits held for this run
     charged: Decimal
     executed: int  # nodes that ran so far
@@ -176,27 +177,7 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         session.execute(_DEFER, values)
         return None
     announce(session, row.id)
-    return Lease(
-        execution_id=row.id,
-        epoch=row.epoch,
-        user_id=row.user_id,
-        workflow_id=row.workflow_id,
-        version_id=row.version_id,
-        workflow_name=row.workflow_name,
-        input=row.input,
-        cap=row.credits_cap,
-        charged=row.credits_charged,
-        executed=row.nodes_executed,
-        last_seq=row.last_seq,
-        started_at=row.started_at,
-        crashes=row.crashes,
-        suspicion=row.suspicion,
-        is_retry=row.is_retry,
-        cancelled=row.cancelled,
-        deadline=row.deadline_at,
-        claimed_at=row.claimed_at,
-        depth=row.depth,
-    )
+    return _lease(row)
 
 
 def renew(session: Session, leases: Sequence[tuple[UUID, int]], *, seconds: float) -> dict[UUID, News]:
@@ -265,3 +246,28 @@ def graph(session: Session, version_id: UUID) -> Json:
 
 def _pairs(leases: Sequence[tuple[UUID, int]]) -> str:
     return orjson.dumps([{"id": execution_id, "epoch": epoch} for execution_id, epoch in leases]).decode()
+
+
+def _lease(row: Row[Any]) -> Lease:
+    return Lease(
+        execution_id=row.id,
+        epoch=row.epoch,
+        user_id=row.user_id,
+        workflow_id=row.workflow_id,
+        version_id=row.version_id,
+        workflow_name=row.workflow_name,
+        input=row.input,
+        price_list=row.price_list,
+        cap=row.credits_cap,
+        charged=row.credits_charged,
+        executed=row.nodes_executed,
+        last_seq=row.last_seq,
+        started_at=row.started_at,
+        crashes=row.crashes,
+        suspicion=row.suspicion,
+        is_retry=row.is_retry,
+        cancelled=row.cancelled,
+        deadline=row.deadline_at,
+        claimed_at=row.claimed_at,
+        depth=row.depth,
+    )

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from models.notification import NotificationKind
 from models.purchase import Purchase, PurchaseStatus
 from models.rules import billing
-from models.rules.pricing import PACKAGES, PRICE_LIST
+from models.rules.pricing import PRICE_LISTS
 from models.services import alerts, credits, customers, notifications, refunds
 from models.services.waiting import NotYet
 from models.user import User
@@ -73,11 +73,12 @@ def sync_intent(session: Session, intent: Mapping[str, Any], *, fresh: bool = Tr
 def adopt(session: Session, intent: Mapping[str, Any]) -> Purchase | None:
     """Write down again a purchase that our database lost, from the ids on its intent; then `sync_intent`.
 
-    None, with an alert, unless the user is here and the intent is over the price of a package as it is sold today.
+    None, with an alert, unless the user is here and the intent is over the price of a package on the list it names.
     """
     purchase_id, user_id = customers.our_id(intent, billing.PURCHASE), customers.our_id(intent, billing.USER)
     price_list, _, package_id = str((intent.get("metadata") or {}).get(billing.PACKAGE, "")).partition("/")
-    package = PACKAGES.get(package_id) if price_list == PRICE_LIST else None
+    prices = PRICE_LISTS.get(price_list)
+    package = prices.packages.get(package_id) if prices else None
     user = session.get(User, user_id) if user_id else None
     asked = package and (package.price_cents, CURRENCY)
     if purchase_id is None or user is None or package is None or (intent["amount"], intent["currency"]) != asked:

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, RowMapping, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from models.errors import FieldError, InvalidInput, NotFound
-from models.rules.pricing import Tier
-from models.services import subworkflows
+from models.rules.pricing import CURRENT, MOST_CREDITS, PriceList, Tier
+from models.services import estimates, subworkflows
 from models.services import workflow_limits as limits
-from models.services.workflows import MOST_CREDITS, InvalidGraph
+from models.services.workflows import InvalidGraph
 from models.user import User
 from models.workflow import Workflow, WorkflowVersion
 
@@ -32,8 +32,12 @@ class Runnable:
     max_queue_seconds: int | None
 
 
-def newest(session: Session, owner: User, workflow_id: UUID, *, depth: int = 0) -> Runnable:
+def newest(
+    session: Session, owner: User, workflow_id: UUID, *, depth: int = 0, prices: PriceList = CURRENT
+) -> Runnable:
     """The newest version, which a run started now is pinned to; `depth` tells how many runs are above it.
+
+    The run is to be paid by `prices`.
 
     Raises:
         NotFound, InvalidGraph, and where the owner's tier does not allow a run WorkflowReadOnly, NodeLimitReached.
@@ -43,7 +47,7 @@ def newest(session: Session, owner: User, workflow_id: UUID, *, depth: int = 0) 
     if row is None:
         raise NotFound("workflow")
     limits.require_allowed(owner.subscription_tier, surplus=row["surplus"], nodes=row["node_count"])
-    return _runnable(session, owner, row, depth)
+    return _runnable(session, owner, row, depth, prices)
 
 
 def again(session: Session, owner: User, workflow_id: UUID, version: VersionWish) -> Runnable:
@@ -62,7 +66,7 @@ def again(session: Session, owner: User, workflow_id: UUID, version: VersionWish
         message = "This workflow has no such version."
         raise InvalidInput("The run cannot be repeated.", errors=[FieldError("version", message)])
     limits.require_rerunnable(session, owner, workflow_id, row["node_count"])
-    return _runnable(session, owner, row, 0)
+    return _runnable(session, owner, row, 0, CURRENT)
 
 
 @cache
@@ -76,14 +80,16 @@ def _newest(tier: Tier) -> Select[Any]:
 
 def _facts() -> Select[Any]:
     version = WorkflowVersion
-    columns = (version.id, version.node_count, version.worst_case_credits, version.lint_errors, version.calls)
+    cost = (version.worst_case_credits, version.price_list)
+    columns = (version.id, version.node_count, *cost, version.lint_errors, version.calls)
     query = select(*columns, Workflow.name, Workflow.timeout, Workflow.max_queue_seconds)
     return query.join(Workflow, version.workflow_id == Workflow.id)
 
 
-def _runnable(session: Session, owner: User, row: RowMapping, depth: int) -> Runnable:
-    below = subworkflows.below(session, owner, row["calls"], depth=depth)
+def _runnable(session: Session, owner: User, row: RowMapping, depth: int, prices: PriceList) -> Runnable:
+    below = subworkflows.below(session, owner, row["calls"], depth=depth, prices=prices)
     if errors := [*(FieldError(**error) for error in row["lint_errors"]), *below.errors]:
         raise InvalidGraph(errors)
-    worst_case = min(row["worst_case_credits"] + below.credits, MOST_CREDITS)
+    own = estimates.by(session, prices, row["id"], row["worst_case_credits"], row["price_list"])
+    worst_case = min(own + below.credits, MOST_CREDITS)
     return Runnable(row["id"], row["name"], row["node_count"], worst_case, row["timeout"], row["max_queue_seconds"])

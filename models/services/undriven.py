@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.base import Json
 from models.changes import announce
 from models.execution import Execution, ExecutionEvent, NodeExecution
-from models.rules.pricing import COSTS
+from models.rules.pricing import price_list
 from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import credits, families, run_news
 
@@ -25,7 +25,7 @@ def end(
     """End a run as `status`, cancelled or failed, with what it finished kept and paid for; `more` sets columns."""
     charged = execution.credits_charged
     if charged:  # the run itself is charged once it is over, if any of its nodes was
-        charged = min(charged + COSTS["workflow_execution"], execution.credits_cap)
+        charged = min(charged + price_list(execution.price_list).fee, execution.credits_cap)
     change(
         session,
         execution,

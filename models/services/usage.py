@@ -15,12 +15,11 @@ from sqlalchemy.orm import Session
 
 from models.errors import FieldError, InsufficientCredits, InvalidInput
 from models.rules.periods import BARS, Period, bars
-from models.rules.pricing import CENT, COSTS
+from models.rules.pricing import CENT, COSTS, MOST_CREDITS
 from models.services import credits, workflows
 from models.user import User
 
 SOURCE = "usage"
-MOST_CREDITS = Decimal("999999999999.99")  # what numeric(14, 2) holds
 
 _SPEND = text("""
     WITH moved AS (

@@ -17,6 +17,7 @@ from models.base import Json
 from models.errors import FieldError, InvalidInput, NotFound
 from models.rules.graph import parse
 from models.rules.lint import Report, Severity, check_shape, lint
+from models.rules.pricing import MOST_CREDITS
 from models.rules.states import WorkflowStatus
 from models.rules.subworkflows import Call, calls_of
 from models.services import storage, subworkflows
@@ -27,7 +28,6 @@ from models.workflow import Workflow, WorkflowVersion
 
 Graph = Mapping[str, Json]
 
-MOST_CREDITS = Decimal("999999999999.99")  # what the database holds; more than anybody has
 MOST_ERRORS = 50  # kept and told; nobody reads more
 
 

@@ -1,6 +1,7 @@
 """What is bought is granted once, for the money that was asked, however often and in whatever order it is told."""
 
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from models.db import session_scope
 from models.errors import InvalidInput, NotFound
 from models.notification import Notification, NotificationKind
 from models.purchase import Purchase, PurchaseStatus
-from models.rules.pricing import PACKAGES
+from models.rules.pricing import CURRENT, PACKAGES, PRICE_LISTS, Package
 from models.services import alerts, credits, customers, payment_methods, purchases, refunds
 from models.services.purchases import Effect
 from models.services.waiting import NotYet
@@ -258,6 +259,18 @@ class TestAfterARestore:
         assert purchases.sync_intent(session, paid) is Effect.GRANTED
         assert credits.balance(session, user.id).balance == 1150
         assert credits.violations(session) == []
+
+    def test_one_that_was_sold_by_another_price_list_gives_what_it_gave_then(
+        self, session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        then = replace(CURRENT, name="1999-01", packages={"pack_9": Package("pack_9", 9, 1, 100)})
+        monkeypatch.setitem(PRICE_LISTS, "1999-01", then)
+        sold = {"package_id": "pack_9", "price_list": "1999-01", "amount_cents": 100, "currency": "usd"}
+        paid = billing.intent(session, Purchase(id=uuid4(), user_id=billing.customer(session).id, **sold))
+        adopted = purchases.adopt(session, paid)
+        assert adopted is not None
+        assert (adopted.granted, adopted.price_list) == (10, "1999-01")
+        assert purchases.sync_intent(session, paid) is Effect.GRANTED
 
     @pytest.mark.parametrize(
         "wrong",

@@ -4,12 +4,12 @@ The next step starts only if the run's cap covers it together with those under w
 part of the cap with it when it starts, and what it did not spend comes back when it ends.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from models.rules.pricing import COSTS, LEAST_RUN
 from models.rules.schedule import Step
 from workers.engine.recorder import Recorder
+from workers.engine.workflow import Workflow
 
 Busy = Callable[[], Iterable[Step]]
 
@@ -17,15 +17,17 @@ Busy = Callable[[], Iterable[Step]]
 class Budget:
     """`cap` is what is held for the run now; it may have grown meanwhile, but never shrunk without us."""
 
-    def __init__(self, cap: Decimal, prices: Mapping[str, Decimal], recorder: Recorder) -> None:
+    def __init__(self, cap: Decimal, workflow: Workflow, recorder: Recorder) -> None:
         self.cap = cap
-        self._prices = prices
+        self._prices = workflow.prices
+        self._fee = workflow.price_list.fee
+        self.least_run = workflow.price_list.least_run  # a child costs no less
         self._recorder = recorder
-        self._dearest = max(prices.values(), default=Decimal(0))
+        self._dearest = max(workflow.prices.values(), default=Decimal(0))
 
     def covers(self, step: Step, busy: int, under_way: Busy, *, child: bool = False) -> bool:
         """Whether this step may start; with `child`, it starts a run that must be able to do something."""
-        spent = self._spent(step) + (LEAST_RUN if child else 0)
+        spent = self._spent(step) + (self.least_run if child else 0)
         if spent + busy * self._dearest <= self.cap:
             return True
         return spent + self._price(under_way()) <= self.cap
@@ -35,7 +37,7 @@ class Budget:
         return self.cap - self._spent(step) - self._price(under_way())
 
     def _spent(self, step: Step) -> Decimal:
-        return self._recorder.charged + self._prices[step.node_id] + COSTS["workflow_execution"]
+        return self._recorder.charged + self._prices[step.node_id] + self._fee
 
     def _price(self, steps: Iterable[Step]) -> Decimal:
         return sum((self._prices[step.node_id] for step in steps), Decimal(0))

@@ -19,7 +19,7 @@ from models.db import session_scope
 from models.errors import ForgeError, LeaseLost
 from models.rules.effects import RunWorkflow
 from models.rules.graph import Retry
-from models.rules.pricing import LEAST_RUN, Priority
+from models.rules.pricing import Priority
 from models.rules.retries import delay
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
@@ -192,7 +192,7 @@ class Children:
             return
         most = self._budget.spare(child.step, self._others(child))
         del self._starting[child.step]
-        if most < LEAST_RUN:
+        if most < self._budget.least_run:
             self._home.block(child)
             return
         try:

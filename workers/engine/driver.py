@@ -233,7 +233,7 @@ class Driver:
         self._recorder.flush(
             lambda progress, error: self._inbox.put(partial(arrived, progress, error)),
             ending=ending,
-            fee=endings.fee(self._recorder, ending),
+            fee=endings.fee(self._recorder, ending, self._steps.workflow.price_list),
         )
 
     def _close(self) -> None:

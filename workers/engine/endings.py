@@ -8,7 +8,7 @@ from typing import Any
 
 from models.errors import ForgeError
 from models.rules.deadlines import run_timed_out
-from models.rules.pricing import COSTS
+from models.rules.pricing import PriceList
 from models.rules.schedule import Schedule
 from models.rules.states import ExecutionStatus
 from models.services.journal import QUARANTINED, Ending
@@ -117,10 +117,10 @@ def conclude(recorder: Recorder, schedule: Schedule, reason: Reason | None) -> E
     return Ending(reason.status, error=reason.error, waiting_for=reason.waiting_for, wake_at=reason.wake_at)
 
 
-def fee(recorder: Recorder, ending: Ending) -> Decimal:
+def fee(recorder: Recorder, ending: Ending, price_list: PriceList) -> Decimal:
     """Credits for the run itself: due at its end, if any of its nodes was charged."""
     due = ending.status is not ExecutionStatus.WAITING and recorder.charged > 0
-    return COSTS["workflow_execution"] if due else Decimal(0)
+    return price_list.fee if due else Decimal(0)
 
 
 def run_output(schedule: Schedule) -> Json:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from models.db import session_scope
-from models.rules.pricing import Priority, Provider
+from models.rules.pricing import Priority, Provider, UnknownPriceList, price_list
 from models.services import leases
 from models.services.leases import Lease
 from workers.engine import clock
@@ -100,7 +100,7 @@ class Runtime:
             if self._leaving:  # perhaps since before it was kept, and nobody asked this one
                 driver.hand_over()
             left = self._watched(driver, lease) if lease.suspicion in SUSPECT else driver.run()
-        except (OperationalError, PoolTimeout) as error:  # the database is away, and that is nobody's fault here
+        except (OperationalError, PoolTimeout, UnknownPriceList) as error:  # nobody's fault here, and it passes
             bound.warning("execution.not_loaded", error=type(error).__name__)
             left = Left.HANDED_OVER
         except Exception:
@@ -142,7 +142,7 @@ class Runtime:
     def _driver(self, lease: Lease) -> Driver:
         with session_scope() as session:
             past = leases.history(session, lease.execution_id) if lease.epoch > 1 or lease.is_retry else {}
-            workflow = self._cache.get(lease.version_id) or self._compiled(
+            workflow = self._cache.get((lease.version_id, lease.price_list)) or self._compiled(
                 leases.graph(session, lease.version_id), lease
             )
         return Driver(
@@ -159,6 +159,6 @@ class Runtime:
     def _compiled(self, document: object, lease: Lease) -> Workflow:
         if not isinstance(document, dict):
             raise TypeError("a workflow version without a graph")
-        workflow = compile_workflow(document)
-        self._cache.put(lease.version_id, workflow)
+        workflow = compile_workflow(document, price_list(lease.price_list))
+        self._cache.put((lease.version_id, lease.price_list), workflow)
         return workflow

@@ -58,7 +58,7 @@ class Steps:
         self.loops = Loops(
             self.workflow, self.schedule, self.recorder, see=self._see, on_success=self.succeed, on_failure=self.fail
         )
-        self.budget = Budget(self.lease.cap, self.workflow.prices, self.recorder)
+        self.budget = Budget(self.lease.cap, self.workflow, self.recorder)
 
     def begin(self, step: Step) -> None:
         """Take one step as far as it goes without waiting."""

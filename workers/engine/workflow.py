@@ -12,11 +12,12 @@ from models.rules.config import CompiledConfig, compile_config
 from models.rules.graph import Graph, parse
 from models.rules.kinds import NodeKind
 from models.rules.nodes import KINDS
-from models.rules.pricing import node_price
+from models.rules.pricing import PriceList
 from models.rules.schedule import Plan
 from models.rules.subworkflows import TYPE as SUBWORKFLOW
 
 Json = Any
+Key = tuple[UUID, str]  # version and name of a price list
 
 KEPT_VERSIONS = 256
 
@@ -29,12 +30,13 @@ class Workflow:
     plan: Plan
     kinds: Mapping[str, NodeKind]  # by node id
     configs: Mapping[str, CompiledConfig]  # by node id
-    prices: Mapping[str, Decimal]  # credits of one finished run of each node
+    price_list: PriceList
+    prices: Mapping[str, Decimal]  # credits of one finished run of each node, by that list
     callers: frozenset[str]  # ids of the nodes that run other workflows
 
 
-def compile_workflow(document: Mapping[str, Json]) -> Workflow:
-    """Prepare `{nodes, connections}` that the linter accepted."""
+def compile_workflow(document: Mapping[str, Json], price_list: PriceList) -> Workflow:
+    """Prepare `{nodes, connections}` that the linter accepted, for runs that are paid by `price_list`."""
     graph = parse(document)
     ids = frozenset(graph.nodes)
     kinds = {node_id: KINDS[node.type] for node_id, node in graph.nodes.items()}
@@ -43,30 +45,33 @@ def compile_workflow(document: Mapping[str, Json]) -> Workflow:
         plan=Plan(graph, (n for n, node in graph.nodes.items() if kinds[n].joins_any(node.config))),
         kinds=kinds,
         configs={node_id: compile_config(kinds[node_id], node, ids) for node_id, node in graph.nodes.items()},
-        prices={node_id: node_price(kinds[node_id].provider(node.config)) for node_id, node in graph.nodes.items()},
+        price_list=price_list,
+        prices={
+            node_id: price_list.node(kinds[node_id].provider(node.config)) for node_id, node in graph.nodes.items()
+        },
         callers=frozenset(node_id for node_id, node in graph.nodes.items() if node.type == SUBWORKFLOW),
     )
 
 
 class WorkflowCache:
-    """The versions that this process ran last. Thread-safe; a version never changes."""
+    """The versions that this process ran last, by version and price list. Thread-safe; neither ever changes."""
 
     def __init__(self, size: int = KEPT_VERSIONS) -> None:
         self._size = size
-        self._kept: OrderedDict[UUID, Workflow] = OrderedDict()
+        self._kept: OrderedDict[Key, Workflow] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, version_id: UUID) -> Workflow | None:
+    def get(self, key: Key) -> Workflow | None:
         """The compiled version, if it is still kept."""
         with self._lock:
-            workflow = self._kept.get(version_id)
+            workflow = self._kept.get(key)
             if workflow:
-                self._kept.move_to_end(version_id)
+                self._kept.move_to_end(key)
             return workflow
 
-    def put(self, version_id: UUID, workflow: Workflow) -> None:
+    def put(self, key: Key, workflow: Workflow) -> None:
         """Keep a version, and forget the one not used for longest when there are too many."""
         with self._lock:
-            self._kept[version_id] = workflow
+            self._kept[key] = workflow
             if len(self._kept) > self._size:
                 self._kept.popitem(last=False)
