@@ -61,30 +61,14 @@ def sync_invoice(session: Session, invoice: Mapping[str, Any]) -> Invoice | None
     return synced
 
 
-def sync_payment(session: Session, payment: Mapping[str, Any]) -> Invoice | None:
-    """Link a payment intent with the invoice that it pays for; None when it is no intent that pays.
-
-    Raises `NotYet` when the invoice is not here.
-    """
-    intent_id = billing.ref((payment.get("payment") or {}).get("payment_intent"))
-    if intent_id is None:
-        return None
-    invoice_id = billing.ref(payment["invoice"])
-    row = session.scalar(select(Invoice).where(Invoice.stripe_id == invoice_id).with_for_update())
-    if row is None:
-        raise NotYet(f"{payment['id']} is for the invoice {invoice_id}, which is not here.")
-    row.payment_intent_id = intent_id
-    session.flush()
-    return row
-
-
 def announce(session: Session, invoice: Mapping[str, Any]) -> None:
     """Tell a user of the invoice that comes next; it has no id yet, and nothing is stored."""
     user_id = _owner(session, invoice)
     if user_id is None:
         return
     key = f"upcoming:{billing.ref(invoice.get('subscription')) or _subscription(invoice)}:{invoice.get('period_end')}"
-    payload = {"amountCents": invoice["total"], "currency": invoice["currency"]}
+    day = time_of(invoice.get("next_payment_attempt") or invoice.get("period_end"))
+    payload = {"amountCents": invoice["total"], "currency": invoice["currency"], "date": day and day.date().isoformat()}
     notifications.add(session, user_id, NotificationKind.INVOICE_UPCOMING, payload, key=key)
 
 

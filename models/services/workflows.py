@@ -4,7 +4,6 @@ Every save of another graph adds a version; the ones before stay as they are, be
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 

@@ -11,7 +11,7 @@ from models.db import session_scope
 from models.rules.pricing import PLANS, Tier
 from models.services import api_calls
 from tests import factories
-from tests.engine.conftest import Bench, call
+from tests.engine.conftest import Bench, call, sub
 from workers.engine.endings import Left
 from workers.gateways.base import CallFailed
 
@@ -135,3 +135,35 @@ def test_a_call_waits_for_a_database_that_is_away_rather_than_going_uncounted(be
     monkeypatch.setattr(api_calls, "reserve", away)
     monkeypatch.setattr("workers.engine.quota.ASK_AGAIN", 0.01)
     assert (bench.run([call("a")]).status, used(bench)) == ("success", 1)
+
+
+class TestChildren:
+    """What a `subworkflow` node starts makes its calls in its owner's name too."""
+
+    def top(self, bench: Bench) -> UUID:
+        return bench.submit([sub("s", bench.save([call("a"), call("b")], "a>b"))])
+
+    def test_their_calls_count_and_none_passes_the_limit(self, bench: Bench):
+        use(bench, LIMIT - 1)
+        top = bench.settle(self.top(bench))
+        (child,) = bench.children(top.id)
+        assert (child.status, child.waiting_for["type"], child.waiting_for["nodeId"]) == ("waiting", "api_calls", "b")
+        assert (top.status, top.waiting_for["type"]) == ("waiting", "subworkflow")
+        assert (used(bench), bench.world.calls) == (LIMIT, {"a": 1})
+
+    def test_they_go_on_when_there_are_some_again_and_so_does_the_parent(self, bench: Bench):
+        use(bench, LIMIT - 1)
+        top = bench.settle(self.top(bench))
+        (child,) = bench.children(top.id)
+        bench.sql("UPDATE users SET subscription_tier = 'premium'")
+        assert wake(bench) == 1
+        bench.settle(child.id)
+        assert bench.execution(top.id).status == "success"
+        assert (used(bench), bench.world.calls) == (LIMIT + 1, {"a": 1, "b": 1})
+
+    def test_another_attempt_of_the_node_is_another_child_whose_calls_count_too(self, bench: Bench):
+        bench.world.on("b", bench.world.fail(1))
+        inner = bench.save([call("a"), call("b", retry={"maxAttempts": 1})], "a>b")
+        top = bench.settle(bench.submit([sub("s", inner, retry={"maxAttempts": 2, "initialInterval": 0.01})]))
+        assert (top.status, [child.status for child in bench.children(top.id)]) == ("success", ["failed", "success"])
+        assert used(bench) == 3  # what failed is not counted

@@ -1,5 +1,6 @@
 """Payment methods, invoices and customers are what Stripe says they are now, and each is somebody's own."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from models.stripe_request import RequestKind
 from models.user import User
 from tests import factories
 from tests.factories import billing
+from workers.notifications.texts import compose
 
 
 def kept(session: Session, user: User, **changes: Any) -> PaymentMethod:
@@ -134,16 +136,15 @@ class TestInvoices:
     def test_keep_the_payment_that_they_were_linked_with(self, session: Session) -> None:
         user = billing.customer(session)
         invoice = billing.invoice(session, user, payments={"data": []})
-        payment = {"id": "inpay_1", "invoice": invoice["id"], "payment": {"payment_intent": "pi_1"}}
-        with pytest.raises(NotYet):
-            invoices.sync_payment(session, payment)
         row = invoices.sync_invoice(session, invoice)
         assert row is not None
         assert row.payment_intent_id is None
-        invoices.sync_payment(session, payment)
+        invoices.sync_invoice(
+            session,
+            invoice | {"payments": {"data": [{"payment": {"type": "payment_intent", "payment_intent": "pi_1"}}]}},
+        )
         invoices.sync_invoice(session, invoice)
         assert row.payment_intent_id == "pi_1"
-        assert invoices.sync_payment(session, payment | {"payment": {"type": "charge"}}) is None
 
     def test_belong_to_a_customer_or_to_the_user_that_the_subscription_names(self, session: Session) -> None:
         user = billing.customer(session)
@@ -163,6 +164,14 @@ class TestInvoices:
             invoices.announce(session, upcoming)
         invoices.announce(session, upcoming | {"period_end": 2})
         assert told(session, user) == [NotificationKind.INVOICE_UPCOMING] * 2
+
+    def test_that_come_next_are_announced_with_their_day(self, session: Session) -> None:
+        user = billing.customer(session)
+        day = int(datetime(2026, 12, 24, 8, tzinfo=UTC).timestamp())
+        upcoming = billing.invoice(session, user, period_end=1, next_payment_attempt=day) | {"id": None}
+        invoices.announce(session, upcoming)
+        payload = session.scalars(select(Notification.payload)).first()
+        assert "will renew on 2026-12-24 for 9.99 USD" in compose(NotificationKind.INVOICE_UPCOMING, payload).body
 
 
 class TestCustomers:
