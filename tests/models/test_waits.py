@@ -12,7 +12,7 @@ from models.rules.pricing import PLANS, Tier
 from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import presence
 from models.services.presence import Me
-from models.services.waits import Standing, standing, tag
+from models.services.waits import Standing, standing
 from models.user import User
 from models.workflow import Workflow
 from tests import factories
@@ -165,10 +165,10 @@ def test_a_run_that_is_over_waits_for_nothing(session, workflow):
 def test_a_change_of_place_is_a_change_for_those_who_watch(session, workflow, worker):
     first = run(session, workflow, age=5)
     second = run(session, workflow)
-    before = tag(session, second)
+    before = standing(session, second).tag
     session.execute(text("UPDATE workflow_executions SET deferred_at = now() WHERE id = :id"), {"id": first.id})
-    assert tag(session, second) != before
+    assert standing(session, second).tag != before
     running = driven(session, workflow)
-    before = tag(session, running)
+    before = standing(session, running).tag
     running.lease_expires_at = NOW - timedelta(seconds=1)
-    assert tag(session, running) != before
+    assert standing(session, running).tag != before
