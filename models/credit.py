@@ -82,7 +82,7 @@ class CreditHold(Base):
         Index("ix_credit_holds_open", "user_id", postgresql_where=text("status = 'held'")),
     )
 
-    execution_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_executions.id"), primary_key=True)
+    execution_id: Mapped[UUID] = mapped_column(primary_key=True)  # no foreign key: it outlives the history of runs
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     amount: Mapped[Credits]
     captured: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))

@@ -80,6 +80,19 @@ class Execution(Changing, Record):
             text("LEAST(start_by, deadline_at)"),
             postgresql_where=text("finished_at IS NULL"),
         ),
+        # What pruning looks at: runs that ended, those that it keeps for now, and those that it is about to remove.
+        Index(
+            "ix_workflow_executions_aging",
+            "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL AND kept_until IS NULL AND expired_at IS NULL"),
+        ),
+        Index(
+            "ix_workflow_executions_kept",
+            "kept_until",
+            postgresql_where=text("kept_until IS NOT NULL AND expired_at IS NULL"),
+        ),
+        Index("ix_workflow_executions_expired", "expired_at", postgresql_where=text("expired_at IS NOT NULL")),
+        CheckConstraint("expired_at IS NULL OR finished_at IS NOT NULL", name="expired_when_over"),
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
@@ -127,6 +140,8 @@ class Execution(Changing, Record):
     rung_at: Mapped[UtcTime | None]  # the last doorbell; none yet means that one is due
     started_at: Mapped[UtcTime | None]
     finished_at: Mapped[UtcTime | None]
+    kept_until: Mapped[UtcTime | None]  # pruning looks at it again; None: as soon as any tier lets it go
+    expired_at: Mapped[UtcTime | None]  # from then on only its receipt is shown, and its rows are being removed
 
     version: Mapped[WorkflowVersion] = relationship(viewonly=True)
 

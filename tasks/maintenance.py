@@ -3,11 +3,17 @@
 Two beats, or a sweep that dies half way, do no harm: rows are claimed, and effects have keys.
 """
 
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
 from celery_config import app
 from models.db import session_scope
-from models.services import api_calls, figures, overdue, presence, provider_keys, pruning, storage, sweeps
+from models.services import api_calls, figures, overdue, presence, provider_keys, pruning, retention, storage, sweeps
 from tasks.lifecycle import process_name
 from tasks.queue import TaskName, enqueue
+
+MOST_BATCHES = 40  # in one go; seconds of work
 
 
 @app.task(name=TaskName.SWEEP)
@@ -25,12 +31,23 @@ def sweep() -> None:
 
 @app.task(name=TaskName.PRUNE)
 def prune() -> None:
-    """Remove a batch of what has served its time; measure storage where something was added; add past days up."""
+    """Remove batches of what has served its time; measure storage where something changed; add past days up."""
+    for batch in (retention.expire, retention.clear):
+        _repeat(batch)
     with session_scope() as session:
         pruning.prune(session)
     with session_scope() as session:
         storage.measure_wanted(session)
         figures.close_days(session)
+
+
+def _repeat(batch: Callable[[Session], int]) -> None:
+    """Do small batches, each in a transaction of its own, until nothing is left or it is enough for this time."""
+    for _ in range(MOST_BATCHES):
+        with session_scope() as session:
+            done = batch(session)
+        if not done:
+            return
 
 
 @app.task(name=TaskName.CANARY)

@@ -32,16 +32,19 @@ from api.schemas.watching import EventsQuery, WatchedQuery, WatchQuery
 from api.session import db
 from api.streams import last_event_id, stream
 from api.watching import watch, watch_list
-from models.services import answers, executions, retries
+from models.services import answers, executions, retries, statements
 from tasks.queue import TaskName, enqueue
 
 RETRY_REFUSALS = (
+    "history_expired",
     "not_retryable",
     "confirmation_required",
     "insufficient_credits",
     "api_call_limit_reached",
     *TIER_LIMITS,
 )
+
+GONE = ("history_expired",)
 
 bp = Blueprint("executions", __name__, url_prefix="/executions")
 
@@ -56,7 +59,7 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/<uuid:execution_id>")
 @signed_in
-@describes(answers=WholeExecutionOut, asks=WatchQuery, also={304: None}, headers=("ETag",))
+@describes(answers=WholeExecutionOut, asks=WatchQuery, also={304: None}, headers=("ETag",), refuses=GONE)
 def get(execution_id: UUID) -> ResponseReturnValue:
     """One run: how far it is, each node's state, its receipt; with `wait` once there is news."""
     return watch(execution_id, **query(WatchQuery))
@@ -66,17 +69,16 @@ def get(execution_id: UUID) -> ResponseReturnValue:
 @signed_in
 @describes(answers=ReceiptPageOut, asks=LinesQuery)
 def receipt(execution_id: UUID) -> ResponseReturnValue:
-    """What a run cost: the receipt, and a page of its single charges."""
+    """What a run cost: the receipt, also of a run whose history was removed, and a page of its single charges."""
     args = lines_query(LinesQuery)
-    execution = executions.get(db(), current_user(), execution_id)
-    rows = executions.lines(db(), execution, **args)
-    total = executions.receipt(db(), execution)
-    return {"executionId": execution.id, **total, **lines_page(show(LineOut, rows, many=True), rows, args)}
+    found = statements.statement(db(), current_user(), execution_id, **args)
+    page = lines_page(show(LineOut, found.lines, many=True), found.lines, args)
+    return {"executionId": execution_id, **found.receipt, "linesExpired": found.lines_expired, **page}
 
 
 @bp.get("/<uuid:execution_id>/logs")
 @signed_in
-@describes(answers=LogsOut, asks=LogsQuery)
+@describes(answers=LogsOut, asks=LogsQuery, refuses=GONE)
 def logs(execution_id: UUID) -> ResponseReturnValue:
     """What happened in a run, oldest first; go on with `after` = the last `seq` seen."""
     args = query(LogsQuery)
@@ -86,7 +88,7 @@ def logs(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:execution_id>/events")
 @signed_in
-@describes(answers=EventOut, asks=EventsQuery, media="text/event-stream", also={204: None})
+@describes(answers=EventOut, asks=EventsQuery, media="text/event-stream", also={204: None}, refuses=GONE)
 def events(execution_id: UUID) -> ResponseReturnValue:
     """What happens in a run, as it happens: server-sent events that go on after `Last-Event-ID`."""
     after = last_event_id()
@@ -95,7 +97,7 @@ def events(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/<uuid:execution_id>/cancel")
 @signed_in
-@describes(answers=ExecutionOut, status=202, takes=NothingIn, optional=True, refuses=("already_finished",))
+@describes(answers=ExecutionOut, status=202, takes=NothingIn, optional=True, refuses=("already_finished", *GONE))
 def cancel(execution_id: UUID) -> ResponseReturnValue:
     """Ask a run to stop; whoever drives it stops it soon."""
     body(NothingIn, optional=True)
@@ -106,7 +108,7 @@ def cancel(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/<uuid:execution_id>/resume")
 @signed_in
-@describes(answers=ExecutionOut, status=202, takes=ResumeIn, refuses=("insufficient_credits", "nothing_asked"))
+@describes(answers=ExecutionOut, status=202, takes=ResumeIn, refuses=("insufficient_credits", "nothing_asked", *GONE))
 def resume(execution_id: UUID) -> ResponseReturnValue:
     """Let a run that used up its credits go on with more."""
     execution = answers.resume(db(), current_user(), execution_id, **body(ResumeIn))
@@ -116,7 +118,7 @@ def resume(execution_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/<uuid:execution_id>/approvals/<node_id>")
 @signed_in
-@describes(answers=ExecutionOut, status=202, takes=ApprovalIn, refuses=("nothing_asked",))
+@describes(answers=ExecutionOut, status=202, takes=ApprovalIn, refuses=("nothing_asked", *GONE))
 def approve(execution_id: UUID, node_id: str) -> ResponseReturnValue:
     """Answer the question that a run waits with."""
     execution = answers.approve(db(), current_user(), execution_id, node_id, **body(ApprovalIn))

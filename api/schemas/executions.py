@@ -231,9 +231,10 @@ class LineOut(Out):
 
 
 class ReceiptPageOut(ReceiptOut):
-    """A receipt with a page of its single charges."""
+    """A receipt with a page of its single charges; with `linesExpired` these are gone, and their sums are left."""
 
     execution_id = Id()
+    lines_expired = Truth()
     lines = fields.List(fields.Nested(LineOut))
     count = Count()
     limit = Count()

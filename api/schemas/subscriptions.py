@@ -45,6 +45,7 @@ class CurrentOut(Out):
     cancel_at_period_end = Truth()
     past_due_since = Time(allow_none=True)
     limits = fields.Nested(LimitsOut)
+    history_days = Count()
     features = fields.List(Text())
     usage = fields.Nested(AllowancesOut)
 
@@ -98,12 +99,12 @@ NO_SUBSCRIPTION: dict[str, Any] = {
 
 def standing(user: User, subscription: Subscription | None) -> dict[str, Any]:
     """What `CurrentOut` shows of a user: the tier is what they may use now, whatever the subscription is for."""
-    limits = PLANS[user.subscription_tier].limits
+    tier = PLANS[user.subscription_tier]
     found = NO_SUBSCRIPTION
     if subscription is not None:
         found = {name: getattr(subscription, name) for name in NO_SUBSCRIPTION}
-    plan = {"tier": user.subscription_tier, "limits": limits, "features": features(user.subscription_tier, limits)}
-    return {**found, **plan}
+    plan = {"tier": tier.tier, "limits": tier.limits, "history_days": tier.history_days}
+    return {**found, **plan, "features": features(tier.tier, tier.limits)}
 
 
 def features(tier: Tier, limits: Limits) -> list[str]:
@@ -114,5 +115,6 @@ def features(tier: Tier, limits: Limits) -> list[str]:
         f"{said['max_nodes']} nodes per workflow",
         f"{said['api_calls_per_month']} AI and API calls per month",
         f"{said['storage_mb']} MB storage",
+        f"Runs kept for {PLANS[tier].history_days} days",
         f"{PLANS[tier].priority.title()} queue priority",
     ]

@@ -60,6 +60,7 @@ class Plan:
     limits: Limits
     priority: Priority
     concurrent_runs: int  # driven at a time; more of them wait in the queue
+    history_days: int  # for which ended runs are kept; their receipts stay
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,9 @@ class UnknownPriceList(TransientError):
 PLANS = {
     plan.tier: plan
     for plan in (
-        Plan(Tier.FREE, 0, Limits(3, 10, 100, 100), Priority.LOW, 3),
-        Plan(Tier.PREMIUM, 999, Limits(UNLIMITED, 50, 10_000, 10_240), Priority.NORMAL, 20),
-        Plan(Tier.ENTERPRISE, 4999, Limits(UNLIMITED, UNLIMITED, UNLIMITED, 102_400), Priority.HIGH, 100),
+        Plan(Tier.FREE, 0, Limits(3, 10, 100, 100), Priority.LOW, 3, 7),
+        Plan(Tier.PREMIUM, 999, Limits(UNLIMITED, 50, 10_000, 10_240), Priority.NORMAL, 20, 30),
+        Plan(Tier.ENTERPRISE, 4999, Limits(UNLIMITED, UNLIMITED, UNLIMITED, 102_400), Priority.HIGH, 100, 365),
     )
 }
 

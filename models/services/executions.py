@@ -12,12 +12,12 @@ from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session, defer
 
 from models.base import Json
-from models.errors import Conflict, FieldError, InvalidInput, NotFound
+from models.errors import Conflict, FieldError, ForgeError, InvalidInput, NotFound
 from models.execution import Execution, ExecutionEvent
 from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
 from models.rules.pricing import MOST_CREDITS, PLANS, PRICE_LIST, Priority
 from models.rules.states import TERMINAL, ExecutionStatus
-from models.services import api_calls, credits, families, runnable, storage, turns, undriven, workflows
+from models.services import api_calls, credits, families, receipts, runnable, storage, turns, undriven, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states, recorded
 from models.services.receipts import lines, receipt
@@ -45,7 +45,9 @@ _LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
 
 
 # Made once, because every poll asks: putting a statement together costs more than running it.
-_GET = select(Execution).where(Execution.user_id == bindparam("owner"), Execution.id == bindparam("id"))
+_GET = select(Execution).where(
+    Execution.user_id == bindparam("owner"), Execution.id == bindparam("id"), Execution.expired_at.is_(None)
+)
 
 
 class AlreadyFinished(Conflict):
@@ -55,6 +57,15 @@ class AlreadyFinished(Conflict):
 
     def __init__(self, status: ExecutionStatus) -> None:
         super().__init__(f"This run is over already ({status}).")
+
+
+class HistoryExpired(NotFound):
+    """The run ended so long ago that only its receipt is left."""
+
+    code = "history_expired"
+
+    def __init__(self) -> None:
+        ForgeError.__init__(self, "The history of this run was removed because of its age. Its receipt stays.")
 
 
 def submit(
@@ -156,7 +167,7 @@ def get(session: Session, owner: User, execution_id: UUID) -> Execution:
     """One run of `owner`'s; raises `NotFound`."""
     execution = session.scalar(_GET, {"owner": owner.id, "id": execution_id})
     if execution is None:
-        raise NotFound("execution")
+        raise _missing(session, owner, execution_id)
     return execution
 
 
@@ -166,7 +177,7 @@ def get_locked(session: Session, owner: User, execution_id: UUID) -> Execution:
         _owned(owner).where(Execution.id == execution_id).with_for_update().execution_options(populate_existing=True)
     )
     if execution is None:
-        raise NotFound("execution")
+        raise _missing(session, owner, execution_id)
     return execution
 
 
@@ -204,7 +215,7 @@ def logs(
 ) -> Sequence[ExecutionEvent]:
     """What happened in a run after event `after`, the oldest first; raises `NotFound`."""
     if not session.scalar(select(exists(_owned(owner).where(Execution.id == execution_id)))):
-        raise NotFound("execution")
+        raise _missing(session, owner, execution_id)
     events = select(ExecutionEvent).where(ExecutionEvent.execution_id == execution_id, ExecutionEvent.seq > after)
     return session.scalars(events.order_by(ExecutionEvent.seq).limit(limit)).all()
 
@@ -225,7 +236,7 @@ def request_cancel(session: Session, owner: User, execution_id: UUID) -> Executi
         .execution_options(populate_existing=True)
     ).one_or_none()
     if found is None:
-        raise NotFound("execution")
+        raise _missing(session, owner, execution_id)
     execution: Execution = found[0]
     if execution.status in TERMINAL - {ExecutionStatus.CANCELLED}:
         raise AlreadyFinished(execution.status)
@@ -248,8 +259,13 @@ def _stop(session: Session, execution: Execution, *, is_driven: bool) -> None:
         undriven.end(session, execution, ExecutionStatus.CANCELLED, "Cancelled.", **asked)
 
 
+def _missing(session: Session, owner: User, execution_id: UUID) -> NotFound:
+    has_receipt = receipts.kept(session, owner.id, execution_id) is not None
+    return HistoryExpired() if has_receipt else NotFound("execution")
+
+
 def _owned(owner: User) -> Select[tuple[Execution]]:
-    return select(Execution).where(Execution.user_id == owner.id)
+    return select(Execution).where(Execution.user_id == owner.id, Execution.expired_at.is_(None))
 
 
 def _priority(owner: User, wanted: Priority | None) -> Priority:

@@ -4,17 +4,20 @@ Everything that was charged is one line: a node, in one iteration. Items sum a n
 thousand iterations does not weigh on whoever watches the run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import text
+import orjson
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.base import Json
 from models.execution import Execution
+from models.receipt import Receipt
 from models.rules.subworkflows import TYPE as SUBWORKFLOW
 from models.services.progress import Outline, Recorded, outline, recorded
 
@@ -34,6 +37,7 @@ _CHILDREN = text("""
     )
     SELECT count(*), coalesce(sum(credits_charged), 0) FROM below
 """)
+_AMOUNTS = frozenset({"unitPrice", "amount", "runFee", "total", "held", "released"})
 _START = ("", "")  # before every node
 
 
@@ -85,6 +89,27 @@ def lines(
         Line(row.node_id, nodes[row.node_id].label, nodes[row.node_id].type, *row[1:])
         for row in session.execute(_LINES, asked)
     ]
+
+
+def kept(session: Session, user_id: UUID, execution_id: UUID) -> dict[str, Json] | None:
+    """The receipt of a run of this user whose history was pruned; None for any other run."""
+    document = session.scalar(
+        select(Receipt.document).where(Receipt.execution_id == execution_id, Receipt.user_id == user_id)
+    )
+    return None if document is None else _exact(document)
+
+
+def as_stored(document: Mapping[str, Json]) -> Json:
+    """A receipt as it is put aside: amounts are text, so that they stay exact."""
+    return orjson.loads(orjson.dumps(document, default=str))
+
+
+def _exact(value: Json, name: str = "") -> Json:
+    if isinstance(value, dict):
+        return {key: _exact(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_exact(inner) for inner in value]
+    return Decimal(value) if name in _AMOUNTS else value
 
 
 def _item(node: Outline, found: Recorded) -> dict[str, Any] | None:

@@ -4,10 +4,13 @@ It is measured from the rows themselves, so that it never drifts. That reads all
 sweep, at most once in a while, for users who store something; in between the last measurement counts.
 """
 
+from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
+from sqlalchemy.types import Uuid
 
 from models.errors import Forbidden
 from models.rules.pricing import PLANS, Tier
@@ -39,6 +42,10 @@ _MEASURE = text("""
         ON CONFLICT (user_id) DO UPDATE SET bytes = excluded.bytes, measured_at = now(), wanted_at = NULL
  RETURNING bytes
 """)
+_FREED = text("""
+    UPDATE storage_used SET wanted_at = coalesce(wanted_at, now()) WHERE user_id = ANY(ARRAY(
+        SELECT user_id FROM storage_used WHERE user_id = ANY(:users) FOR UPDATE SKIP LOCKED))
+""").bindparams(bindparam("users", type_=ARRAY(Uuid())))
 _WANTED = text("""
     SELECT user_id FROM storage_used WHERE wanted_at IS NOT NULL
      ORDER BY wanted_at LIMIT :limit FOR UPDATE SKIP LOCKED
@@ -80,6 +87,11 @@ def measure(session: Session, user_id: UUID) -> int:
     """Look how many bytes a user stores."""
     found: int = session.execute(_MEASURE, {"user": user_id}).scalar_one()
     return found
+
+
+def freed(session: Session, users: Collection[UUID]) -> None:
+    """Something of these users was removed: whoever stored anything is measured again."""
+    session.execute(_FREED, {"users": list(users)})
 
 
 def measure_wanted(session: Session, *, limit: int = 20) -> int:

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import func, text, update
 
+from models.credit import CreditHold
 from models.execution import Execution, ExecutionEvent, NodeExecution
 from models.rules.pricing import PRICE_LIST
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import presence
+from models.services import presence, retention
 from models.services.presence import Me
 from tests.api.graphs import workflow
 
@@ -172,6 +173,24 @@ class TestReceipt:
         assert (page["executionId"], page["priceList"], page["final"]) == (finished, PRICE_LIST, True)
         assert sum(line["price"] for line in lines) + page["runFee"] == pytest.approx(page["total"]) == 1.2
         assert [(item["runs"], item["attempts"], item["amount"]) for item in page["items"]] == [(20, 40, 0.2)]
+
+    def test_is_all_that_is_left_of_a_run_whose_history_was_removed(self, client, session, finished, sign_in, other):
+        session.execute(update(CreditHold).values(status="released", settled_at=func.now()))
+        before = client.get(f"/executions/{finished}/receipt").json
+        assert before["linesExpired"] is False
+        retention.expire(session)
+        while retention.clear(session):
+            pass
+        session.commit()
+        after = client.get(f"/executions/{finished}/receipt").json
+        assert after == before | {"linesExpired": True, "lines": [], "count": 0, "nextCursor": None}
+        for path in ("", "/logs", "/events"):
+            answer = client.get(f"/executions/{finished}{path}")
+            assert (answer.status_code, answer.json["code"]) == (404, "history_expired")
+        answer = client.post(f"/executions/{finished}/retry", headers={"Idempotency-Key": "again"})
+        assert answer.json["code"] == "history_expired"
+        answer = sign_in(other).get(f"/executions/{finished}/receipt")
+        assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
     @pytest.mark.parametrize("cursor", ["!", "AA", "é"])
     def test_refuses_a_cursor_that_is_none_of_ours(self, client, run, cursor):

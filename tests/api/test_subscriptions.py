@@ -17,6 +17,7 @@ CURRENT = {
     "pastDueSince",
     "limits",
     "features",
+    "historyDays",
     "usage",
 }
 

@@ -29,6 +29,8 @@ from models.services import (
     overdue,
     presence,
     pruning,
+    receipts,
+    retention,
     storage,
     stripe_health,
     sweeps,
@@ -48,7 +50,7 @@ _FILL = """
     INSERT INTO workflow_executions (user_id, workflow_id, version_id, workflow_name, status, priority, price_list,
                                      credits_cap, nodes_total, created_at, finished_at)
     SELECT :user, :workflow, :version, 'Many', CASE WHEN i % 500 = 0 THEN 'failed' ELSE 'success' END, 'low', 'test', 1,
-           2, now() - make_interval(secs => i), now()
+           2, now() - make_interval(secs => i), now() - make_interval(mins => i)
       FROM generate_series(1, :runs) i;
     INSERT INTO credit_holds (execution_id, user_id, amount, captured, status, settled_at)
     SELECT id, user_id, 1, 0, 'released', now() FROM workflow_executions;
@@ -115,6 +117,9 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "runs that wait for calls": lambda s, c: api_calls.wake(s),
     "room for more": lambda s, c: storage.require_room(s, c.user),
     "old calls": lambda s, c: pruning.prune(s, 1),
+    "old runs": lambda s, c: retention.expire(s, limit=1),
+    "what is left of old runs": lambda s, c: (retention.expire(s, limit=1), retention.clear(s, rows=100)),
+    "a run that is gone": lambda s, c: receipts.kept(s, c.user.id, c.user.id),
     "an administrator's users": lambda s, c: administration.users(s, limit=50),
     "everybody's transactions": lambda s, c: administration.transactions(s),
     "the audit log": lambda s, c: audit.entries(s, subject=c.user.id),

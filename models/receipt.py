@@ -1,0 +1,27 @@
+"""Receipts of runs whose history was pruned: what was charged, and what statistics need of a run."""
+
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, Credits, JsonB, ShortText, UtcTime
+
+
+class Receipt(Base):
+    """What is left of one run. `document` is its receipt as the wire shows it, with amounts as text."""
+
+    __tablename__ = "receipts"
+    __table_args__ = (CheckConstraint("status IN ('success', 'failed', 'cancelled')", name="status_over"),)
+
+    execution_id: Mapped[UUID] = mapped_column(primary_key=True)  # no foreign key: the run is gone
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflows.id"))
+    workflow_name: Mapped[ShortText]
+    status: Mapped[str] = mapped_column(String(20))
+    nodes_executed: Mapped[int]
+    credits_charged: Mapped[Credits]
+    created_at: Mapped[UtcTime]  # when the run was submitted
+    started_at: Mapped[UtcTime | None]
+    finished_at: Mapped[UtcTime]
+    document: Mapped[JsonB]
