@@ -33,6 +33,7 @@ class Refund(Reversal):
         CheckConstraint("amount_cents > 0", name="amount_positive"),
         CheckConstraint("counted_cents IN (0, amount_cents)", name="counted_whole_or_not"),
         Index("ix_refunds_purchase", "purchase_id"),
+        Index("ix_refunds_age", "created_at"),
     )
 
     failure_reason: Mapped[str | None] = mapped_column(Text)
@@ -46,4 +47,5 @@ class Dispute(Reversal):
         CheckConstraint("amount_cents >= 0", name="amount_not_negative"),
         CheckConstraint("counted_cents >= 0", name="counted_not_negative"),  # the amount in dispute may change
         Index("ix_disputes_purchase", "purchase_id"),
+        Index("ix_disputes_age", "created_at"),
     )

@@ -101,6 +101,14 @@ def test_it_tells_from_the_probes_how_stripe_is_and_stays_in_rotation(stranger, 
     assert answer.json["overall"] == ("up" if stripe == "up" else "degraded")
 
 
+def test_an_operators_dry_run_does_not_hide_that_nobody_probes(stranger, at_work, session):
+    for ago in ("20 minutes", "1 minute"):
+        session.execute(text(PROBES), {"status": "done", "ago": ago})
+    session.execute(text("UPDATE reconciliation_runs SET dry_run = created_at > now() - interval '10 minutes'"))
+    session.commit()
+    assert stranger.get("/health").json["stripe"] == "late"
+
+
 def test_an_event_that_lies_about_is_told(stranger, at_work, session):
     session.execute(text(PROBES), {"status": "done", "ago": "1 minute"})
     billing.event(session)

@@ -8,16 +8,19 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.purchase import Purchase
+from models.rules.periods import Grain
 from models.services import (
     alerts,
     billing_events,
     customers,
+    figures,
     invoices,
     notifications,
     payment_methods,
     purchases,
     quarantine,
     refunds,
+    stripe_health,
     stripe_requests,
     subscriptions,
 )
@@ -55,6 +58,9 @@ QUERIES: dict[str, Callable[[Session, Purchase, Any], Any]] = {
     "the sweep of wishes": lambda s, p, u: stripe_requests.due(s),
     "a message": lambda s, p, u: notifications.low_balance(s, u.id),
     "the sweep of messages": lambda s, p, u: notifications.due(s),
+    "a chart of the business": lambda s, p, u: [figures.series(s, grain) for grain in Grain],
+    "a day that is over": lambda s, p, u: figures.close_days(s),
+    "how stripe is": lambda s, p, u: stripe_health.standing(s),
     "the open alerts": lambda s, p, u: (alerts.list_open(s), alerts.count_open(s)),
 }
 
