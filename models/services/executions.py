@@ -4,18 +4,18 @@ A run is accepted in one transaction: its row, its hold and its first event are 
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
 from decimal import Decimal
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
+from sqlalchemy import Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session, defer
 
 from models.base import Json
 from models.errors import Conflict, FieldError, ForgeError, InvalidInput, NotFound
 from models.execution import Execution, ExecutionEvent
 from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
-from models.rules.pricing import MOST_CREDITS, PLANS, PRICE_LIST, Priority
+from models.rules.pricing import MOST_CREDITS, PLANS, Priority
 from models.rules.states import TERMINAL, ExecutionStatus
 from models.services import api_calls, credits, families, receipts, runnable, storage, turns, undriven, workflows
 from models.services.paging import Position, newest_first
@@ -102,18 +102,16 @@ def submit(
     api_calls.require_some(session, owner, version.id)
     return _queue(
         session,
-        Execution(
-            user_id=owner.id,
-            workflow_id=workflow_id,
-            version_id=version.id,
-            workflow_name=version.workflow_name,
-            priority=_priority(owner, priority),
-            input=input,
-            credits_cap=_cap(version.worst_case_credits, max_credits),
-            nodes_total=version.node_count,
-            deadline_at=_seconds_from_now(limits.timeout_for(timeout, version.timeout)),
-            start_by=_seconds_from_now(limits.queue_for(max_queue_seconds, version.max_queue_seconds)),
-        ),
+        owner=owner.id,
+        workflow=workflow_id,
+        version=version.id,
+        name=version.workflow_name,
+        priority=_priority(owner, priority),
+        input=input,
+        cap=_cap(version.worst_case_credits, max_credits),
+        nodes=version.node_count,
+        timeout=limits.timeout_for(timeout, version.timeout),
+        queue_seconds=limits.queue_for(max_queue_seconds, version.max_queue_seconds),
     )
 
 
@@ -134,32 +132,23 @@ def submit_again(
     api_calls.require_some(session, owner, version.id)
     return _queue(
         session,
-        Execution(
-            user_id=owner.id,
-            workflow_id=old.workflow_id,
-            version_id=version.id,
-            workflow_name=old.workflow_name,
-            priority=_priority(owner, None),
-            input=old.input,
-            credits_cap=_cap(version.worst_case_credits or old.credits_cap, max_credits),
-            nodes_total=version.node_count,
-            retry_of=old.id,
-            deadline_at=old.deadline_at and func.now() + (old.deadline_at - old.created_at),
-            start_by=_seconds_from_now(limits.queue_for(version.max_queue_seconds)),
-        ),
+        owner=owner.id,
+        workflow=old.workflow_id,
+        version=version.id,
+        name=old.workflow_name,
+        priority=_priority(owner, None),
+        input=old.input,
+        cap=_cap(version.worst_case_credits or old.credits_cap, max_credits),
+        nodes=version.node_count,
+        timeout=old.deadline_at and (old.deadline_at - old.created_at).total_seconds(),
+        queue_seconds=limits.queue_for(version.max_queue_seconds),
+        retry_of=old.id,
     )
 
 
-def _queue(session: Session, execution: Execution) -> Execution:
-    execution.id = uuid4()
-    execution.status = ExecutionStatus.QUEUED
-    execution.price_list = PRICE_LIST
-    execution.last_seq = 1
-    session.add(execution)
-    session.flush()  # the hold and the event are keyed by execution.id
-    turns.line_up(session, execution)
+def _queue(session: Session, **new: Any) -> Execution:
+    execution = turns.add(session, **new)
     credits.hold(session, execution.user_id, execution.credits_cap, execution.id)
-    undriven.tell(session, execution, "execution.queued", f"{execution.workflow_name} is queued.")
     return execution
 
 
@@ -271,10 +260,6 @@ def _owned(owner: User) -> Select[tuple[Execution]]:
 def _priority(owner: User, wanted: Priority | None) -> Priority:
     allowed = PLANS[owner.subscription_tier].priority
     return min(wanted or allowed, allowed, key=_LOWEST_FIRST.index)
-
-
-def _seconds_from_now(seconds: int) -> ColumnElement[datetime]:
-    return func.now() + timedelta(seconds=seconds)
 
 
 def _cap(worst_case: Decimal, wanted: Decimal | None) -> Decimal:
