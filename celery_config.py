@@ -106,7 +106,6 @@ app.conf.update(
 )
 broker = Broker(app)
 publish_through(broker)
-publish_through(Broker(app))
 announce_through(Announcer(settings.redis_url))
 
 

@@ -18,6 +18,8 @@ from kombu.pools import ProducerPool
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
+from tasks.wire import SCHEMES, RedisLine
+
 log = structlog.get_logger(__name__)
 
 # Publishing is bounded more tightly than consuming, because a request waits for it.
@@ -164,11 +166,12 @@ _publisher: Publisher = _nobody
 
 
 class Broker:
-    """Publishes through Celery with tight time-outs, and leaves an unreachable broker alone for a moment."""
+    """Publishes as Celery does, with tight time-outs, and leaves an unreachable broker alone for a moment."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._lock = threading.Lock()
+        self._line: RedisLine | None = None
         self._pool: ProducerPool | None = None
         self._away = False
         self._quiet_until = 0.0
@@ -188,16 +191,7 @@ class Broker:
         if self._away:
             self._quiet(away=True)  # this one tries whether it is back; the others do not wait for it
         try:
-            with self._producers().acquire(block=True, timeout=1) as producer:
-                self._app.send_task(
-                    doorbell.task,
-                    kwargs=doorbell.ids,
-                    queue=doorbell.queue,
-                    producer=producer,
-                    retry=True,
-                    retry_policy=PUBLISH_RETRY,
-                    ignore_result=True,
-                )
+            self._send(doorbell)
         except Exception as error:  # the row is committed: the request must succeed, and the sweep rings again
             self._quiet(away=True)
             log.warning("doorbell_not_rung", task=doorbell.task, reason=type(error).__name__, **doorbell.ids)
@@ -205,9 +199,30 @@ class Broker:
         self._quiet(away=False)
         return True
 
+    def _send(self, doorbell: Doorbell) -> None:
+        if isinstance(doorbell.queue, QueueName) and self._app.conf.broker_url.startswith(SCHEMES):
+            self._redis().send(doorbell.task, doorbell.queue, doorbell.ids)
+            return
+        with self._producers().acquire(block=True, timeout=1) as producer:
+            self._app.send_task(
+                doorbell.task,
+                kwargs=doorbell.ids,
+                queue=doorbell.queue,
+                producer=producer,
+                retry=True,
+                retry_policy=PUBLISH_RETRY,
+                ignore_result=True,
+            )
+
     def _quiet(self, *, away: bool) -> None:
         self._away = away
         self._quiet_until = time.monotonic() + QUIET_SECONDS if away else 0.0
+
+    def _redis(self) -> RedisLine:
+        with self._lock:
+            if self._line is None:
+                self._line = RedisLine(self._app.conf.broker_url)
+            return self._line
 
     def _producers(self) -> ProducerPool:
         """Opened on first use, because sockets must not be shared with a forked process."""

