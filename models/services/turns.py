@@ -85,4 +85,5 @@ def add(
         "queue_seconds": queue_seconds,
         "most": _MOST,
     }
-    return session.scalars(_ADDED, asked).one()
+    execution: Execution = session.scalars(_ADDED, asked).one()
+    return execution
