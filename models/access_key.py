@@ -29,6 +29,7 @@ class AccessKey(Record):
     __table_args__ = (
         CheckConstraint("cardinality(scopes) > 0", name="allows_something"),
         Index("ix_access_keys_owned", "user_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_access_keys_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))

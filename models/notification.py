@@ -50,12 +50,17 @@ class Notification(Changing, Record):
         CheckConstraint("(sent_at IS NOT NULL) = (status = 'sent')", name="sent_when_sent"),
         Index("ix_notifications_open", "next_try_at", postgresql_where=text("status IN ('pending', 'sending')")),
         Index("ix_notifications_owned", "user_id", text("created_at DESC")),
+        Index(
+            "ix_notifications_told",
+            "created_at",
+            postgresql_where=text("status IN ('sent', 'failed') AND payload <> '{}'::jsonb"),
+        ),
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     kind: Mapped[NotificationKind] = mapped_column(words(NotificationKind, "kind_known"))
     channel: Mapped[Channel] = mapped_column(words(Channel, "channel_known"))
-    payload: Mapped[JsonB]
+    payload: Mapped[JsonB]  # emptied some weeks after it was told
     key: Mapped[str] = mapped_column(String(200))  # names what is told, for good
     status: Mapped[NotificationStatus] = mapped_column(
         words(NotificationStatus, "status_known"),

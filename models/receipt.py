@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Credits, JsonB, ShortText, UtcTime
@@ -12,7 +12,13 @@ class Receipt(Base):
     """What is left of one run. `document` is its receipt as the wire shows it, with amounts as text."""
 
     __tablename__ = "receipts"
-    __table_args__ = (CheckConstraint("status IN ('success', 'failed', 'cancelled')", name="status_over"),)
+    __table_args__ = (
+        CheckConstraint("status IN ('success', 'failed', 'cancelled')", name="status_over"),
+        # Statistics go on counting these runs: the view `counted_runs` has them and those that are kept.
+        Index("ix_receipts_owned", "user_id", "created_at"),
+        Index("ix_receipts_of_workflow", "workflow_id", "created_at"),
+        Index("ix_receipts_age", "created_at"),
+    )
 
     execution_id: Mapped[UUID] = mapped_column(primary_key=True)  # no foreign key: the run is gone
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))

@@ -66,6 +66,7 @@ class ReconciliationFinding(Record):
     __table_args__ = (
         Index("ix_reconciliation_findings_run", "run_id", "created_at", "id"),
         Index("ix_reconciliation_findings_subject", "subject"),
+        Index("ix_reconciliation_findings_age", "created_at"),
     )
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("reconciliation_runs.id", ondelete="CASCADE"))

@@ -29,6 +29,12 @@ class StripeEvent(Base):
         Index("ix_stripe_events_open", "received_at", postgresql_where=text("status IN ('received', 'waiting')")),
         Index("ix_stripe_events_dead", "received_at", postgresql_where=text("status = 'dead'")),
         Index("ix_stripe_events_created", "created"),
+        # Those whose bytes are still kept.
+        Index(
+            "ix_stripe_events_handled",
+            "handled_at",
+            postgresql_where=text("handled_at IS NOT NULL AND raw <> ''::bytea"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(255), primary_key=True)  # Stripe's: evt_...
@@ -36,7 +42,7 @@ class StripeEvent(Base):
     api_version: Mapped[str | None] = mapped_column(String(60))
     created: Mapped[UtcTime]  # by Stripe's clock, in whole seconds: says nothing about order
     livemode: Mapped[bool]
-    raw: Mapped[bytes] = mapped_column(LargeBinary)
+    raw: Mapped[bytes] = mapped_column(LargeBinary)  # emptied some months after it was handled
     status: Mapped[EventStatus] = mapped_column(
         words(EventStatus, "status_known"), default=EventStatus.RECEIVED, server_default=EventStatus.RECEIVED
     )

@@ -24,7 +24,7 @@ _DAY = text("""
     WITH runs AS (
         SELECT count(*) AS total, count(*) FILTER (WHERE status = 'success') AS successful,
                count(*) FILTER (WHERE status = 'failed') AS failed
-          FROM workflow_executions WHERE created_at >= :start AND created_at < :stop
+          FROM counted_runs WHERE created_at >= :start AND created_at < :stop
     ), moves AS (
         SELECT coalesce(sum(amount) FILTER (WHERE type = 'debit' AND source IN ('execution', 'usage')), 0) AS used,
                coalesce(sum(amount) FILTER (WHERE type = 'credit' AND source = 'purchase'), 0) AS sold

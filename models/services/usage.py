@@ -42,7 +42,7 @@ _RUNS = text("""
            coalesce(sum(nodes_executed), 0) AS nodes,
            count(finished_at - started_at) AS timed,
            coalesce(extract(epoch FROM sum(finished_at - started_at)), 0) AS seconds
-      FROM workflow_executions
+      FROM counted_runs
      WHERE user_id = :user AND created_at >= :since
      GROUP BY 1
 """)

@@ -1,4 +1,7 @@
-"""How a workflow's runs went lately: totals, durations, a chart, and what they failed of. Counted from the runs."""
+"""How a workflow's runs went lately: totals, durations, a chart, and what they failed of.
+
+Counted from the runs. Those whose history was removed count too; what they failed of is not known any more.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +29,7 @@ _RUNS = text("""
            extract(epoch FROM avg(finished_at - started_at)) AS average,
            percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - started_at))
                AS percentiles
-      FROM workflow_executions
+      FROM counted_runs
      WHERE workflow_id = :workflow AND created_at >= :since
      GROUP BY GROUPING SETS ((date_bin(:step, created_at, :epoch)), ())
 """)

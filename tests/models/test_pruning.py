@@ -7,13 +7,19 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.api_call import ApiCall
+from models.audit import AuditEntry
 from models.db import session_scope
 from models.idempotency import IdempotencyKey
+from models.notification import Channel, Notification, NotificationKind, NotificationStatus
 from models.password_reset import PasswordReset
-from models.services import sessions
+from models.reconciliation import Action, ReconciliationFinding, ReconciliationRun, RunKind
+from models.services import access_keys, sessions
 from models.services.pruning import Pruned, prune
+from models.stripe_event import EventStatus, StripeEvent
 from models.user_session import UserSession
+from models.worker import Worker
 from tests import factories
+from tests.factories import billing
 
 
 def repeatable(session: Session, *, hours: float) -> None:
@@ -51,9 +57,82 @@ def test_takes_what_is_old_and_leaves_what_still_counts(session: Session) -> Non
         session.add(PasswordReset(email="ada@example.com", created_at=made))
     session.flush()
     assert prune(session) == Pruned(idempotency_keys=2, sessions=1, api_calls=1, password_resets=1)
-    assert prune(session) == Pruned(idempotency_keys=0, sessions=0, api_calls=0, password_resets=0)
+    assert prune(session) == Pruned()
     assert session.scalar(select(func.count()).select_from(IdempotencyKey)) == 1
     assert session.scalar(select(func.count()).select_from(UserSession)) == 2
+
+
+def test_keeps_of_stripes_events_what_keeps_them_from_being_handled_twice(session: Session) -> None:
+    old, young, dead = (billing.event(session) for _ in range(3))
+    for event, days, status in ((old, 91, EventStatus.DONE), (young, 89, EventStatus.IGNORED)):
+        at = datetime.now(UTC) - timedelta(days=days)
+        session.execute(update(StripeEvent).where(StripeEvent.id == event).values(status=status, handled_at=at))
+    long_ago = datetime.now(UTC) - timedelta(days=500)
+    values = {"status": EventStatus.DEAD, "error": "No.", "received_at": long_ago}
+    session.execute(update(StripeEvent).where(StripeEvent.id == dead).values(**values))
+    assert (prune(session), prune(session)) == (Pruned(stripe_events=1), Pruned())
+    rows = {row.id: row for row in session.scalars(select(StripeEvent).execution_options(populate_existing=True))}
+    assert [bool(rows[event].raw) for event in (old, young, dead)] == [False, True, True]
+    assert (rows[old].type, rows[old].status) == ("payment_intent.succeeded", EventStatus.DONE)
+    billing.event(session, event_id=old)  # Stripe sends it once more
+    session.refresh(rows[old])
+    assert rows[old].status is EventStatus.DONE
+
+
+def test_keeps_of_messages_what_keeps_them_from_being_told_twice(session: Session) -> None:
+    user = factories.user(session, credits=0)
+    for key, days, status in (("old", 31, "sent"), ("young", 29, "sent"), ("waits", 31, "pending")):
+        at = datetime.now(UTC) - timedelta(days=days)
+        row = Notification(
+            user_id=user.id,
+            kind=NotificationKind.RUN_FINISHED,
+            channel=Channel.EMAIL,
+            payload={"workflow": "Mine"},
+            key=key,
+            status=NotificationStatus(status),
+            created_at=at,
+            sent_at=at if status == "sent" else None,
+        )
+        session.add(row)
+    session.flush()
+    assert (prune(session), prune(session)) == (Pruned(notifications=1), Pruned())
+    assert set(session.execute(select(Notification.key, Notification.payload == {}))) == {
+        ("old", True),
+        ("young", False),
+        ("waits", False),
+    }
+
+
+def test_takes_old_findings_and_leaves_the_runs_that_found_them(session: Session) -> None:
+    run = ReconciliationRun(kind=RunKind.EVENTS, since=datetime.now(UTC))
+    session.add(run)
+    session.flush()
+    for days in (179, 181):
+        at = datetime.now(UTC) - timedelta(days=days)
+        values = {"check": "events", "subject": "evt_1", "problem": "missing", "detail": "Was not here."}
+        session.add(ReconciliationFinding(run_id=run.id, action=Action.REPAIRED, created_at=at, **values))
+    session.flush()
+    assert prune(session) == Pruned(findings=1)
+    assert session.scalar(select(func.count()).select_from(ReconciliationRun)) == 1
+
+
+def test_takes_what_the_audit_log_may_let_go_of(session: Session) -> None:
+    for days in (364.9, 365.1):
+        session.add(AuditEntry(action="auth.login", created_at=datetime.now(UTC) - timedelta(days=days)))
+    session.flush()
+    assert prune(session) == Pruned(audit_entries=1)
+
+
+def test_takes_access_keys_long_after_they_expired_and_workers_long_after_they_vanished(session: Session) -> None:
+    user = factories.user(session, credits=0)
+    for days in (None, -5, 89, 91):
+        key, _ = access_keys.create(session, user.id, name="Key")
+        key.expires_at = None if days is None else datetime.now(UTC) - timedelta(days=days)
+    for days in (6, 8):
+        at = datetime.now(UTC) - timedelta(days=days)
+        session.add(Worker(name=f"w{days}", process="host:1", queues=[], pace=5, seen_at=at))
+    session.flush()
+    assert prune(session) == Pruned(access_keys=1, workers=1)
 
 
 def test_takes_a_little_at_once_the_oldest_first(session: Session) -> None:

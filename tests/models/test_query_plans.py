@@ -69,6 +69,22 @@ _FILL = """
     SELECT id, 1, 'execution.queued', 'Queued.' FROM workflow_executions;
     INSERT INTO credit_transactions (user_id, version, key, type, amount, balance_after, reason, source)
     SELECT :user, i, 'fill:' || i, 'credit', 1, i, 'Many', 'test' FROM generate_series(2, :runs) i;
+    INSERT INTO receipts (execution_id, user_id, workflow_id, workflow_name, status, nodes_executed, credits_charged,
+                          created_at, finished_at, document)
+    SELECT gen_random_uuid(), :user, :workflow, 'Many', 'success', 2, 1, now() - make_interval(days => 8, mins => i),
+           now() - interval '8 days', '{}' FROM generate_series(1, :runs) i;
+    INSERT INTO stripe_events (id, type, created, livemode, raw, status, handled_at)
+    SELECT 'evt_' || i, 'test', now(), false, '{}', 'done', now() - make_interval(mins => i)
+      FROM generate_series(1, :runs) i;
+    INSERT INTO notifications (user_id, kind, channel, payload, key, status, sent_at, created_at)
+    SELECT :user, 'purchase', 'email', '{"n": 1}', 'fill:' || i, 'sent', now(), now() - make_interval(mins => i)
+      FROM generate_series(1, :runs) i;
+    INSERT INTO audit_log (action, created_at) SELECT 'auth.login', now() - make_interval(mins => i)
+      FROM generate_series(1, :runs) i;
+    INSERT INTO reconciliation_runs (kind, since) VALUES ('events', now());
+    INSERT INTO reconciliation_findings (run_id, "check", subject, problem, action, detail, created_at)
+    SELECT id, 'events', 'evt_' || i, 'missing', 'repaired', 'It was.', now() - make_interval(mins => i)
+      FROM reconciliation_runs, generate_series(1, :runs) i;
     INSERT INTO workflows (user_id, name, deleted_at) SELECT :user, 'Many', now() FROM generate_series(1, :runs) i;
     INSERT INTO workflow_versions (workflow_id, number, graph, node_count)
     SELECT id, 2, '{"nodes": []}', 0 FROM workflows;
@@ -116,7 +132,7 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "the calls of this month": lambda s, c: api_calls.used(s, c.user.id, Tier.FREE),
     "runs that wait for calls": lambda s, c: api_calls.wake(s),
     "room for more": lambda s, c: storage.require_room(s, c.user),
-    "old calls": lambda s, c: pruning.prune(s, 1),
+    "what has served its time": lambda s, c: pruning.prune(s, 1),
     "old runs": lambda s, c: retention.expire(s, limit=1),
     "what is left of old runs": lambda s, c: (retention.expire(s, limit=1), retention.clear(s, rows=100)),
     "a run that is gone": lambda s, c: receipts.kept(s, c.user.id, c.user.id),

@@ -14,9 +14,10 @@ from models.errors import NotFound
 from models.execution import Execution, ExecutionEvent, NodeExecution
 from models.quarantine import QuarantinedRun
 from models.receipt import Receipt
+from models.rules.periods import Period, TimeRange
 from models.rules.pricing import PLANS, Tier
 from models.rules.states import ExecutionStatus
-from models.services import credits, executions, retention
+from models.services import credits, executions, figures, retention, usage, workflow_metrics
 from models.services.executions import HistoryExpired
 from models.services.statements import statement
 from models.user import User
@@ -94,7 +95,7 @@ def test_a_higher_tier_keeps_what_is_still_there(session: Session) -> None:
 @pytest.mark.parametrize("status", set(ExecutionStatus) - {"success", "failed", "cancelled"})
 def test_a_run_that_is_not_over_is_never_touched(session: Session, status: ExecutionStatus) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=1000)
-    run = factories.execution(session, status=status, created_at=long_ago, started_at=long_ago)
+    run = factories.execution(session, status=status, created_at=long_ago, started_at=long_ago, held=False)
     session.execute(update(Execution).values(kept_until=long_ago))
     sweep(session)
     assert left(session, run) == {run.id}
@@ -190,13 +191,13 @@ class TestLittleByLittle:
         session.execute(
             text("""
                 INSERT INTO execution_events (execution_id, seq, type, message)
-                SELECT :run, i, 'node.started', 'Started.' FROM generate_series(2, 25) i
+                SELECT :run, i, 'node.started', 'Started.' FROM generate_series(2, 12) i
             """),
             {"run": run.id},
         )
         retention.expire(session)
         batches = list(iter(lambda: retention.clear(session, rows=10), 0))
-        assert batches == [20, 20, 5 + 5 + 1]
+        assert batches == [20, 2 + 10, 5 + 1]
 
     def test_two_brooms_neither_wait_for_each_other_nor_do_a_thing_twice(self, committed_database: str) -> None:
         with session_scope() as session:
@@ -225,6 +226,28 @@ class TestLittleByLittle:
                 assert retention.expire(session) == 0
         with session_scope() as session:
             assert retention.expire(session) == 1
+
+
+class TestStatistics:
+    def test_go_on_counting_what_was_removed(self, session: Session) -> None:
+        run = ended(session, created_at=datetime.now(UTC) - timedelta(days=FREE + 1), nodes_executed=2)
+        mine, day = owner(session, run), run.created_at.date()
+
+        def counted() -> list[Any]:
+            year = usage.stats(session, mine, Period.YEAR)
+            month = workflow_metrics.metrics(session, mine, run.workflow_id, TimeRange.MONTH).total
+            return [
+                (year.total_executions, year.successful_executions, year.nodes_executed),
+                (month.executions, month.successful, month.nodes_executed, month.credits_used),
+                figures.daily(session, day, day)[0].runs,
+            ]
+
+        before = counted()
+        assert before[0] == (1, 1, 2)
+        retention.expire(session)
+        assert counted() == before
+        sweep(session)
+        assert counted() == before
 
 
 class TestTheLedger:
