@@ -112,7 +112,7 @@ class Operation:
 
     def _codes(self) -> set[str]:
         needs, said = self._needs, self._said
-        codes = {"internal_error", "temporarily_unavailable", *said.refuses}
+        codes = {"internal_error", "temporarily_unavailable", "overloaded", *said.refuses}
         codes |= {"rate_limited"} if needs.counted else set()
         if needs.signed_in:
             codes |= {"not_authenticated", "token_expired", "token_reused", "insufficient_scope"}

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, defer
 
 from models.errors import NotFound
 from models.services import workflows
-from models.services.paging import Position, newest_first
+from models.services.paging import Position
 from models.user import User
 from models.workflow import Workflow, WorkflowVersion
 
@@ -25,8 +25,11 @@ def list_of(
     """A page of the versions of `owner`'s workflow, the newest first, without their graphs; raises `NotFound`."""
     workflows.check_owned(session, owner, workflow_id)
     versions = select(WorkflowVersion).where(WorkflowVersion.workflow_id == workflow_id)
+    if after:  # versions are numbered, and the number says more than the time
+        last = select(WorkflowVersion.number).where(WorkflowVersion.id == after[1]).scalar_subquery()
+        versions = versions.where(WorkflowVersion.number < last)
     versions = versions.options(defer(WorkflowVersion.graph, raiseload=True))
-    return session.scalars(newest_first(versions, WorkflowVersion, limit=limit, offset=offset, after=after)).all()
+    return session.scalars(versions.order_by(WorkflowVersion.number.desc()).limit(limit).offset(offset)).all()
 
 
 def get(session: Session, owner: User, workflow_id: UUID, number: int) -> WorkflowVersion:

@@ -22,6 +22,12 @@ def test_every_save_of_another_graph_is_listed_the_newest_first(client, address)
     assert "nodes" not in versions[0]
 
 
+def test_pages_of_them_go_on_where_the_last_one_ended(client, address):
+    first = client.get(f"{address}/versions?limit=1").json
+    rest = client.get(f"{address}/versions?limit=1&cursor={first['nextCursor']}").json
+    assert [row["version"] for row in (*first["versions"], *rest["versions"])] == [2, 1]
+
+
 def test_an_old_one_can_be_seen_and_brought_back_as_the_newest(client, address):
     assert client.get(f"{address}/versions/1").json["version"]["nodes"] == two_steps()["nodes"]
     restored = client.post(f"{address}/versions/1/restore").json["workflow"]

@@ -45,7 +45,7 @@ def run(session: Session, workflow: Workflow, age: float = 0, **columns: Any) ->
 
 
 def driven(session: Session, workflow: Workflow, **columns: Any) -> Execution:
-    lease = {"lease_owner": "host:1", "lease_expires_at": NOW + timedelta(minutes=5)}
+    lease = {"lease_owner": "host:1", "lease_expires_at": NOW + timedelta(days=1)}  # the tests before may take long
     return run(session, workflow, **{"status": ExecutionStatus.RUNNING} | lease | columns)
 
 
