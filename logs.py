@@ -1,8 +1,12 @@
 """One log for the web process, the workers and beat: one event per line, with ids, in JSON or for a console."""
 
+import json
 import logging
 import sys
+from collections.abc import Callable
+from typing import Any
 
+import orjson
 import structlog
 
 SHARED = (
@@ -44,4 +48,11 @@ def configure(log_format: str, *, level: int = logging.INFO) -> None:
 def _renderer(log_format: str) -> structlog.typing.Processor:
     if log_format == "console":
         return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
-    return structlog.processors.JSONRenderer()
+    return structlog.processors.JSONRenderer(_dumps)
+
+
+def _dumps(event: Any, default: Callable[[Any], Any]) -> str:
+    try:
+        return orjson.dumps(event, default=default).decode()
+    except TypeError:  # such as a number or a text that orjson does not write
+        return json.dumps(event, default=default)
