@@ -26,7 +26,7 @@ test: .venv/ready ## Run all tests, with real servers of their own; ARGS="tests/
 	$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 3 --dist loadfile)
 
 test-faults: .venv/ready ## Break everything that may break, with real processes, the slow tests too (about ten minutes)
-	$(PY) -m pytest -m "faults or not faults" tests/faults $(ARGS)
+	$(PY) -m pytest -m "faults or not faults" tests/faults tests/tasks/test_presence.py $(ARGS)
 
 openapi: .venv/ready ## Keep the API's description; SAYS="what changed for callers" when it changed
 	$(PY) -m devstack.contract write "$$SAYS"

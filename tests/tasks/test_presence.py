@@ -156,6 +156,7 @@ def worker(name: str, database: str, broker: str) -> Iterator[subprocess.Popen[s
                 run.send_signal(signal.SIGKILL)
 
 
+@pytest.mark.faults
 def test_a_deaf_worker_is_seen_says_so_and_ends_while_the_other_goes_on(committed_database, redis_url):
     port = urlsplit(redis_url).port
     assert port
