@@ -18,6 +18,7 @@ from models import (
     provider_key,
     purchase,
     quarantine,
+    receipt,
     reconciliation,
     refund,
     storage,
@@ -37,7 +38,7 @@ from settings import Settings
 TABLES = (  # importing them fills the metadata
     *(access_key, password_reset, user, user_session),
     *(api_call, audit, credit, execution, idempotency, provider_key, template, worker, workflow),
-    *(invoice, notification, payment_method, purchase, quarantine, reconciliation, refund),
+    *(invoice, notification, payment_method, purchase, quarantine, receipt, reconciliation, refund),
     *(figures, storage, stripe_event, stripe_request, subscription),
 )
 ONE_AT_A_TIME = 4_190_871_336  # the advisory lock of this project's migrators
