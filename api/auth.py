@@ -5,6 +5,7 @@ user is gone, and when the user's epoch moves on. An access key stops when it ex
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -17,7 +18,7 @@ from api import scopes, tokens
 from api.deeds import caller_address, record
 from api.session import db
 from api.tokens import Token
-from models.errors import NotAuthenticated
+from models.errors import NotAuthenticated, NotFound
 from models.services import access_keys, sessions
 from models.user import User
 
@@ -81,9 +82,10 @@ def _holder(token: Token) -> Caller:
     if found is None:
         raise NotAuthenticated("This needs a valid token.")
     if found.is_reused:
-        sessions.end(db(), token.user_id, token.session_id)
-        record("auth.token_reused", token.user_id)
-        db().commit()
+        with suppress(NotFound):  # of several requests at once the first one ends it
+            sessions.end(db(), token.user_id, token.session_id)
+            record("auth.token_reused", token.user_id)
+            db().commit()
         raise TokenReused
     if found.is_unseen:
         sessions.touch(db(), token.session_id)

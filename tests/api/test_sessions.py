@@ -93,6 +93,21 @@ class TestRefresh:
         assert status(stranger, elsewhere) == 200
         assert session.scalars(select(AuditEntry.action).where(AuditEntry.action == "auth.token_reused")).all()
 
+    def test_use_of_an_old_token_by_several_at_once_is_refused_to_each(self, stranger, session, monkeypatch):
+        stolen = sign_up(stranger)
+        refresh(stranger, stolen)
+        let_pass(session, 61)
+        look = sessions.present
+
+        def overtaken(asking, user_id, session_id, generation):
+            found = look(asking, user_id, session_id, generation)
+            sessions.end(asking, user_id, session_id)  # as another request does meanwhile
+            return found
+
+        monkeypatch.setattr(sessions, "present", overtaken)
+        answer = stranger.get("/auth/me", headers=bearer(stolen))
+        assert (answer.status_code, answer.json["code"]) == (401, "token_reused")
+
     def test_a_token_so_old_that_nobody_remembers_when_it_was_refreshed_is_reused_too(self, stranger, session):
         token = first = sign_up(stranger)
         for _ in range(sessions.REMEMBERED + 1):
