@@ -1,7 +1,8 @@
 """Waiting for a worker: a call that needs Stripe is accepted, committed, and then waits a little for its row's end.
 
 Nothing is held meanwhile but the thread: no transaction, no connection. Whoever comes when too many wait already,
-does not want to wait, or is gone, gets the 202 that was committed; so does everybody when the database goes away.
+does not want to wait, or is gone, gets the 202 that was committed; so does everybody when the database goes away or
+when there is too much to do.
 """
 
 import re
@@ -17,7 +18,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import errors
-from api.concurrency import away
+from api.concurrency import Overloaded, away
 from api.outcomes import outcome
 from models.db import session_scope
 from models.errors import ForgeError
@@ -75,7 +76,7 @@ def _linger(response: Response) -> Response:
         return response
     try:
         end = _end_of(request_id, patience(", ".join(request.headers.getlist("Prefer")) or None, g.patience))
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except (OperationalError, InterfaceError, PoolTimeout, Overloaded) as error:
         log.warning("wait_ended", request_id=str(request_id), error=type(error).__name__)
         return response
     if end is not None and "Idempotent-Replayed" in response.headers:

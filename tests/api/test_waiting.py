@@ -1,12 +1,13 @@
 """A call that needs Stripe waits for its row a while, holding nothing; then it is answered, or told where to ask."""
 
 import socket
+import threading
 from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
 
-from api import waiting
+from api import concurrency, waiting
 from models.db import SessionFactory, connect, session_scope
 from tasks.queue import TaskName
 from tests import factories
@@ -143,6 +144,14 @@ class TestWaiting:
             connect("postgresql://nobody@127.0.0.1:1/nothing")
 
         clock.meanwhile = lose
+        answer = client.post(ADD, json=CARD)
+        assert (answer.status_code, clock.naps) == (202, 1)
+
+    def test_ends_with_what_was_accepted_when_too_much_is_going_on(self, client, clock, monkeypatch):
+        places = threading.BoundedSemaphore(1)
+        monkeypatch.setattr(concurrency, "WORKING", places)
+        monkeypatch.setattr(concurrency, "PATIENCE_SECONDS", 0.05)
+        clock.meanwhile = lambda naps: places.acquire()
         answer = client.post(ADD, json=CARD)
         assert (answer.status_code, clock.naps) == (202, 1)
 
