@@ -6,7 +6,7 @@ client that finds no place to wait, or comes while the process stops, is answere
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,7 @@ from api.paging import page
 from api.runs import document
 from api.schemas.executions import ExecutionOut
 from api.session import close, db
+from models.execution import Execution
 from models.rules.states import TERMINAL
 from models.services import executions
 from models.services.run_versions import Version, versions
@@ -60,10 +61,10 @@ def watch(execution_id: UUID, *, wait: int, since: int | None) -> Response:
 
 def watch_list(*, wait: int, **args: Any) -> Response:
     """A page of the caller's runs; with `wait` and `ids`, as soon as one of these has news: another ETag."""
-    pause = _wait(args["ids"] or (), wait, _are_news)
+    pause = _wait(args["ids"] or (), wait, lambda first, now: _are_news(first, now) or _is_other_page(args))
     rows = executions.list_owned(db(), current_user(), **args)
     response = unless_known(
-        _tag_of({run.id: Version.of(run) for run in rows}),
+        _tag_of(rows),
         lambda: page("executions", show(ExecutionOut, rows, many=True), rows, args),
     )
     if pause is not None:
@@ -72,13 +73,17 @@ def watch_list(*, wait: int, **args: Any) -> Response:
 
 
 def _are_news(first: Versions, now: Versions) -> bool:
-    if now != first or all(version.status in TERMINAL for version in now.values()):
-        return True
-    return bool(request.if_none_match) and not request.if_none_match.contains_weak(_tag_of(now))
+    return now != first or all(version.status in TERMINAL for version in now.values())
 
 
-def _tag_of(runs: Versions) -> str:
-    told = ",".join(f"{run_id}:{runs[run_id].tag}" for run_id in sorted(runs))
+def _is_other_page(args: dict[str, Any]) -> bool:
+    """Whether the client knows another page than there is; it may have named more runs than are on it."""
+    known = request.if_none_match
+    return bool(known) and not known.contains_weak(_tag_of(executions.list_owned(db(), current_user(), **args)))
+
+
+def _tag_of(runs: Sequence[Execution]) -> str:
+    told = ",".join(sorted(f"{run.id}:{Version.of(run).tag}" for run in runs))
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 

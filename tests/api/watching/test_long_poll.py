@@ -110,6 +110,15 @@ class TestMany:
         assert {item["id"]: item["seq"] for item in answer.json["executions"]} == {run: 1, second: 2}
         assert client.get(f"{address}30", headers=known).status_code == 200
 
+    def test_wait_although_more_are_named_than_fit_on_the_page(self, client, run, place):
+        workflow_id = client.get(f"/executions/{run}").json["workflowId"]
+        second = client.post(f"/workflows/{workflow_id}/execute").json["id"]
+        address = f"/executions?ids={run},{second}&limit=1"
+        known = {"If-None-Match": client.get(address).headers["ETag"]}
+        started = time.monotonic()
+        assert client.get(f"{address}&wait=1", headers=known).status_code == 304
+        assert time.monotonic() - started >= 1
+
     def test_do_not_wait_when_all_are_over_or_none_is_named(self, client, run, place):
         client.post(f"/executions/{run}/cancel")
         for address in (f"/executions?ids={run}&wait=30", "/executions?wait=30", f"/executions?ids={uuid4()}&wait=30"):
