@@ -5,11 +5,12 @@ The guard is that of `admin`, in which these routes stand.
 
 from uuid import UUID
 
-from flask import Blueprint, request
+from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 from api.auth import current_user
 from api.bodies import body, query, show
+from api.deeds import caller_address
 from api.idempotency import effect_key, idempotent
 from api.openapi import Page, describes
 from api.paging import page, page_query
@@ -76,7 +77,7 @@ def adjust(person_id: UUID) -> ResponseReturnValue:
     """Give a user credits, or take what is free; written down in the ledger and in the audit log."""
     asked = body(AdjustmentIn)
     moved = administration.adjust(
-        db(), current_user(), person_id, **asked, address=request.remote_addr, key=effect_key(current_user().id)
+        db(), current_user(), person_id, **asked, address=caller_address(), key=effect_key(current_user().id)
     )
     return {"transaction": show(MovementOut, moved)}, 201
 

@@ -91,6 +91,11 @@ class TestAdjusting:
         }
         assert credits.violations(session) == []
 
+    def test_from_an_address_that_nobody_knows_is_written_down_too(self, administrator, session, user):
+        administrator.environ_base["REMOTE_ADDR"] = ""  # as behind a Unix socket
+        assert self.adjust(administrator, user, 1).status_code == 201
+        assert [entry.address for entry in audit.entries(session, subject=user.id)] == [None]
+
     def told(self, session: Session, user: User) -> list[dict[str, Any]]:
         mine = select(Notification).where(Notification.user_id == user.id, Notification.kind == "credits_adjusted")
         return [row.payload for row in session.scalars(mine.order_by(Notification.payload["balance"].astext.desc()))]
