@@ -24,6 +24,11 @@ def test_whoever_finds_no_place_is_told_to_come_back(client, places):
     assert client.get("/auth/me").status_code == 200
 
 
+def test_a_process_says_that_it_lives_however_much_there_is_to_do(client, places):
+    with places:
+        assert client.get("/health/live").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/auth/me", "/workflows/1", "/executions?limit=x", "/health/live"])
 def test_the_place_is_given_back_whatever_the_answer(client, stranger, places, path):
     for _ in range(2):
