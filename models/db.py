@@ -32,6 +32,7 @@ def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=5,
+        hide_parameters=True,  # errors are logged, and what was asked with may be somebody's secret
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=_parse_json,
         connect_args={

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import create_app
@@ -86,6 +86,11 @@ class TestStatus:
         assert (answer.status_code, answer.json["code"]) == (500, "internal_error")
         assert set(answer.json) == MEMBERS
         assert b"secret" not in answer.data
+
+    def test_what_the_database_was_asked_with_is_in_no_message(self, session):
+        with pytest.raises(DataError) as refusal:
+            session.execute(text("SELECT length(:password) / 0"), {"password": "the secret of the house"})
+        assert "secret" not in str(refusal.value)
 
 
 class TestTransaction:
