@@ -21,7 +21,7 @@ from models.rules.pricing import Priority, price_list
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus
 from models.rules.subworkflows import MAX_CHILDREN, MAX_DEPTH
-from models.services import holds, runnable, undriven
+from models.services import families, holds, runnable, undriven
 from models.services.leases import Lease
 from models.services.runnable import Runnable
 from models.user import User
@@ -39,9 +39,6 @@ _WAIT = text("""
     ON CONFLICT (execution_id, node_id, path) DO UPDATE
        SET status = 'waiting', attempt = excluded.attempt, external_ref = excluded.external_ref,
            started_at = excluded.started_at
-""")
-_WAITS = text("""
-    SELECT external_ref FROM node_executions WHERE execution_id = :execution AND node_id = :node AND path = :path
 """)
 
 
@@ -96,11 +93,10 @@ def start(session: Session, lease: Lease, wanted: Wanted) -> Started | None:
         raise LeaseLost
     if parent.status == ExecutionStatus.CANCELLING:
         return None
-    known = session.execute(
-        select(Execution.id, Execution.priority).filter_by(**_identity(lease, wanted))
-    ).one_or_none()
-    if known:
-        reference = session.scalar(_WAITS, _place(lease, wanted.step))
+    known = session.scalar(select(Execution).filter_by(**_identity(lease, wanted)))
+    if known:  # its parent's row says again that it waits, and hears the answer that it may have missed
+        reference = _let_wait(session, lease, wanted, known)
+        families.answer(session, [known.id])
         return Started(known.id, reference, known.priority, parent.credits_cap)
     if parent.depth >= MAX_DEPTH:
         raise TooDeep

@@ -69,9 +69,15 @@ _END_UNDRIVEN = text("""
  RETURNING id, credits_charged
 """).bindparams(_IDS)
 
+# Their calls count no longer, as those of nodes that a driver gives up.
 _CLOSE_NODES = text("""
-    UPDATE node_executions SET status = 'cancelled', finished_at = clock_timestamp()
-     WHERE execution_id = ANY(:ids) AND status IN ('pending', 'running', 'waiting')
+    WITH closed AS (
+        UPDATE node_executions SET status = 'cancelled', finished_at = clock_timestamp()
+         WHERE execution_id = ANY(:ids) AND status IN ('pending', 'running', 'waiting')
+     RETURNING execution_id, node_id, path
+    )
+    DELETE FROM api_calls c USING closed
+     WHERE (c.execution_id, c.node_id, c.path) = (closed.execution_id, closed.node_id, closed.path)
 """).bindparams(_IDS)
 
 _TELL = text("""
@@ -105,7 +111,17 @@ def ended(session: Session, ids: Collection[UUID]) -> None:
     """These runs have just ended, and their holds were settled: their children are stopped, their parents go on."""
     stop_below(session, ids)
     holds.give_back(session, ids)
+    answer(session, ids)
+
+
+def answer(session: Session, ids: Collection[UUID]) -> None:
+    """Tell the steps that wait for these runs how they ended; those that go on answer nothing."""
     session.execute(_ANSWER, {"ids": list(ids)})
+
+
+def close_nodes(session: Session, ids: Collection[UUID]) -> None:
+    """See to it that nothing of these runs, which are over, stays open."""
+    session.execute(_CLOSE_NODES, {"ids": list(ids)})
 
 
 def stop_below(session: Session, ids: Collection[UUID]) -> None:
@@ -123,9 +139,9 @@ def stop(session: Session, ids: Collection[UUID]) -> None:
     rows = session.execute(_END_UNDRIVEN, {"ids": list(ids), "fees": _fees()})
     charged = {row.id: row.credits_charged for row in rows}
     if charged:
-        over = {"ids": list(charged)}
-        session.execute(_CLOSE_NODES, over)
-        session.execute(_TELL, over)
+        over = list(charged)
+        close_nodes(session, over)
+        session.execute(_TELL, {"ids": over})
         credits.settle_many(session, charged)
         ended(session, charged)
 

@@ -86,12 +86,6 @@ _QUARANTINE = """
     ON CONFLICT DO NOTHING
 """
 
-# What an earlier driver left open and this one did not come to.
-_CLOSE_NODES = """
-    UPDATE node_executions SET status = 'cancelled', finished_at = now()
-     WHERE execution_id = ANY(%s::uuid[]) AND status IN ('pending', 'running', 'waiting')
-"""
-
 
 @dataclass(frozen=True)
 class NodeRow:
@@ -205,9 +199,8 @@ def _leave(session: Session, leaving: Sequence[Progress]) -> None:
     parked = [str(p.execution_id) for p in leaving if not p.is_over]
     if parked:
         connection.exec_driver_sql(_STOP_PARKED, (parked,))
-    resumed = [str(p.execution_id) for p in ended if p.epoch > 1]
-    if resumed:
-        connection.exec_driver_sql(_CLOSE_NODES, (resumed,))
+    if resumed := [p.execution_id for p in ended if p.epoch > 1]:  # what earlier drivers left open
+        families.close_nodes(session, resumed)
     if dangerous := [str(p.execution_id) for p in ended if _is_dangerous(p)]:
         connection.exec_driver_sql(_QUARANTINE, (dangerous,))
     if ended:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, defer
 
@@ -13,12 +14,17 @@ from models.rules.deadlines import queued_too_long, run_timed_out
 from models.rules.states import ExecutionStatus
 from models.services import undriven
 
+log = structlog.get_logger()
+
 ABANDONED = timedelta(seconds=60)  # after its lease ran out: no worker is there who would end it in good order
 _OVERDUE_AT = func.least(Execution.start_by, Execution.deadline_at)
 
 
 def end_overdue(session: Session, *, limit: int = 200) -> Sequence[UUID]:
-    """End at most `limit` of them, the latest ones first; answers which. Two sweeps at once end each run once."""
+    """End at most `limit` of them, the latest ones first; answers which. Two sweeps at once end each run once.
+
+    One that cannot be ended is logged, and keeps no other from its end.
+    """
     rows = session.scalars(
         select(Execution)
         .options(defer(Execution.input, raiseload=True), defer(Execution.output, raiseload=True))
@@ -32,12 +38,21 @@ def end_overdue(session: Session, *, limit: int = 200) -> Sequence[UUID]:
         .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)
     ).all()
-    for execution in sorted(rows, key=lambda row: row.depth):
-        if execution.depth:  # perhaps stopped with its parent, just now
-            session.refresh(execution, ["finished_at"])
-        if execution.finished_at is None:
-            _end(session, execution)
-    return [execution.id for execution in rows]
+    return [execution.id for execution in sorted(rows, key=lambda row: row.depth) if _ended(session, execution)]
+
+
+def _ended(session: Session, execution: Execution) -> bool:
+    execution_id = execution.id
+    try:
+        with session.begin_nested():
+            if execution.depth:  # perhaps stopped with its parent, just now
+                session.refresh(execution, ["finished_at"])
+            if execution.finished_at is None:
+                _end(session, execution)
+    except Exception:
+        log.exception("execution.not_ended", execution_id=str(execution_id))
+        return False
+    return True
 
 
 def _end(session: Session, execution: Execution) -> None:

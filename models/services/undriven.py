@@ -16,7 +16,6 @@ from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import credits, families, run_news
 
 _TELL = insert(ExecutionEvent)  # made once: putting a statement together costs more than running it
-_OPEN_NODES = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING)
 
 
 def end(
@@ -41,12 +40,7 @@ def end(
         lease_expires_at=None,
         **more,
     )
-    session.execute(
-        update(NodeExecution)
-        .where(NodeExecution.execution_id == execution.id, NodeExecution.status.in_(_OPEN_NODES))
-        .values(status=NodeStatus.CANCELLED, finished_at=func.clock_timestamp())
-        .execution_options(synchronize_session=False)
-    )
+    families.close_nodes(session, [execution.id])
     level = "error" if status is ExecutionStatus.FAILED else "info"
     tell(session, execution, f"execution.{status}", message, level=level, data=error)
     credits.settle(session, execution.id, charged)

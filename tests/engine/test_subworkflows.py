@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from models.db import session_scope
 from models.errors import LeaseLost
@@ -25,6 +26,7 @@ from tests import factories
 from tests.engine.conftest import Bench, call, connect_all, sub, transform
 from tests.engine.world import World
 from tests.factories import node
+from workers.engine import children as starting
 from workers.engine.endings import Left
 
 ROOM = PLANS[Tier.FREE].concurrent_runs
@@ -431,3 +433,71 @@ class TestTurns:
         with session_scope() as session:
             assert sweeps.turn_after(session, top)[0] == top
         assert bench.settle(top).status == "success"
+
+
+class TestAnAnswer:
+    def test_that_comes_with_anothers_counts_once(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
+        """The first of two that are heard together is run again, which must not hear the second one by the way."""
+        both_over = threading.Event()
+        make = bench.runtime._driver
+
+        def deaf(lease: leases.Lease) -> Any:
+            driver = make(lease)
+            wake = driver.wake
+            monkeypatch.setattr(driver, "wake", lambda: both_over.is_set() and wake())
+            return driver
+
+        monkeypatch.setattr(bench.runtime, "_driver", deaf)
+        bench.world.on("bad", World.fail(1, retryable=False))
+        bench.world.on("slow", bench.world.hang)
+        retry = {"maxAttempts": 2, "initialInterval": 0}
+        failing, sound = bench.save([call("bad")]), bench.save([call("good")])
+        top = bench.submit([sub("s1", failing, retry=retry), sub("s2", sound), call("slow")])
+        left, other = bench.in_background(top), bench.another()
+        for _ in range(2):
+            other.drive(bench.rung.get(timeout=10))
+        both_over.set()
+        other.drive(bench.rung.get(timeout=10))
+        bench.world.release.set()
+        left()
+        run = bench.settle(top)
+        told = [(event.node_id, event.type) for event in bench.events(top)]
+        assert (run.status, told.count(("s2", "node.success"))) == ("success", 1)
+        assert run.credits_charged == sum(row.credits for row in bench.nodes(top).values()) + 1
+
+    def test_that_comes_before_its_step_was_come_to_is_heard(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
+        run_id = bench.submit([transform("t", "1"), ask()], "t>q")
+        bench.settle(run_id)
+        make = bench.runtime._driver
+
+        def answered(lease: leases.Lease) -> Any:
+            driver = make(lease)
+            approve(bench, run_id)
+            driver.wake()
+            return driver
+
+        bench.sql("UPDATE workflow_executions SET wake_at = now() WHERE id = :id", id=run_id)
+        monkeypatch.setattr(bench.runtime, "_driver", answered)
+        bench.runtime.drive(run_id)
+        assert bench.execution(run_id).status == "success"
+
+
+class TestAChildWhoseStartWasNotConfirmed:
+    @pytest.mark.parametrize("is_over", [False, True])
+    def test_is_found_again(self, bench: Bench, monkeypatch: pytest.MonkeyPatch, is_over: bool):
+        start, other, tries = children.start, bench.another(), []
+
+        def cut(session: Any, *args: Any) -> Any:
+            started = start(session, *args)
+            tries.append(started)
+            if len(tries) == 1:
+                session.commit()
+                if is_over:
+                    other.drive(started.id)
+                raise OperationalError("COMMIT", {}, Exception("the connection is cut"))
+            return started
+
+        monkeypatch.setattr(children, "start", cut)
+        monkeypatch.setattr(starting, "DATABASE_PAUSE", 0.05)
+        run = bench.settle(bench.submit([sub("s", bench.save([call("a")]))]))
+        assert (run.status, run.output["body"], len(bench.children(run.id))) == ("success", "a", 1)

@@ -13,7 +13,7 @@ from models.execution import Execution
 from models.notification import Notification
 from models.rules.deadlines import DAY, RunLimits
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import credits, executions, leases, retries
+from models.services import api_calls, credits, executions, leases, retries
 from models.services.overdue import end_overdue
 from models.user import User
 from tests import factories
@@ -72,6 +72,24 @@ class TestHowLongARunMayTake:
 
 
 class TestARunThatNobodyDrives:
+    def test_does_not_keep_the_others_from_ending_when_it_cannot_be_ended(self, session: Session, owner: User) -> None:
+        long_ago = func.now() - timedelta(hours=1)
+        stuck = run(session, owner, status=S.WAITING, deadline_at=long_ago, credits_charged=Decimal(1))
+        stuck.price_list = "of-the-next-release"
+        late = run(session, owner, status=S.WAITING, deadline_at=PAST)
+        assert end_overdue(session) == [late.id]
+        assert [after(session, one).status for one in (stuck, late)] == [S.WAITING, S.FAILED]
+
+    @pytest.mark.parametrize("status", [NodeStatus.RUNNING, NodeStatus.SUCCESS])
+    def test_gives_back_the_calls_that_it_did_not_bring_to_an_end(
+        self, session: Session, owner: User, status: NodeStatus
+    ) -> None:
+        late = run(session, owner, status=S.WAITING, deadline_at=PAST)
+        factories.ran(session, late, "a", status=status)
+        api_calls.count(session, [(late.id, "a", "")])
+        end_overdue(session)
+        assert api_calls.used(session, owner.id, owner.subscription_tier).used == (status is NodeStatus.SUCCESS)
+
     @pytest.mark.parametrize("status", [S.QUEUED, S.WAITING])
     def test_ends_at_its_deadline(self, session: Session, owner: User, status: ExecutionStatus) -> None:
         late = run(session, owner, status=status, deadline_at=PAST, start_by=FUTURE, waiting_for={"type": "budget"})

@@ -144,8 +144,9 @@ class Driver:
                 self._inbox.get_nowait()()
         except Empty:
             pass
-        if self._reason is None and not self._ending and not self._departing:
-            self._steps.go_on()
+        for waited in self._steps.waits.over():
+            if self._reason is None and not self._ending and not self._departing:
+                self._steps.go_on(waited)
 
     def _worth_staying(self) -> bool:
         """Whether nothing happens now, but something will before a parked run would be woken."""
@@ -156,7 +157,7 @@ class Driver:
             return  # too late for this driver; the call for attention stays for the next one
         try:
             with session_scope() as session:
-                self._steps.waits.learn(leases.answers(session, self._lease))
+                self._steps.learn(leases.answers(session, self._lease))
                 self._steps.budget.cap = leases.cap(session, self._lease)
             self._steps.unblock()
         except (OperationalError, PoolTimeout) as error:  # the keeper wakes us again until the call is taken back

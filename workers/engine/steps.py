@@ -117,18 +117,23 @@ class Steps:
         self.attempts.drop(running)
         self._pause(Wait(running.step, running.call, running.started_at, running.waiting(reference), running))
 
-    def go_on(self) -> None:
-        """Let every step go on whose time has come or whose answer is there."""
-        for wait in self.waits.over():
-            self.waits.drop(wait)
-            if isinstance(wait, Child):
-                self.children.go_on(wait)
-                continue
-            if wait.running:
-                self.attempts.launch(wait.running)
-                continue
+    def go_on(self, wait: Wait) -> None:
+        """Let a step go on whose time has come or whose answer is there, unless another one has ended its wait."""
+        if not self.waits.holds(wait):
+            return
+        self.waits.drop(wait)
+        if isinstance(wait, Child):
+            self.children.go_on(wait)
+        elif wait.running:
+            self.attempts.launch(wait.running)
+        else:
             done = self.workflow.kinds[wait.step.node_id].finish(wait.call, wait.verdict())
             self.succeed(wait.row(NodeStatus.SUCCESS), done)
+
+    def learn(self, rows: Mapping[Step, PastStep]) -> None:
+        """Take over what was answered meanwhile, also for steps that this driver has not come to yet."""
+        self.waits.learn(rows)
+        self.past.update({step: row for step, row in rows.items() if step in self.past})
 
     def follow(self, advance: Advance) -> None:
         """Put what may start in line, record what never will, and let loops take their turns."""
@@ -159,9 +164,8 @@ class Steps:
         self.blocked.clear()
 
     def wait_for(self, wait: Wait) -> None:
-        """Go on with a step when its wait is over."""
+        """Go on with a step when its wait is over, which the driver sees."""
         self.waits.add(wait)
-        self.go_on()
 
     def _call(self, step: Step) -> NodeCall:
         seen, arrived = self._see(step), self.schedule.incoming(step)

@@ -84,6 +84,10 @@ class Waits:
         """It is settled or given up."""
         self._waits.pop(wait.step, None)
 
+    def holds(self, wait: Wait) -> bool:
+        """Whether it was neither settled nor given up."""
+        return self._waits.get(wait.step) is wait
+
     def learn(self, rows: Mapping[Step, PastStep]) -> None:
         """Take the answers that people gave meanwhile from the rows."""
         for step, row in rows.items():
