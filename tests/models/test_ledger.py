@@ -173,7 +173,7 @@ class Story(RuleBasedStateMachine):
 def test_any_story_leaves_it_whole(engine: Engine) -> None:
     Story.engine = engine
     patient = settings(
-        max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     run_state_machine_as_test(Story, settings=patient)
 

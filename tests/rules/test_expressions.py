@@ -234,7 +234,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=25).map("".join))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_answers_json_or_refuses_whatever_is_written(source):
     try:
         value = compile_expression(source, IDS).evaluate(SCOPE)
@@ -265,7 +265,7 @@ SOURCES = st.sampled_from(
 
 
 @given(SOURCES, JSON)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_answers_or_refuses_whatever_the_data_is(source, data):
     with contextlib.suppress(ExpressionFailed):
         compile_expression(source).evaluate({"input": data})
@@ -318,7 +318,7 @@ def test_a_condition_may_be_written_bare_or_in_braces():
 
 
 @given(st.lists(PIECES | st.sampled_from(["{{", "}}", "'''"]), max_size=20).map("".join))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_template_renders_or_refuses_whatever_is_written(text):
     with contextlib.suppress(ExpressionError, ExpressionFailed):
         compile_template(text, IDS).render(SCOPE)

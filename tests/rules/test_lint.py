@@ -266,7 +266,7 @@ DOCUMENT = st.fixed_dictionaries(
 
 
 @given(DOCUMENT | ANY)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_judges_any_document_without_raising(document):
     report = lint(document)
     assert bool(check_shape(document)) <= bool(report.errors)
@@ -274,7 +274,7 @@ def test_judges_any_document_without_raising(document):
 
 
 @given(st.fixed_dictionaries({"nodes": st.lists(NODE, max_size=6), "connections": st.lists(CONNECTION, max_size=8)}))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_what_the_linter_accepts_compiles(document):
     if not lint(document).errors:
         graph = parse(document)

@@ -85,7 +85,7 @@ def graphs(draw: st.DrawFn) -> tuple[Graph, dict[str, str | None], set[str], dic
 
 class TestAgainstTheReference:
     @given(graphs(), st.randoms(use_true_random=False))
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=200, deadline=None)
     def test_each_node_runs_as_often_as_the_plain_rules_say_in_any_order(self, case, pick):
         graph, chosen, failing, loops = case
         ran, _ = play(Schedule(Plan(graph)), chosen, failing, loops, pick)
