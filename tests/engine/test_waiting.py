@@ -234,3 +234,18 @@ class TestPatience:
         run = bench.execution(execution_id)
         assert (run.status, run.output["body"], bench.nodes(execution_id)["a"].attempt) == ("success", "at last", 2)
         assert run.credits_charged == Decimal("1.10")
+
+
+def test_a_run_that_was_just_parked_is_not_taken_for_lost(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """The keeper sees that nobody drives it any more, before its driver hears that it was stored."""
+    writer = bench.runtime._journal
+    write = writer.write
+
+    def tell_before(progress: Any, on_written: Any) -> None:
+        if progress.ending:
+            for entry in bench.runtime._keeper._snapshot().values():
+                entry.driver.lose()
+        write(progress, on_written)
+
+    monkeypatch.setattr(writer, "write", tell_before)
+    assert bench.runtime.drive(bench.submit([wait(seconds=3600)])) is Left.PARKED

@@ -125,7 +125,7 @@ class Driver:
 
     def lose(self) -> None:
         """Another driver owns the run now: leave without a word."""
-        self._inbox.put(partial(self._leave, Left.LOST))
+        self._inbox.put(self._lose)
 
     def hand_over(self) -> None:
         """The process is leaving: stop here, another worker goes on."""
@@ -174,6 +174,11 @@ class Driver:
         else:
             self._recorder.refused(progress)
             self._stop(Reason.internal("A result of this run could not be stored."))
+
+    def _lose(self) -> None:
+        """A run that has just ended or been parked is nobody's: an ending under way hears for itself how it went."""
+        if not self._ending:
+            self._leave(Left.LOST)
 
     def _leave(self, left: Left) -> None:
         self._attempts.detach()
