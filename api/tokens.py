@@ -84,7 +84,7 @@ def read() -> Token | None:
     found = _verified()
     if found is not None:
         while len(verified) >= MOST_KEPT:
-            verified.pop(next(iter(verified)), None)
+            verified.pop(next(iter(list(verified))), None)  # a copy, because others write meanwhile
         verified[digest] = found
     return found and found[0]
 

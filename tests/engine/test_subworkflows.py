@@ -1,6 +1,7 @@
 """A run that runs other workflows: it waits for them as a row, hears of their end at once, and they die with it."""
 
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -176,7 +177,8 @@ class TestAChildThatFails:
 
     def test_that_takes_too_long_is_stopped(self, bench: Bench):
         run_id = bench.submit([sub("s", bench.save([ask()]), timeout=0.05)])
-        run = bench.settle(run_id)
+        bench.settle(run_id)
+        time.sleep(0.1)
         bench.sql("UPDATE workflow_executions SET wake_at = now() WHERE id = :id AND status = 'waiting'", id=run_id)
         run = bench.settle(run_id)
         assert (run.status, run.error["code"]) == ("failed", "timeout")
