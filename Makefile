@@ -22,8 +22,8 @@ up: .venv/ready ## Run the whole stack here with one log, until Ctrl-C; PORT= mo
 down: .venv/ready ## Stop the stack that `up` or `demo` started
 	$(PY) -m devstack down
 
-test: .venv/ready ## Run all tests, with real servers of their own; ARGS="tests/x -k y" runs some
-	$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 3 --dist loadfile)
+test: .venv/ready ## Run all tests but the long ones, with real servers of their own; ARGS="tests/x -k y" runs some
+	$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 3 --dist loadfile --ignore tests/api/test_fuzz.py)
 
 test-faults: .venv/ready ## Break everything that may break, with real processes, the slow tests too (about ten minutes)
 	$(PY) -m pytest -m "faults or not faults" tests/faults tests/tasks/test_presence.py $(ARGS)
@@ -37,7 +37,7 @@ contract: .venv/ready ## Code, docs/openapi.json and docs/CHANGELOG.md go togeth
 clients: .venv/ready ## Generate a Python client and a Postman collection in build/clients, and run a workflow with it
 	$(PY) -m devstack.clients
 
-fuzz: .venv/ready ## Ask every operation strange things, many more than the tests do; EXAMPLES=40 of each kind
+fuzz: .venv/ready ## Ask every operation strange things, as CI does with fewer; EXAMPLES=40 of each kind
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),40) FUZZ_SEED=$(or $(SEED),$$(date +%s)) $(PY) -m pytest tests/api/test_fuzz.py
 
 check: lint test ## Everything that must hold before a change is merged: lint, then test

@@ -29,7 +29,7 @@ from models.services import passwords
 from models.user import Role, User
 from tests.api.doors import archives, belongings
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1"))  # of each kind, for each operation
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))  # of each kind, for each operation
 SEED = os.environ.get("FUZZ_SEED", "20261125")
 CHECKS = [
     checks.status_code_conformance,
