@@ -172,7 +172,7 @@ def test_a_deaf_worker_is_seen_says_so_and_ends_while_the_other_goes_on(committe
         eventually(lambda: seen()["deaf"] is Hearing.DEAF)
         assert deaf.wait(60) is not None
         assert time.monotonic() - begun < 60
-        assert '"event": "worker.deaf"' in deaf.stdout.read()
+        assert '"event":"worker.deaf"' in deaf.stdout.read()
         assert seen()["other"] is Hearing.UP
         run = submitted(redis_url)
         eventually(lambda: over(run))
