@@ -26,7 +26,9 @@ from models.db import session_scope
 from models.rules.pricing import Tier
 from models.services import sweeps
 from tests import factories
-from tests.faults.world import World, eventually, running_world
+from tests.faults.deployment import running_world
+from tests.faults.programs import eventually
+from tests.faults.world import World
 
 PRODUCTION = {"LEASE_SECONDS": "30", "HEARTBEAT_SECONDS": "10"}
 

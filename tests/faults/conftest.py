@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.world import World, running_world
+from tests.faults.deployment import running_world
+from tests.faults.world import World
 
 
 @pytest.fixture(scope="session")

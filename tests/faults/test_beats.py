@@ -9,7 +9,8 @@ from urllib.request import urlopen
 import pytest
 
 from tests import factories
-from tests.faults.world import World, eventually, measured
+from tests.faults.programs import eventually, measured
+from tests.faults.world import World
 
 pytestmark = pytest.mark.faults
 

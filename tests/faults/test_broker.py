@@ -12,7 +12,8 @@ import redis
 from devstack.app_client import App
 from devstack.fault_proxy import running_fault_proxy
 from tests import factories
-from tests.faults.world import World, eventually, measured
+from tests.faults.programs import eventually, measured
+from tests.faults.world import World
 
 pytestmark = pytest.mark.faults
 

@@ -15,8 +15,10 @@ import psycopg2
 import pytest
 
 from devstack.app_client import App
+from tests.faults.deployment import running_world
+from tests.faults.programs import eventually
 from tests.faults.test_broker import phone
-from tests.faults.world import World, eventually, running_world
+from tests.faults.world import World
 
 pytestmark = pytest.mark.faults
 

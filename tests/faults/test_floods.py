@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from models.rules.pricing import Tier
+from tests.faults.programs import measured
 from tests.faults.test_broker import phone
-from tests.faults.world import World, measured
+from tests.faults.world import World
 
 pytestmark = pytest.mark.faults
 SLOW = 1_000

@@ -15,7 +15,8 @@ from models.services import provider_keys
 from models.vault import Vault
 from settings import DEVELOPMENT_KEY
 from tests import factories
-from tests.faults.world import World, eventually, measured
+from tests.faults.programs import eventually, measured
+from tests.faults.world import World
 
 pytestmark = pytest.mark.faults
 

@@ -16,7 +16,7 @@ from devstack.app_client import App, Refused
 from devstack.ports import free_port
 from devstack.postgres import postgres_programs
 from devstack.run_audit import query, wrongs
-from tests.faults.world import ROOT, eventually, measured
+from tests.faults.programs import ROOT, eventually, measured
 
 pytestmark = pytest.mark.faults
 

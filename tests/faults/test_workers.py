@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from tests import factories
-from tests.faults.world import LEASE, Program, World, eventually
+from tests.faults.programs import Program, eventually
+from tests.faults.world import LEASE, World
 
 CHARGE = Decimal("1.30")  # three nodes and the run
 # Where a worker may be killed, in the order in which a run passes there, and the node whose call is repeated then: the

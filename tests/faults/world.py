@@ -1,161 +1,47 @@
-"""A small deployment of real processes for fault tests: servers, workers, APIs and beats, each with a pid to be killed.
+"""A small deployment of real processes for fault tests: what one asks it to do, and what one looks at afterwards."""
 
-Everything outside is in this process and survives: the server that nodes call, the gateway, the AI providers.
-"""
-
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import psutil
-from celery import Celery
 from sqlalchemy import Engine
 
-from devstack.ai_simulator import AiSimulator, running_ai_simulator
-from devstack.counting_server import CountingServer, running_counting_server
-from devstack.openclaw_simulator import Simulator, running_simulator
-from devstack.ports import LOOPBACK, free_port
+from devstack.ai_simulator import AiSimulator
+from devstack.counting_server import CountingServer
+from devstack.openclaw_simulator import Simulator
 from devstack.postgres import PostgresServer
-from devstack.process import spawn
 from devstack.redis_server import RedisServer
 from devstack.run_audit import query, wrongs
-from devstack.stack import answers
-from models.db import SessionFactory, connect, session_scope
+from models.db import session_scope
 from models.rules.pricing import Tier
 from models.services import executions
 from models.user import User
-from tasks.queue import Broker, Doorbell, QueueName, TaskName, enqueue, publish_through
+from tasks.queue import Broker, Doorbell, QueueName, TaskName, enqueue
 from tests import factories
 from tests.engine.conftest import connect_all
+from tests.faults.programs import Program, Programs, eventually
 
-ROOT = Path(__file__).parent.parent.parent
-EXECUTIONS = "executions.high,executions.normal,executions.low"
-ALL = f"{EXECUTIONS},maintenance,billing,notifications"
 LEASE, HEARTBEAT = 3, 1  # seconds: short, so that tests wait little, and long enough for a busy machine
 
 
-@dataclass
-class Program:
-    """One process and its log."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
-    is_ready: Callable[[str], bool]
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
-
-    @property
-    def output(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def ready(self, seconds: float = 60) -> Self:
-        """Wait until it works."""
-        eventually(lambda: not self.alive or self.is_ready(self.output), seconds, lambda: self.output[-2000:])
-        assert self.alive, self.output[-2000:]
-        return self
-
-    def signal(self, number: int) -> Self:
-        self.process.send_signal(number)
-        return self
-
-    def kill(self) -> None:
-        """kill -9, children included, and see it gone."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def wait(self, seconds: float = 30) -> int:
-        """Its status once it has ended by itself."""
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} does not end:\n{self.output[-2000:]}") from None
-
-
-class World:
+class World(Programs):
     """Use `running_world`. Runs are submitted in this process, by the code that the API calls."""
 
+    outside: CountingServer
+    openclaw: Simulator
+    ai: AiSimulator
+    broker: Broker
+    engine: Engine
+
     def __init__(self, directory: Path, postgres: PostgresServer, redis: RedisServer, env: Mapping[str, str]) -> None:
-        self.directory = directory
+        super().__init__(directory, env)
         self.postgres, self.redis = postgres, redis
         self.database = postgres.url("world")
         self.points = directory / "points"
         self.points.mkdir(exist_ok=True)
-        self.programs: list[Program] = []
-        self.outside: CountingServer
-        self.openclaw: Simulator
-        self.ai: AiSimulator
-        self._env = dict(env)
-        self._numbers = 0
-
-    # Processes -------------------------------------------------------------------------------
-
-    def worker(
-        self, *, queues: str = ALL, threads: int = 16, hooked: bool = True, env: Mapping[str, str] | None = None
-    ) -> Program:
-        """Start a worker; it is of production but for the points at which tests may interfere."""
-        app = "tests.faults.worker_app:app" if hooked else "celery_config:app"
-        name = f"worker{self._number()}"
-        command = ["celery", "--quiet", "-A", app, "worker", "-P", "threads", "-c", str(threads), "-Q", queues]
-        command += ["--without-gossip", "--without-mingle", "--loglevel", "INFO", "-n", f"{name}@%h"]
-        return self._start(name, command, lambda output: " ready." in output, env)
-
-    def beat(self) -> Program:
-        """Start a beat."""
-        command = ["celery", "--quiet", "-A", "celery_config:app", "beat", "--loglevel", "INFO", "--pidfile="]
-        return self._start(f"beat{self._number()}", command, lambda _: True)
-
-    def api(self, *, app: str = "wsgi:app", env: Mapping[str, str] | None = None) -> tuple[Program, str]:
-        """Start an API as in production, and answer its address."""
-        port = free_port()
-        command = ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", f"{LOOPBACK}:{port}", app]
-        ready = partial(answers, port, "/health/live")
-        program = self._start(f"api{self._number()}", command, lambda _: ready(), env)
-        return program, f"http://{LOOPBACK}:{port}"
-
-    def _start(
-        self, name: str, module: list[str], is_ready: Callable[[str], bool], env: Mapping[str, str] | None = None
-    ) -> Program:
-        log = self.directory / f"{name}.log"
-        with log.open("wb") as output:
-            command = [sys.executable, "-m", *module]
-            process = spawn(command, env=self._env | dict(env or {}), output=output, cwd=ROOT)
-        program = Program(name, process, log, is_ready)
-        self.programs.append(program)
-        return program
-
-    def _number(self) -> int:
-        self._numbers += 1
-        return self._numbers
-
-    @property
-    def alive(self) -> int:
-        """How many programs run."""
-        return sum(program.alive for program in self.programs)
-
-    def kill_all(self) -> None:
-        """End every program that a test left behind."""
-        for program in self.programs:
-            program.kill()
-        self.programs.clear()
 
     def owner(self, execution_id: UUID) -> Program:
         """The worker that drives a run, once there is one."""
@@ -270,90 +156,3 @@ class World:
 
     def wrongs(self) -> list[str]:
         return wrongs(self.database)
-
-    broker: Broker
-    engine: Engine
-
-
-def eventually(
-    holds: Callable[[], bool], seconds: float = 30, otherwise: Callable[[], str] = lambda: "", pause: float = 0.02
-) -> float:
-    """Wait until `holds()` and answer how long that took; fails with the words of `otherwise` after `seconds`."""
-    begun = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begun < seconds, f"it did not come true within {seconds} s. {otherwise()}"
-        time.sleep(pause)
-    return time.monotonic() - begun
-
-
-def measured(sentence: str) -> None:
-    """Say what a test measured; pytest shows it with -rP."""
-    sys.stdout.write(f"measured: {sentence}\n")
-
-
-@contextmanager
-def running_world(directory: Path, env: Mapping[str, str] | None = None) -> Iterator[World]:
-    """Servers that write as durably as production, simulators, and no process of ours yet."""
-    with ExitStack() as held:
-        postgres = held.enter_context(PostgresServer(directory / "postgres"))
-        redis = held.enter_context(RedisServer(directory / "redis"))
-        outside = held.enter_context(running_counting_server())
-        openclaw = held.enter_context(running_simulator(delay=0.05))
-        ai = held.enter_context(running_ai_simulator())
-        postgres.create_database("world")
-        settings = _environment(directory, postgres, redis, outside, openclaw, ai) | dict(env or {})
-        _migrate(settings)
-        world = World(directory, postgres, redis, settings)
-        world.outside, world.openclaw, world.ai = outside, openclaw, ai
-        held.callback(world.kill_all)
-        held.enter_context(_connected(world))
-        yield world
-
-
-@contextmanager
-def _connected(world: World) -> Iterator[Engine]:
-    """Let this process submit runs: bound to the world's database, ringing through its broker."""
-    app = Celery("world", broker=world.redis.url("0"))
-    world.broker = Broker(app)
-    before = publish_through(world.broker)
-    engine = world.engine = connect(world.database)
-    try:
-        yield engine
-    finally:
-        publish_through(before)
-        engine.dispose()
-        SessionFactory.configure(bind=None)
-        app.close()
-
-
-def _environment(
-    directory: Path,
-    postgres: PostgresServer,
-    redis: RedisServer,
-    outside: CountingServer,
-    openclaw: Simulator,
-    ai: AiSimulator,
-) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(directory),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
-        "AGENTFORGE_ENV": "test",
-        "DATABASE_URL": postgres.url("world"),
-        "REDIS_URL": redis.url("0"),
-        "LIMITER_URL": redis.url("1"),
-        "LEASE_SECONDS": str(LEASE),
-        "HEARTBEAT_SECONDS": str(HEARTBEAT),
-        "OPENCLAW_URL": openclaw.url,
-        "OPENCLAW_TOKEN": openclaw.token,
-        "EGRESS_ALLOW": outside.host,
-        "OPENAI_BASE_URL": ai.openai,
-        "FAULT_POINTS": str(directory / "points"),
-    }
-
-
-def _migrate(env: Mapping[str, str]) -> None:
-    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
-    answer = subprocess.run(command, cwd=ROOT, env=dict(env), capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
