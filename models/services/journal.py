@@ -56,7 +56,10 @@ _NODES = """
            credits numeric, external_ref jsonb, started_at timestamptz, finished_at timestamptz)
     ON CONFLICT (execution_id, node_id, path) DO UPDATE
        SET status = excluded.status, attempt = excluded.attempt, port = excluded.port, output = excluded.output,
-           error = excluded.error, credits = excluded.credits, external_ref = excluded.external_ref,
+           error = excluded.error, credits = excluded.credits,
+           -- Somebody may have answered what was written before, if this is written once more.
+           external_ref = CASE WHEN excluded.status = 'waiting' AND n.external_ref - 'answer' = excluded.external_ref
+                               THEN n.external_ref ELSE excluded.external_ref END,
            started_at = excluded.started_at, finished_at = excluded.finished_at
 """
 

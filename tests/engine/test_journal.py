@@ -1,6 +1,7 @@
 """The one writer of a process: what waits is written together, but never so much that the database refuses it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from queue import Queue
@@ -15,6 +16,7 @@ from models.rules.states import NodeStatus
 from models.services import leases
 from models.services.journal import NodeRow, Progress
 from tests.engine.conftest import Bench, transform
+from tests.engine.test_waiting import answer, ask
 from workers.engine.journal import LARGEST_BATCH, Journal
 
 MIB = orjson.dumps("x" * 1_000_000)
@@ -72,3 +74,25 @@ def test_small_results_are_written_together(bench, progress, written):
     journal.stop()
     assert results == {write.execution_id: None for write in writes}
     assert bench.sql("SELECT count(DISTINCT xmin::text) FROM node_executions") == 1
+
+
+def test_an_answer_given_meanwhile_survives_a_batch_that_is_written_once_more(bench, written):
+    """After a cut connection nobody knows whether the commit arrived, and people answer what they see."""
+    execution_id = bench.submit([ask()])
+    with session_scope() as session:
+        lease = leases.claim(session, execution_id, owner="worker", seconds=300)
+    wait = {"type": "approval", "message": "Send it?", "until": None}
+    row = NodeRow(Step("q"), NodeStatus.WAITING, 1, datetime.now(UTC), external_ref=wait)
+    again = Progress(execution_id, lease.epoch, Decimal(0), 0, lease.last_seq, 0, nodes=[row])
+    journal = Journal()
+    journal.write(again, said(written, execution_id))
+    written.get(timeout=60)
+    answer(bench, execution_id)
+    journal.write(again, said(written, execution_id))
+    assert written.get(timeout=60) == (execution_id, None)
+    assert bench.nodes(execution_id)["q"].external_ref["answer"]["approved"] is True
+    other = replace(row, external_ref=wait | {"message": "And this?"})
+    journal.write(replace(again, nodes=[other]), said(written, execution_id))
+    written.get(timeout=60)
+    journal.stop()
+    assert "answer" not in bench.nodes(execution_id)["q"].external_ref, "the answer to another question"

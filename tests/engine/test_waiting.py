@@ -10,13 +10,18 @@ import pytest
 
 from models.db import session_scope
 from models.errors import InsufficientCredits, InvalidInput, NotFound
+from models.rules.kinds import NodeCall
+from models.rules.schedule import Step
+from models.rules.states import NodeStatus
 from models.services import answers, executions, journal
 from models.services.answers import NothingAsked
+from models.services.leases import PastStep
 from models.user import User
 from tests import factories
 from tests.engine.conftest import Bench, call, transform
 from tests.factories import node
 from workers.engine.endings import Left
+from workers.engine.waits import Wait, Waits
 from workers.gateways.base import CallFailed
 
 
@@ -249,3 +254,17 @@ def test_a_run_that_was_just_parked_is_not_taken_for_lost(bench: Bench, monkeypa
 
     monkeypatch.setattr(writer, "write", tell_before)
     assert bench.runtime.drive(bench.submit([wait(seconds=3600)])) is Left.PARKED
+
+
+def test_what_was_said_of_the_last_attempt_is_not_taken_for_news_of_the_next():
+    """The row still tells of the run that has failed while the driver waits already to start it again."""
+    step, until = Step("s"), "2030-01-01T00:00:00+00:00"
+    begun = Wait(step, NodeCall(None, {}, {}, None, {}), datetime.now(UTC), {"type": "subworkflow", "until": until})
+    waits, failed = Waits(), {"answer": {"status": "failed"}}
+    waits.add(begun)
+    waits.learn(
+        {step: PastStep(NodeStatus.WAITING, 1, external_ref=begun.reference | {"childExecutionId": "1"} | failed)}
+    )
+    assert not begun.is_over
+    waits.learn({step: PastStep(NodeStatus.WAITING, 1, external_ref=begun.reference | failed)})
+    assert begun.is_over

@@ -44,6 +44,10 @@ class Wait:
         """Whether it may go on."""
         return "answer" in self.reference or (self.until is not None and self.until <= clock.now())
 
+    def is_meant_by(self, reference: Mapping[str, Json]) -> bool:
+        """Whether a row tells of this wait; one that has just begun is not stored yet, and the row is of the last."""
+        return all(reference.get(name) == self.reference.get(name) for name in ("type", "childExecutionId", "until"))
+
     def verdict(self) -> Verdict | None:
         """What came of a question; None for a timer."""
         if self.reference["type"] != "approval":
@@ -91,8 +95,8 @@ class Waits:
     def learn(self, rows: Mapping[Step, PastStep]) -> None:
         """Take the answers that people gave meanwhile from the rows."""
         for step, row in rows.items():
-            if step in self._waits and row.external_ref:
-                self._waits[step].reference = row.external_ref
+            if (wait := self._waits.get(step)) and row.external_ref and wait.is_meant_by(row.external_ref):
+                wait.reference = row.external_ref
 
     @property
     def for_children(self) -> bool:
