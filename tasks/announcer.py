@@ -49,6 +49,6 @@ class Announcer:
                     ids, self._ids = self._ids, set()
                 try:
                     client.publish(CHANNEL, b"".join(one.bytes for one in ids))
-                except (redis.RedisError, OSError) as error:
+                except Exception as error:  # without this thread nobody would be told of anything any more
                     log.warning("changes_not_told", reason=type(error).__name__, changes=len(ids))
                     time.sleep(QUIET_SECONDS)

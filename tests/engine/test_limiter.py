@@ -86,6 +86,14 @@ class TestTheLimit:
         calls.limiter.done(calls.started[0], CallFailed("timeout", "Too late."))
         assert len(calls.started) == FIRST_LIMIT + 1
 
+    def test_counts_a_place_that_is_given_back_twice_once(self, calls: Calls):
+        """A pool that has no thread to start says that it took nothing, and makes the call with another one later."""
+        calls.come(int(FIRST_LIMIT) + 3)
+        ticket = calls.started[0]
+        calls.limiter.done(ticket, None)
+        calls.limiter.done(ticket, None)
+        assert len(calls.started) == FIRST_LIMIT + 1
+
     def test_grows_while_it_is_used_up_and_all_goes_well(self, calls: Calls):
         calls.come(1000)
         for _ in range(100):

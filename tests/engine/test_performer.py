@@ -13,8 +13,10 @@ from models.rules.schedule import Step
 from models.services import provider_keys
 from models.vault import Vault
 from tests import factories
+from workers.engine import performer
 from workers.engine.performer import Attempt, Gateways, Performer
 from workers.gateways.base import CallFailed, Cancel
+from workers.gateways.openclaw import Cancelled, RunRef
 
 EXECUTION = UUID("00000000-0000-4000-8000-000000000001")
 
@@ -47,3 +49,32 @@ def test_a_key_that_is_refused_during_a_run_is_shown_to_its_owner_as_invalid(ses
     (row,) = provider_keys.list_owned(session, user.id)
     session.refresh(row)
     assert row.status is KeyStatus.INVALID
+
+
+class Stubborn:
+    """A gateway that says so and so when a run is to be stopped."""
+
+    def __init__(self, answers: list[Cancelled]) -> None:
+        self.answers, self.asked = answers, 0
+
+    def cancel(self, ref: RunRef) -> Cancelled:
+        self.asked += 1
+        return self.answers.pop(0)
+
+
+class TestStopping:
+    """What an earlier driver left behind in the gateway."""
+
+    KEPT = RunRef("af:1", "agent:main:agentforge:1").as_json()
+
+    def test_asks_again_while_the_gateway_cannot_be_reached(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(performer, "STOP_AGAIN", (0.0, 0.0, 0.0))
+        assert self.asked([Cancelled.UNCONFIRMED, Cancelled.STOPPED]) == 2
+        assert self.asked([Cancelled.NOT_RUNNING]) == 1
+        assert self.asked([Cancelled.UNCONFIRMED] * 9) == 3
+
+    def asked(self, answers: list[Cancelled]) -> int:
+        """How often the gateway is asked that gives these answers."""
+        gateway = Stubborn(answers)
+        Performer(Gateways(None, None, openclaw=gateway, openclaw_settings=None, vault=None)).stop(self.KEPT)
+        return gateway.asked

@@ -15,6 +15,7 @@ from models.user import User
 from tests.engine.conftest import Bench, call, sub
 from tests.engine.test_subworkflow_money import held, spent
 from tests.engine.test_subworkflows import ask, cancel
+from workers.engine.endings import Left
 
 OLD = "1999-01"
 DEARER = {operation: 10 * cost for operation, cost in CURRENT.costs.items()}
@@ -118,3 +119,15 @@ def saved_then(bench: Bench) -> None:
     with session_scope() as session:
         session.execute(text("SET LOCAL session_replication_role = replica"))
         session.execute(text("UPDATE workflow_versions SET price_list = :old"), {"old": OLD})
+
+
+def test_a_worker_that_does_not_know_the_list_yet_puts_the_run_back_for_a_sweep_to_ring(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    """In the middle of a deploy: rung at once, it would go round among the old workers as fast as they can."""
+    run = submitted_then(bench, [call("a")])
+    with monkeypatch.context() as older:
+        older.delitem(PRICE_LISTS, OLD)
+        assert bench.runtime.drive(run) is Left.PUT_BACK
+    assert (bench.execution(run).status, bench.execution(run).crashes) == ("queued", 0)
+    assert bench.settle(run).credits_charged == 11

@@ -83,3 +83,15 @@ class TestAnnouncer:
                 session.commit()
         finally:
             announce_through(before)
+
+    def test_goes_on_after_what_nobody_expected(self, redis_url, monkeypatch):
+        monkeypatch.setattr("tasks.announcer.QUIET_SECONDS", 0.0)
+        with redis.Redis.from_url(redis_url, socket_timeout=20) as client, client.pubsub() as pubsub:
+            pubsub.subscribe(CHANNEL)
+            pubsub.get_message(timeout=20)
+            announcer = Announcer(redis_url)
+            announcer(["no id"])
+            while announcer._ids:
+                pass
+            announcer([wanted := uuid4()])
+            assert heard(pubsub, 1) == {wanted}

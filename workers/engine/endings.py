@@ -30,6 +30,7 @@ class Left(StrEnum):
     ENDED = "ended"
     PARKED = "parked"
     HANDED_OVER = "handed_over"
+    PUT_BACK = "put_back"  # it could not be begun here, which may pass: a sweep rings again
     LOST = "lost"
 
 

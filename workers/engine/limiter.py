@@ -54,6 +54,7 @@ class Ticket:
     later: Callable[["Ticket", float], None]
     started: float | None = None  # monotonic
     gone: bool = False  # left the line, or was sent away
+    over: bool = False  # its place was given back
 
 
 @dataclass
@@ -129,9 +130,12 @@ class Limiter:
             return left
 
     def done(self, ticket: Ticket, outcome: Answer | CallFailed) -> None:
-        """The call is over, and this came of it; None when it was not made after all."""
+        """The call is over, and this came of it; None when it was not made after all. What is said later is ignored."""
         away: list[Ticket] = []
         with self._changed:
+            if ticket.over:  # its thread could not be started, they said, and then another one made the call
+                return
+            ticket.over = True
             line, now = self._lines[ticket.lane], time.monotonic()
             line.busy -= 1
             if isinstance(outcome, CallFailed):

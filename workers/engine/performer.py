@@ -1,10 +1,13 @@
 """Performs effects: the one place where a value such as `HttpCall` becomes traffic through a gateway."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 from uuid import UUID
+
+import structlog
 
 from models.db import session_scope
 from models.rules.effects import AgentTurn, Answer, Call, HttpCall, ModelCall
@@ -14,10 +17,13 @@ from models.vault import Vault
 from settings import OpenClawSettings
 from workers.gateways.base import CallFailed, Cancel
 from workers.gateways.http import HttpGateway
-from workers.gateways.openclaw import OpenClaw, RunRef, Status, StillRunning, Unknown, ref_for
+from workers.gateways.openclaw import Cancelled, OpenClaw, RunRef, Status, StillRunning, Unknown, ref_for
 from workers.gateways.providers import Providers
 
 Json = Any
+log = structlog.get_logger()
+
+STOP_AGAIN = (0.5, 2.0, 0.0)  # seconds to wait after each try while the gateway cannot be reached
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,13 @@ class Performer:
 
     def stop(self, reference: Json) -> None:
         """Stop a turn that goes on in its gateway; other calls ended with their worker."""
-        if "sessionKey" in reference:
-            self._gateways.openclaw.cancel(RunRef.from_json(reference))
+        if "sessionKey" not in reference:
+            return
+        for pause in STOP_AGAIN:
+            if self._gateways.openclaw.cancel(RunRef.from_json(reference)) is not Cancelled.UNCONFIRMED:
+                return
+            time.sleep(pause)
+        log.warning("openclaw.turn_not_stopped", key=RunRef.from_json(reference).key)
 
     def _model(self, call: ModelCall, attempt: Attempt) -> Answer:
         with session_scope() as session:

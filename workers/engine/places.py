@@ -51,7 +51,7 @@ class Places:
     def _go(self, running: Running, ticket: Ticket) -> None:
         try:
             self._start(running, ticket)
-        except RuntimeError:  # the pool is closed, because the process leaves
+        except RuntimeError:  # the pool is closed, because the process leaves, or there are no more threads
             self._limiter.done(ticket, None)
 
     def _later(self, running: Running) -> Callable[[Ticket, float], None]:

@@ -102,14 +102,14 @@ class Runtime:
             left = self._watched(driver, lease) if lease.suspicion in SUSPECT else driver.run()
         except (OperationalError, PoolTimeout, UnknownPriceList) as error:  # nobody's fault here, and it passes
             bound.warning("execution.not_loaded", error=type(error).__name__)
-            left = Left.HANDED_OVER
+            left = Left.PUT_BACK
         except Exception:
             # A bug of ours: the lease is left to run out, and after too many of them the run ends as quarantined.
             bound.exception("execution.driver_failed")
             return Left.LOST
         finally:
             self._keeper.forget(lease)
-        if left is Left.HANDED_OVER:
+        if left in (Left.HANDED_OVER, Left.PUT_BACK):
             self._hand_over(lease)
         bound.info("execution.left", how=left)
         return left
