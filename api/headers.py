@@ -5,7 +5,7 @@ import time
 from uuid import uuid4
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
 from settings import Settings
 
@@ -32,6 +32,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         g.started = time.perf_counter()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
+    app.before_request(_answer_preflight)
+
     @app.after_request
     def decorate(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.get("request_id", "")
@@ -47,6 +49,12 @@ def init_app(app: Flask, settings: Settings) -> None:
     @app.teardown_request
     def unbind(_: BaseException | None) -> None:
         structlog.contextvars.unbind_contextvars("request_id")
+
+
+def _answer_preflight() -> Response | None:
+    """A browser asks without a token what it may send: it is told before anybody is identified or counted."""
+    is_preflight = request.method == "OPTIONS" and request.url_rule is not None
+    return current_app.make_default_options_response() if is_preflight else None
 
 
 def _allow(response: Response, origins: frozenset[str]) -> None:

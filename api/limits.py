@@ -66,7 +66,7 @@ limiter = Limiter(
     key_prefix="agentforge",
     storage_options=STORE_OPTIONS,
 )
-limiter.request_filter(lambda: request.method == "OPTIONS" or request.blueprint in UNCOUNTED)
+limiter.request_filter(lambda: request.blueprint in UNCOUNTED)
 
 attempts = limiter.limit(ATTEMPTS, key_func=_account)
 failed_attempts = limiter.limit(ATTEMPTS, key_func=_account, deduct_when=_refused_as("wrong_credentials"))
@@ -76,7 +76,7 @@ dead_links = limiter.limit(ATTEMPTS, key_func=_link, deduct_when=_refused_as("re
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Count every request but health checks, webhooks and preflights, and tell the caller what is left."""
+    """Count every request but health checks and webhooks, and tell the caller what is left."""
     url = settings.limiter_url
     app.config["RATELIMIT_STORAGE_URI"] = PREFIX + url if PREFIX + urlsplit(url).scheme in REMEMBERED else url
     limiter.init_app(app)

@@ -79,7 +79,7 @@ def knock(
         assert built is not None
     asked = {"json": BODIES.get(door.endpoint, {})} if door.method != "GET" else {}
     headers = {"Prefer": "wait=0", **how.pop("headers", {})}
-    with client.open(built[1], method=door.method, headers=headers, **{**asked, **how}) as response:
+    with client.open(built[1], headers=headers, **{"method": door.method, **asked, **how}) as response:
         return response
 
 

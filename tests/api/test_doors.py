@@ -12,12 +12,14 @@ from sqlalchemy import update
 
 from models.rules.pricing import Tier
 from models.user import Role, User
+from tests.api.conftest import ORIGIN
 from tests.api.doors import NAMES, PUBLIC, archives, belongings, doors, knock
 
 OURS_TO_DECIDE = (
     *("role", "credits", "balance", "held", "userId", "user_id", "ownerId", "subscriptionTier", "tier", "isAdmin"),
     *("id", "createdAt", "passwordHash", "tokenEpoch", "stripeCustomerId"),
 )
+PREFLIGHT = ("Origin", "Methods", "Headers")  # of what a browser asks for leave
 NO_SUCH_ADDRESS = "There is no such address."
 
 
@@ -47,6 +49,36 @@ class TestStrangers:
         locked = doors(app, lambda door: not door.is_public)
         wrong = {str(door) for door in locked if knock(app, stranger, door, headers=headers).status_code != 401}
         assert wrong == set()
+
+
+class TestPreflights:
+    """A browser asks without a token whether it may ask with one, wherever that is."""
+
+    def test_from_our_origins_are_welcome_at_every_door(self, app, stranger):
+        wrong = {}
+        for door in doors(app):
+            answer = preflight(app, stranger, door, ORIGIN)
+            granted = {name: answer.headers.get(f"Access-Control-Allow-{name}", "") for name in PREFLIGHT}
+            expected = granted["Origin"] == ORIGIN and door.method in granted["Methods"]
+            if answer.status_code != 200 or not expected or "Authorization" not in granted["Headers"]:
+                wrong[str(door)] = (answer.status_code, granted)
+        assert wrong == {}
+
+    def test_from_elsewhere_are_granted_nothing(self, app, stranger):
+        answers = {str(door): preflight(app, stranger, door, "https://evil.example") for door in doors(app)}
+        granting = {door for door, answer in answers.items() if "Access-Control-Allow-" in str(answer.headers)}
+        assert granting == set()
+
+    def test_are_not_counted_as_requests(self, app, stranger):
+        """A stranger has a hundred in a quarter of an hour, and there are more doors than that."""
+        assert len([preflight(app, stranger, door, ORIGIN) for _ in range(2) for door in doors(app)]) > 100
+        assert knock(app, stranger, next(doors(app, lambda door: door.endpoint == "auth.me"))).status_code == 401
+
+
+def preflight(app, client, door, origin):
+    """What a browser asks before it sends this door's method from a page of this origin."""
+    asked = {"Origin": origin, "Access-Control-Request-Method": door.method}
+    return knock(app, client, door, method="OPTIONS", headers=asked)
 
 
 class TestOthers:
