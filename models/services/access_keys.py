@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from models.access_key import AccessKey, Scope
 from models.errors import Conflict, FieldError, InvalidInput, NotFound
+from models.services.locks import lock_user
 from models.services.paging import Position, newest_first
 from models.user import User
 
@@ -53,7 +54,7 @@ def create(
     expires_at: datetime | None = None,
 ) -> tuple[AccessKey, str]:
     """Make a key; the secret is in no row and never seen again. Raises `TooManyKeys` and `InvalidInput`."""
-    session.execute(select(User.id).where(User.id == user_id).with_for_update())  # of two at once one counts the other
+    lock_user(session, user_id)
     if session.scalars(select(func.count()).where(AccessKey.user_id == user_id)).one() >= MOST:
         raise TooManyKeys
     if expires_at is not None and expires_at <= session.scalars(select(func.clock_timestamp())).one():

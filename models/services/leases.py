@@ -106,8 +106,10 @@ _CAP = text("SELECT credits_cap FROM workflow_executions WHERE id = :id")
 _GRAPH = text("SELECT graph FROM workflow_versions WHERE id = :id")
 
 
+AT_ONCE = 50  # claims of one owner that do not see each other, because none of them is committed yet
+
 _ROOM = orjson.dumps({tier.value: plan.concurrent_runs for tier, plan in PLANS.items()}).decode()
-_HALF_ROOM = orjson.dumps({tier.value: plan.concurrent_runs / 2 for tier, plan in PLANS.items()}).decode()
+_AMPLE_ROOM = orjson.dumps({tier.value: plan.concurrent_runs - AT_ONCE for tier, plan in PLANS.items()}).decode()
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         seconds: how long the lease lasts unless it is renewed.
     """
     values = {"id": execution_id, "owner": owner, "seconds": seconds}
-    row = session.execute(_CLAIM, values | {"room": _HALF_ROOM}).one_or_none()
+    row = session.execute(_CLAIM, values | {"room": _AMPLE_ROOM}).one_or_none()
     if row is None:  # near the limit the count must hold: one claim of an owner at a time
         session.execute(_LOCK_OWNER, values)
         row = session.execute(_CLAIM, values | {"room": _ROOM}).one_or_none()

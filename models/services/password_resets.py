@@ -17,6 +17,7 @@ from models.errors import FieldError, InvalidInput
 from models.notification import Channel, NotificationKind
 from models.password_reset import PasswordReset
 from models.services import accounts, notifications
+from models.services.locks import lock_user
 from models.user import User
 
 LIFETIME = timedelta(minutes=30)
@@ -56,7 +57,7 @@ def answer(session: Session, reset_id: UUID) -> Sequence[UUID]:
     if row is None:
         return []
     user = accounts.by_email(session, row.email)
-    if user is None or _mails_of_this_hour(session, user.id) >= MOST_MAILS:
+    if user is None or not _may_be_mailed(session, user.id):
         session.delete(row)
         return []
     row.user_id = user.id
@@ -110,10 +111,11 @@ def _valid(token: str) -> ColumnElement[bool]:
     return and_(PasswordReset.token_hash == _hash(token), PasswordReset.expires_at > func.clock_timestamp())
 
 
-def _mails_of_this_hour(session: Session, user_id: UUID) -> int:
+def _may_be_mailed(session: Session, user_id: UUID) -> bool:
+    lock_user(session, user_id)
     recent = PasswordReset.created_at > func.now() - timedelta(hours=1)
     count = select(func.count()).select_from(PasswordReset).where(PasswordReset.user_id == user_id, recent)
-    return session.scalars(count).one()
+    return session.scalars(count).one() < MOST_MAILS
 
 
 def _hash(token: str) -> bytes:

@@ -12,6 +12,7 @@ from models.errors import FieldError, InvalidInput, NotFound
 from models.payment_method import PaymentMethod
 from models.rules import billing
 from models.services import stripe_requests
+from models.services.locks import lock_user
 from models.stripe_request import RequestKind, StripeRequest
 from models.user import User
 
@@ -100,7 +101,7 @@ def sync(session: Session, method: Mapping[str, Any]) -> PaymentMethod | None:
 
 def sync_default(session: Session, user_id: UUID, default: str | None) -> None:
     """Mark the one that invoices are paid with, by Stripe's id, and no other."""
-    session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+    lock_user(session, user_id)
     mine = update(PaymentMethod).where(PaymentMethod.user_id == user_id, PaymentMethod.removed_at.is_(None))
     other = PaymentMethod.stripe_id != default if default is not None else true()
     fresh = {"synchronize_session": False}

@@ -16,6 +16,7 @@ from models.errors import Conflict, FieldError, InvalidInput, NotFound
 from models.rules import billing
 from models.rules.pricing import Tier
 from models.services import alerts, customers, payment_methods, stripe_requests
+from models.services.locks import lock_user
 from models.services.waiting import NotYet
 from models.stripe_request import RequestKind, RequestStatus, StripeRequest
 from models.subscription import Subscription
@@ -47,7 +48,7 @@ def start(session: Session, user: User, *, price_id: str, payment_method_id: str
         AlreadySubscribed: one is live, or under way.
     """
     _check_price(price_id, tiers)
-    _lock(session, user.id)
+    lock_user(session, user.id)
     mine = select(Subscription).where(Subscription.user_id == user.id)
     open_request = select(StripeRequest.id).where(
         StripeRequest.user_id == user.id,
@@ -122,7 +123,7 @@ def sync_subscription(
     user_id = _owner(session, subscription)
     if user_id is None:
         return None
-    _lock(session, user_id)
+    lock_user(session, user_id)
     before = session.scalar(select(Subscription).where(Subscription.stripe_id == subscription["id"]))
     values = _mirror(subscription, tiers, before)
     values["past_due_since"] = _past_due_since(values["status"], before, now)
@@ -149,7 +150,7 @@ def end_grace(session: Session, now: datetime) -> Sequence[UUID]:
     )
     users = sorted(set(session.scalars(candidates)))
     for user_id in users:
-        _lock(session, user_id)
+        lock_user(session, user_id)
         ended = update(Subscription).where(Subscription.user_id == user_id, over | unknown)
         session.execute(ended.values(grants=Tier.FREE).execution_options(synchronize_session="fetch"))
         _set_tier(session, user_id)
@@ -232,11 +233,6 @@ def _live(session: Session, user: User) -> Subscription:
     if row is None:
         raise NotFound("subscription")
     return row
-
-
-def _lock(session: Session, user_id: UUID) -> None:
-    """One change of one user's subscriptions at a time; rows that refer to the user go on."""
-    session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
 
 
 def _check_price(price_id: str, tiers: Tiers) -> None:

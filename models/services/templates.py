@@ -10,6 +10,7 @@ from models.errors import Forbidden, InvalidInput, NotFound
 from models.rules.privacy import private_parts
 from models.rules.states import WorkflowStatus
 from models.services import storage, workflows
+from models.services.locks import lock_user
 from models.services.paging import Position, newest_first
 from models.template import Template
 from models.user import User
@@ -77,6 +78,7 @@ def create(
     `TemplateLimitReached` or `StorageLimitReached`.
     """
     workflows.require_runnable(graph)
+    lock_user(session, owner.id)
     owned = select(func.count()).where(Template.owner_id == owner.id)
     if session.execute(owned).scalar_one() >= MOST_OWNED:
         raise TemplateLimitReached

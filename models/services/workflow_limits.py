@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from models.errors import Forbidden
 from models.rules.pricing import PLANS, UNLIMITED, Tier
+from models.services.locks import lock_user
 from models.user import User
 from models.workflow import Workflow
 
@@ -51,10 +52,9 @@ class NodeLimitReached(Forbidden):
 def check_number(session: Session, owner: User) -> Tier:
     """The owner's tier, if it allows one workflow more; raises `WorkflowLimitReached`.
 
-    One request of this user at a time counts and adds workflows; new runs, which only refer to the user, go on.
+    One request of this user at a time counts and adds workflows.
     """
-    query = select(User.subscription_tier).where(User.id == owner.id).with_for_update(key_share=True)
-    tier = session.execute(query).scalar_one()
+    tier = lock_user(session, owner.id)
     limit = PLANS[tier].limits.max_workflows
     if limit != UNLIMITED:
         owned = select(func.count()).where(Workflow.user_id == owner.id, Workflow.deleted_at.is_(None))
