@@ -22,6 +22,12 @@ def jobs(session: Session, messages: Mapping[str, int]) -> Iterator[Metric]:
     for status, number in backlog.runs(session).items():
         runs.add_metric((status,), number)
     yield runs
+    calls = GaugeMetricFamily(
+        "agentforge_provider_calls", "Calls that workers may have, have, or let wait.", labels=("provider", "state")
+    )
+    for (provider, state), number in presence.calls(session).items():
+        calls.add_metric((provider, state), number)
+    yield calls
     kept_apart = quarantine.count(session)
     yield GaugeMetricFamily("agentforge_executions_quarantined", "Runs that took their workers down.", value=kept_apart)
 

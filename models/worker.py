@@ -16,6 +16,7 @@ class Worker(Base):
     queues: Mapped[JsonB]  # names of those that it takes jobs from
     pace: Mapped[float]  # seconds between two words of it
     is_full: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # takes no more for now
+    calls: Mapped[JsonB] = mapped_column(server_default=text("'{}'::jsonb"))  # by provider: allowed, under_way, in_line
     started_at: Mapped[UtcTime] = mapped_column(server_default=func.now())
     seen_at: Mapped[UtcTime] = mapped_column(server_default=func.now())
     heard_at: Mapped[UtcTime] = mapped_column(server_default=func.now())  # when the broker last brought it anything

@@ -16,6 +16,7 @@ from celery.signals import worker_init, worker_shutting_down
 from celery_config import settings
 from models.db import connect
 from models.rules.pricing import Priority
+from models.services.presence import Calls
 from models.vault import Vault
 from tasks.queue import Doorbell, QueueName, TaskName, publish
 from workers.billing.subjects import Follower
@@ -33,6 +34,7 @@ LEAVING_SECONDS = 8.0  # for all drivers to stop; supervisors usually kill after
 
 T = TypeVar("T")
 _making = threading.RLock()
+_runtimes: list[Runtime] = []  # of this process: none before its first run, then one
 
 
 def once(make: Callable[[], T]) -> Callable[[], T]:
@@ -71,7 +73,14 @@ def runtime() -> Runtime:
     worker_shutting_down.connect(_leave_soon, weak=False)
     turns = settings.openclaw.max_in_flight
     pace = Pace(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads, turns)
-    return Runtime(Performer(gateways()), owner=process_name(), pace=pace, ring=_ring)
+    made = Runtime(Performer(gateways()), owner=process_name(), pace=pace, ring=_ring)
+    _runtimes.append(made)
+    return made
+
+
+def calls_under_way() -> Calls:
+    """How many calls the engine of this process has at each provider; none while it has no engine."""
+    return _runtimes[0].calls() if _runtimes else {}
 
 
 def process_name() -> str:

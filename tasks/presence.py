@@ -13,7 +13,7 @@ from kombu import Exchange, Queue
 
 from celery_config import broker, settings
 from models.services.presence import Me
-from tasks.lifecycle import LEAVING_SECONDS, process_name
+from tasks.lifecycle import LEAVING_SECONDS, calls_under_way, process_name
 from tasks.queue import Doorbell, TaskName
 from workers.presence import Ear
 
@@ -37,6 +37,7 @@ def _set_up(instance: Worker, **_: Any) -> None:
         echo=lambda: broker.ring(echo),
         full=lambda: len(state.reserved_requests) >= instance.concurrency,
         leave=_leave,
+        calls=calls_under_way,
     )
     _ears.append(ear)
 

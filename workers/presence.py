@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.db import session_scope
 from models.services import presence
-from models.services.presence import LEAVES_AFTER, Me
+from models.services.presence import LEAVES_AFTER, Calls, Me
 
 log = structlog.get_logger()
 
@@ -23,7 +23,13 @@ class Ear:
     """One thread per worker process. `heard` may be called from any other."""
 
     def __init__(
-        self, me: Me, *, echo: Callable[[], bool], full: Callable[[], bool], leave: Callable[[], None]
+        self,
+        me: Me,
+        *,
+        echo: Callable[[], bool],
+        full: Callable[[], bool],
+        leave: Callable[[], None],
+        calls: Callable[[], Calls],
     ) -> None:
         """Listen until `stop`.
 
@@ -31,11 +37,13 @@ class Ear:
             echo: sends this process a message through the broker; whether the broker took it.
             full: whether this process takes no messages for now, because all its threads are at work.
             leave: ends the process, so that its supervisor starts another.
+            calls: how many calls this process has under way at each provider.
         """
         self._me = me
         self._echo = echo
         self._full = full
         self._leave = leave
+        self._calls = calls
         self._heard_at = time.monotonic()
         self._asked_at: float | None = None  # the first echo since something was heard
         self._stop = threading.Event()
@@ -86,7 +94,7 @@ class Ear:
         try:
             with session_scope() as session:
                 silent = time.monotonic() - self._heard_at
-                return presence.report(session, self._me, silent=silent, full=full)
+                return presence.report(session, self._me, silent=silent, full=full, calls=self._calls())
         except SQLAlchemyError as error:
             log.warning("worker.not_reported", error=type(error).__name__)
             return False

@@ -5,7 +5,7 @@ A canary is a job through a queue, from beat to a worker's thread, that leaves i
 alive but deaf, a queue that nobody takes from, and a beat that stands still are each told apart from a quiet night.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,11 +20,12 @@ GONE_AFTER, DEAF_AFTER, LEAVES_AFTER = 4, 3, 6  # times a worker's pace
 CANARY_LATE = 120.0  # seconds; beat sends one each minute
 
 _REPORT = text("""
-    INSERT INTO workers AS w (name, process, queues, pace, is_full, heard_at)
-    VALUES (:name, :process, CAST(:queues AS jsonb), :pace, :full, now() - make_interval(secs => :silent))
+    INSERT INTO workers AS w (name, process, queues, pace, is_full, calls, heard_at)
+    VALUES (:name, :process, CAST(:queues AS jsonb), :pace, :full, CAST(:calls AS jsonb),
+            now() - make_interval(secs => :silent))
     ON CONFLICT (name) DO UPDATE
        SET process = excluded.process, queues = excluded.queues, pace = excluded.pace, is_full = excluded.is_full,
-           seen_at = now(), heard_at = excluded.heard_at,
+           calls = excluded.calls, seen_at = now(), heard_at = excluded.heard_at,
            started_at = CASE WHEN w.process = excluded.process THEN w.started_at ELSE now() END
 """)
 
@@ -55,10 +56,20 @@ _TAKERS = text("""
       FROM workers w WHERE w.seen_at > now() - interval '1 hour' AND w.queues ? :queue
 """)
 
+_CALLS = text("""
+    SELECT c.provider, s.state, sum(s.number::int)::int AS number
+      FROM workers w, jsonb_each(w.calls) AS c(provider, states), jsonb_each_text(c.states) AS s(state, number)
+     WHERE w.seen_at >= now() - make_interval(secs => :gone * w.pace)
+     GROUP BY c.provider, s.state
+""")
+
 _DRIVEN = text("""
     SELECT lease_owner, count(*) AS number FROM workflow_executions
      WHERE lease_expires_at IS NOT NULL GROUP BY lease_owner
 """)
+
+
+Calls = Mapping[str, Mapping[str, int]]  # by provider, how many are `allowed`, `under_way` and `in_line`
 
 
 class Hearing(StrEnum):
@@ -142,10 +153,10 @@ class Takers:
     heard_at: datetime | None
 
 
-def report(session: Session, me: Me, *, silent: float, full: bool) -> bool:
+def report(session: Session, me: Me, *, silent: float, full: bool, calls: Calls | None = None) -> bool:
     """Say that `me` is alive and heard something `silent` seconds ago; answers whether others hear the broker."""
     row = {"name": me.name, "process": me.process, "pace": me.pace, "queues": orjson.dumps(list(me.queues)).decode()}
-    session.execute(_REPORT, row | {"silent": silent, "full": full})
+    session.execute(_REPORT, row | {"silent": silent, "full": full, "calls": orjson.dumps(calls or {}).decode()})
     return bool(session.scalar(_OTHERS_HEAR, {"name": me.name, "pace": me.pace}))
 
 
@@ -162,6 +173,12 @@ def sing(session: Session, queue: str, worker: str) -> None:
 def driven(session: Session) -> dict[str, int]:
     """How many executions each process drives, by `process`."""
     return {row.lease_owner: row.number for row in session.execute(_DRIVEN)}
+
+
+def calls(session: Session) -> dict[tuple[str, str], int]:
+    """The calls of all workers together, by provider and state."""
+    rows = session.execute(_CALLS, {"gone": GONE_AFTER})
+    return {(row.provider, row.state): row.number for row in rows}
 
 
 def takers(session: Session, queue: str) -> Takers:

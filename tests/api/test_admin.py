@@ -209,7 +209,13 @@ class TestQueues:
 
     def test_metrics_tell_the_same(self, session, stranger):
         factories.execution(session)
-        presence.report(session, Me("one@ada", "ada:1", ["executions.low"], 15), silent=50, full=False)
+        presence.report(
+            session,
+            Me("one@ada", "ada:1", ["executions.low"], 15),
+            silent=50,
+            full=False,
+            calls={"openai": {"in_line": 3}},
+        )
         presence.sing(session, "executions.low", "ada:1")
         session.commit()
         said = stranger.get("/metrics").get_data(as_text=True).splitlines()
@@ -217,6 +223,7 @@ class TestQueues:
         assert 'agentforge_queue_messages{queue="executions.low"} 0.0' in said
         assert 'agentforge_queue_workers{queue="executions.low",status="deaf"} 1.0' in said
         assert "agentforge_workers_deaf 1.0" in said
+        assert 'agentforge_provider_calls{provider="openai",state="in_line"} 3.0' in said
         assert "agentforge_beat_up 1.0" in said
         assert any(line.startswith('agentforge_canary_age_seconds{queue="executions.low"}') for line in said)
         assert any(line.startswith('agentforge_queue_oldest_seconds{queue="executions.low"}') for line in said)

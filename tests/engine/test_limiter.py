@@ -211,3 +211,11 @@ class TestTheLine:
         assert turns.limiter.expected_wait(turns.lane) == 0
         turns.come(12)
         assert turns.limiter.expected_wait(turns.lane) == pytest.approx(15)
+
+    def test_is_told_by_provider(self, limiter: Limiter, calls: Calls, turns: Calls):
+        calls.come(int(FIRST_LIMIT) + 2)
+        Calls(limiter, Lane(Provider.OPENAI, BOB)).come(1)
+        turns.come(1)
+        told = limiter.by_provider()
+        assert told["openai"] == {"allowed": 2 * FIRST_LIMIT, "under_way": FIRST_LIMIT + 1, "in_line": 2}
+        assert told["openclaw"] == {"allowed": 3, "under_way": 1, "in_line": 0}

@@ -30,6 +30,21 @@ def later(session: Session, seconds: float) -> None:
         session.execute(text(f"UPDATE {table} SET {changes}"), {"seconds": seconds})  # names of ours
 
 
+class TestCalls:
+    def test_of_all_workers_are_added_up_by_provider(self, session):
+        presence.report(session, ADA, silent=0, full=False, calls={"openai": {"allowed": 8, "in_line": 3}})
+        presence.report(
+            session, BOB, silent=0, full=False, calls={"openai": {"allowed": 4}, "openclaw": {"allowed": 6}}
+        )
+        openai = {("openai", "allowed"): 12, ("openai", "in_line"): 3}
+        assert presence.calls(session) == openai | {("openclaw", "allowed"): 6}
+
+    def test_of_workers_that_are_gone_do_not_count(self, session):
+        presence.report(session, ADA, silent=0, full=False, calls={"openai": {"allowed": 8}})
+        later(session, 61)
+        assert presence.calls(session) == {}
+
+
 class TestWorkers:
     def test_one_that_hears_is_up(self, session):
         report(session)

@@ -53,6 +53,7 @@ class Surroundings:
             echo=lambda: self.broker_takes,
             full=lambda: self.is_full,
             leave=lambda: setattr(self, "left", True),
+            calls=lambda: {"openai": {"in_line": 7}},
         )
 
 
@@ -78,6 +79,8 @@ class TestEar:
             time.sleep(PACE)
         assert not around.left
         assert seen() == {"me": Hearing.UP}
+        with session_scope() as session:
+            assert presence.calls(session) == {("openai", "in_line"): 7}
 
     def test_stays_while_the_broker_is_away_from_everybody(self, around):
         around.broker_takes = False

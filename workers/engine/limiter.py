@@ -10,7 +10,7 @@ import itertools
 import random
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -158,6 +158,13 @@ class Limiter:
         """For each lane: how many calls it may have, has, and lets wait."""
         with self._changed:
             return {lane: (int(line.limit), line.busy, len(line)) for lane, line in self._lines.items()}
+
+    def by_provider(self) -> dict[str, dict[str, int]]:
+        """The same, the accounts of a provider together."""
+        told: dict[str, Counter[str]] = defaultdict(Counter)
+        for lane, (allowed, under_way, in_line) in self.snapshot().items():
+            told[lane.provider].update(allowed=allowed, under_way=under_way, in_line=in_line)
+        return {provider: dict(states) for provider, states in told.items()}
 
     def stop(self) -> None:
         """End the thread; who is in line stays there."""

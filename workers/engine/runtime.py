@@ -14,6 +14,7 @@ from models.db import session_scope
 from models.rules.pricing import Priority, Provider, UnknownPriceList, price_list
 from models.services import leases
 from models.services.leases import Lease
+from models.services.presence import Calls
 from workers.engine import clock
 from workers.engine.children import Ring
 from workers.engine.driver import Driver
@@ -75,6 +76,10 @@ class Runtime:
             with self._idle:
                 self._driving -= 1
                 self._idle.notify_all()
+
+    def calls(self) -> Calls:
+        """How many calls are allowed, under way and in line at each provider, its accounts together."""
+        return self._limiter.by_provider()
 
     def leave(self, seconds: float) -> bool:
         """Hand every execution over and take no more; True when all drivers left within `seconds`."""
