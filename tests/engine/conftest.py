@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from models.db import session_scope
 from models.execution import Execution, ExecutionEvent, NodeExecution
-from models.services import sweeps
+from models.services import answers, executions, sweeps
 from models.user import User
 from tests import factories
 from tests.engine.world import World
@@ -49,6 +49,11 @@ def sub(node_id: str, workflow_id: UUID, **rest: Any) -> dict[str, Any]:
     """A node that runs another workflow; `input` goes into its config."""
     config = {"workflowId": str(workflow_id)} | ({"input": rest.pop("input")} if "input" in rest else {})
     return factories.node(node_id, "subworkflow", config=config, **rest)
+
+
+def ask(node_id: str = "q", **config: Any) -> dict[str, Any]:
+    """A node that asks a person."""
+    return factories.node(node_id, "approval", config={"message": "Go on?"} | config)
 
 
 class Bench:
@@ -154,6 +159,23 @@ class Bench:
     def violations(self) -> list[Any]:
         with session_scope() as session:
             return list(session.execute(text("SELECT * FROM ledger_violations()")))
+
+
+def cancel(bench: Bench, execution_id: UUID) -> Execution:
+    """As the owner does it."""
+    with session_scope() as session:
+        return executions.request_cancel(session, session.get_one(User, bench.user_id), execution_id)
+
+
+def approve(bench: Bench, execution_id: UUID, node_id: str = "q") -> None:
+    """As the owner does it."""
+    with session_scope() as session:
+        answers.approve(session, session.get_one(User, bench.user_id), execution_id, node_id, approved=True)
+
+
+def event_types(bench: Bench, execution_id: UUID) -> list[str]:
+    """What happened in a run."""
+    return [event.type for event in bench.events(execution_id)]
 
 
 @pytest.fixture

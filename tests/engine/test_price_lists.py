@@ -12,9 +12,8 @@ from models.db import session_scope
 from models.rules.pricing import CURRENT, PRICE_LISTS
 from models.services import executions, runnable
 from models.user import User
-from tests.engine.conftest import Bench, call, sub
+from tests.engine.conftest import Bench, ask, call, cancel, sub
 from tests.engine.test_subworkflow_money import held, spent
-from tests.engine.test_subworkflows import ask, cancel
 from workers.engine.endings import Left
 
 OLD = "1999-01"

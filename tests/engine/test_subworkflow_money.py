@@ -6,8 +6,7 @@ from uuid import UUID
 from models.db import session_scope
 from models.services import answers, executions
 from models.user import User
-from tests.engine.conftest import Bench, call, sub, transform
-from tests.engine.test_subworkflows import ask, cancel
+from tests.engine.conftest import Bench, ask, call, cancel, sub, transform
 from tests.engine.world import World
 from tests.factories import node
 
