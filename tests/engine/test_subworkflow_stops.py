@@ -86,7 +86,7 @@ class TestStopping:
         top, child, grandchild = self.family(bench)
         bench.sql("UPDATE workflow_executions SET deadline_at = now() - interval '1 second'")
         with session_scope() as session:
-            overdue.end_overdue(session)
+            assert [overdue.end(session, late) for late in overdue.late(session)] == [True, False, False]
         assert self.statuses(bench, top, child, grandchild) == ["failed", "cancelled", "cancelled"]
 
     def test_a_loop_that_fails_stops_its_other_iterations(self, bench: Bench):

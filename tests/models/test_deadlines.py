@@ -1,8 +1,11 @@
 """Runs end in time: those that nobody drives by the sweep, those that wait in the queue included."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from threading import Barrier
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
@@ -13,8 +16,7 @@ from models.execution import Execution
 from models.notification import Notification
 from models.rules.deadlines import DAY, RunLimits
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import api_calls, credits, executions, leases, retries
-from models.services.overdue import end_overdue
+from models.services import api_calls, credits, executions, leases, overdue, retries
 from models.user import User
 from tests import factories
 
@@ -30,6 +32,11 @@ def owner(session: Session) -> User:
 
 def run(session: Session, owner: User, **columns: Any) -> Execution:
     return factories.execution(session, factories.workflow(session, owner), cap="3.00", **columns)
+
+
+def end_overdue(session: Session) -> list[UUID]:
+    """What the sweep does, in one transaction."""
+    return [late for late in overdue.late(session) if overdue.end(session, late)]
 
 
 def after(session: Session, execution: Execution) -> Execution:
@@ -72,14 +79,6 @@ class TestHowLongARunMayTake:
 
 
 class TestARunThatNobodyDrives:
-    def test_does_not_keep_the_others_from_ending_when_it_cannot_be_ended(self, session: Session, owner: User) -> None:
-        long_ago = func.now() - timedelta(hours=1)
-        stuck = run(session, owner, status=S.WAITING, deadline_at=long_ago, credits_charged=Decimal(1))
-        stuck.price_list = "of-the-next-release"
-        late = run(session, owner, status=S.WAITING, deadline_at=PAST)
-        assert end_overdue(session) == [late.id]
-        assert [after(session, one).status for one in (stuck, late)] == [S.WAITING, S.FAILED]
-
     @pytest.mark.parametrize("status", [NodeStatus.RUNNING, NodeStatus.SUCCESS])
     def test_gives_back_the_calls_that_it_did_not_bring_to_an_end(
         self, session: Session, owner: User, status: NodeStatus
@@ -192,7 +191,22 @@ class TestOthers:
 @pytest.mark.usefixtures("committed_database")
 def test_two_sweeps_at_once_end_each_run_once() -> None:
     with session_scope() as session:
-        late = run(session, factories.user(session, credits=10), deadline_at=PAST)
+        runs = [run(session, factories.user(session, credits=10), deadline_at=PAST).id for _ in range(2)]
     with session_scope() as one, session_scope() as other:
-        assert end_overdue(one) == [late.id]
-        assert end_overdue(other) == []
+        assert sorted(overdue.late(one)) == sorted(runs)
+        assert overdue.late(other) == []  # others look at them just now
+    found = Barrier(2)
+
+    def sweep() -> list[UUID]:
+        with session_scope() as session:
+            late = overdue.late(session)
+        found.wait(10)
+        return [execution_id for execution_id in late if ended(execution_id)]
+
+    def ended(execution_id: UUID) -> bool:
+        with session_scope() as session:
+            return overdue.end(session, execution_id)
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.submit(sweep), pool.submit(sweep)
+        assert sorted(one.result() + other.result()) == sorted(runs)

