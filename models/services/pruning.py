@@ -6,8 +6,11 @@ Where a row has to stay, because it keeps a thing from being done twice, its con
 
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
+
+log = structlog.get_logger()
 
 DAY = 24  # hours
 KEPT_HOURS = DAY  # for which a request may be repeated with its Idempotency-Key, and wishes for a password are counted
@@ -125,9 +128,15 @@ class Pruned:
 
 
 def prune(session: Session, limit: int = 1000) -> Pruned:
-    """Remove at most `limit` old rows of each kind, the oldest first."""
-    return Pruned(**{name: _removed(session, statement, hours, limit) for name, (statement, hours) in _RULES.items()})
+    """Remove at most `limit` old rows of each kind, the oldest first; one that fails is logged, and the next comes."""
+    return Pruned(**{name: _removed(session, name, limit) for name in _RULES})
 
 
-def _removed(session: Session, statement: TextClause, hours: int, limit: int) -> int:
-    return len(session.execute(statement, {"hours": hours, "limit": limit}).all())
+def _removed(session: Session, name: str, limit: int) -> int:
+    statement, hours = _RULES[name]
+    try:
+        with session.begin_nested():
+            return len(session.execute(statement, {"hours": hours, "limit": limit}).all())
+    except Exception:
+        log.exception("prune.failed", what=name)
+        return 0

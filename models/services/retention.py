@@ -2,13 +2,15 @@
 
 A run that is old enough expires: its receipt is put aside, and from that moment on its owner sees nothing else of it.
 Its rows are removed afterwards, so that no statement is long however large a run was. Both go in small batches, and
-rows that others hold are left for the next time, so nobody waits for the broom.
+rows that others hold are left for the next time, so nobody waits for the broom. A run that cannot expire is logged and
+left for an hour.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import orjson
+import structlog
 from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
@@ -18,6 +20,8 @@ from models.execution import Execution
 from models.receipt import Receipt
 from models.rules.pricing import PLANS
 from models.services import receipts, storage
+
+log = structlog.get_logger()
 
 RUNS = 50  # in one transaction
 ROWS = 1000  # of one table, in one transaction
@@ -66,6 +70,9 @@ _KEEP = text("""
  RETURNING e.id
 """).bindparams(_IDS, bindparam("busy", type_=ARRAY(Uuid())))
 _EXPIRE = text("UPDATE workflow_executions SET expired_at = now() WHERE id = ANY(:ids)").bindparams(_IDS)
+_LATER = text("""
+    UPDATE workflow_executions SET kept_until = now() + interval '1 hour' WHERE id = ANY(:ids)
+""").bindparams(_IDS)
 
 _EXPIRED = text("""
     SELECT id FROM workflow_executions WHERE expired_at IS NOT NULL
@@ -100,9 +107,8 @@ def expire(session: Session, *, limit: int = RUNS) -> int:
     if found:
         busy = list(session.scalars(_BUSY, {"ids": found}))
         kept = set(session.scalars(_KEEP, {"ids": found, "busy": busy, "days": _DAYS}))
-        going = [execution_id for execution_id in found if execution_id not in kept]
-        _put_aside(session, going)
-        session.execute(_EXPIRE, {"ids": going})
+        if going := [execution_id for execution_id in found if execution_id not in kept]:
+            _expire(session, going)
     return len(found)
 
 
@@ -117,6 +123,21 @@ def clear(session: Session, *, runs: int = RUNS, rows: int = ROWS) -> int:
     batch = {"ids": ids, "limit": rows}
     removed = sum(len(session.execute(statement, batch).all()) for statement in (_EVENTS, _NODES))
     return removed + len(session.execute(_EMPTY, {"ids": ids}).all())
+
+
+def _expire(session: Session, ids: Sequence[UUID]) -> None:
+    """All at once, or else one by one, so that one that cannot expire keeps no other from it, now or the next time."""
+    try:
+        with session.begin_nested():
+            _put_aside(session, ids)
+            session.execute(_EXPIRE, {"ids": ids})
+    except Exception:
+        if len(ids) > 1:
+            for execution_id in ids:
+                _expire(session, [execution_id])
+            return
+        log.exception("execution.not_expired", execution_id=str(ids[0]))
+        session.execute(_LATER, {"ids": ids})
 
 
 def _put_aside(session: Session, ids: Collection[UUID]) -> None:

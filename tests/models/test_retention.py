@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from models.credit import CreditHold
 from models.db import session_scope
@@ -21,7 +22,7 @@ from models.services import credits, executions, figures, retention, usage, work
 from models.services.executions import HistoryExpired
 from models.services.statements import statement
 from models.user import User
-from models.workflow import Workflow
+from models.workflow import Workflow, WorkflowVersion
 from tests import factories
 
 FREE = PLANS[Tier.FREE].history_days
@@ -178,6 +179,51 @@ class TestWhatIsStillNeeded:
         session.execute(update(Execution).values(kept_until=func.now() - timedelta(seconds=1)))
         sweep(session)
         assert left(session, parent, grown) == set()
+
+
+class TestOneThatCannotExpire:
+    """It is told of, and looked at again in an hour; nobody waits for it."""
+
+    def broken(self, session: Session, how: str) -> Execution:
+        run = ended(session, days=FREE + 5)  # older than the others, so that each batch begins with it
+        if how == "its receipt cannot be built":
+            odd = {"graph": {"nodes": 5}, "node_count": 0, "worst_case_credits": 0, "calls": [], "lint_errors": []}
+            version = WorkflowVersion(workflow_id=run.workflow_id, number=2, **odd)
+            session.add(version)
+            session.flush()
+            run.version_id = version.id
+        else:
+            there = """
+                INSERT INTO receipts SELECT id, user_id, workflow_id, workflow_name, status, nodes_executed,
+                       credits_charged, created_at, started_at, finished_at, '{}'
+                  FROM workflow_executions WHERE id = :id
+            """
+            session.execute(text(there), {"id": run.id})
+        session.flush()
+        return run
+
+    @pytest.mark.parametrize("how", ["its receipt cannot be built", "its receipt cannot be written"])
+    def test_keeps_no_other_from_it(self, session: Session, how: str) -> None:
+        bad = self.broken(session, how)
+        others = [ended(session) for _ in range(2)]
+        with capture_logs() as logs:
+            sweep(session)
+        assert left(session, bad, *others) == {bad.id}
+        session.refresh(bad)
+        assert bad.expired_at is None
+        assert bad.kept_until
+        assert bad.kept_until - datetime.now(UTC) > timedelta(minutes=59)
+        told = [(entry["event"], entry["execution_id"]) for entry in logs]
+        assert told == [("execution.not_expired", str(bad.id))]
+
+    def test_does_so_when_it_can(self, session: Session) -> None:
+        run = self.broken(session, "its receipt cannot be written")
+        sweep(session)
+        session.execute(text("DELETE FROM receipts"))
+        session.execute(update(Execution).values(kept_until=func.now() - timedelta(seconds=1)))
+        sweep(session)
+        assert left(session, run) == set()
+        assert session.scalars(select(Receipt.execution_id)).all() == [run.id]
 
 
 class TestLittleByLittle:
