@@ -1,7 +1,8 @@
-"""What a day came to, for administrators: added up once when the day is over, because its rows are many."""
+"""The business in numbers, for administrators: added up by the sweep, because the rows behind them are many."""
 
 from datetime import date
 
+from sqlalchemy import CheckConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, JsonB, UtcTime
@@ -15,3 +16,14 @@ class DailyFigures(Base):
     day: Mapped[date] = mapped_column(primary_key=True)
     figures: Mapped[JsonB]
     computed_at: Mapped[UtcTime]
+
+
+class BusinessStanding(Base):
+    """Where users and subscriptions stood when they were last counted: one row."""
+
+    __tablename__ = "business_standing"
+    __table_args__ = (CheckConstraint("one", name="one_row"),)
+
+    one: Mapped[bool] = mapped_column(primary_key=True, default=True, server_default=true())
+    figures: Mapped[JsonB]
+    counted_at: Mapped[UtcTime]

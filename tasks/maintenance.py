@@ -30,13 +30,14 @@ def sweep() -> None:
 
 @app.task(name=TaskName.PRUNE)
 def prune() -> None:
-    """Remove batches of what has served its time; measure storage where something changed; add past days up."""
+    """Remove batches of what has served its time; measure storage where something changed; add the business up."""
     _each(
         partial(_repeat, retention.expire),
         partial(_repeat, retention.clear),
         partial(_batch, pruning.prune),
         partial(_batch, storage.measure_wanted),
         partial(_batch, figures.close_days),
+        partial(_batch, figures.recount),
     )
 
 

@@ -130,15 +130,16 @@ class FiguresOut(Out):
 
 
 class BusinessOut(Out):
-    """Where the business stands; rates are 0 to 100 over the last `days`, money in US cents."""
+    """Where the business stood at `countedAt`; rates are 0 to 100 over the last `days`, money in US cents."""
 
-    users = Count()
-    active_users = Count()
-    new_users = Count()
-    subscribers = fields.Dict(keys=fields.String(), values=Count())
-    mrr_cents = Count()
-    arr_cents = Count()
-    churn_rate = Number(allow_none=True)
-    conversion_rate = Number(allow_none=True)
+    counted_at = Time()
+    users = Count(attribute="standing.users")
+    active_users = Count(attribute="standing.active_users")
+    new_users = Count(attribute="standing.new_users")
+    subscribers = fields.Dict(keys=fields.String(), values=Count(), attribute="standing.subscribers")
+    mrr_cents = Count(attribute="standing.mrr_cents")
+    arr_cents = Count(attribute="standing.arr_cents")
+    churn_rate = Number(allow_none=True, attribute="standing.churn_rate")
+    conversion_rate = Number(allow_none=True, attribute="standing.conversion_rate")
     days = Count()
     last = fields.Nested(FiguresOut)

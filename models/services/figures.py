@@ -1,7 +1,8 @@
 """The business in numbers: what each day came to, and where subscriptions stand now.
 
 A day that is over is added up by the sweep, and once more when it has settled, because its runs may end later. The
-present day is added up when somebody asks. docs/operations.md defines every number.
+present day is added up when somebody asks. Users and subscriptions are counted by the sweep once an hour.
+docs/operations.md defines every number.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from models.rules.periods import Grain, spans
 from models.rules.pricing import PLANS, Tier
 
 WINDOW = 30  # days that rates look back
+RECOUNTED = timedelta(hours=1)
 SETTLED = timedelta(days=2)  # after which nearly every run of a day has ended
 
 _DAY = text("""
@@ -65,20 +67,27 @@ _CHURN = text("""
            AND started_at <= now() - make_interval(days => :days)
            AND (ended_at IS NULL OR ended_at > now() - make_interval(days => :days))
     )
-    SELECT count(*) AS before, count(*) FILTER (WHERE NOT EXISTS (
-               SELECT FROM subscriptions s
-                WHERE s.user_id = paying.user_id AND s.status IN ('active', 'past_due'))) AS lost
+    SELECT count(*) AS before, count(*) FILTER (WHERE now_paying.user_id IS NULL) AS lost
       FROM paying
+      LEFT JOIN (SELECT DISTINCT user_id FROM subscriptions WHERE status IN ('active', 'past_due')) now_paying
+             ON now_paying.user_id = paying.user_id
 """)
 _USERS = text("""
     SELECT (SELECT count(*) FROM users) AS users,
            (SELECT count(*) FROM credits WHERE updated_at > now() - make_interval(days => :days)) AS active,
-           count(*) AS new,
-           count(*) FILTER (WHERE EXISTS (
-               SELECT FROM subscriptions s
-                WHERE s.user_id = u.id AND s.status NOT IN ('incomplete', 'incomplete_expired', 'trialing')))
-               AS converted
-      FROM users u WHERE created_at > now() - make_interval(days => :days)
+           count(*) AS new, count(ever_paying.user_id) AS converted
+      FROM users u
+      LEFT JOIN (SELECT DISTINCT user_id FROM subscriptions
+                  WHERE status NOT IN ('incomplete', 'incomplete_expired', 'trialing')) ever_paying
+             ON ever_paying.user_id = u.id
+     WHERE u.created_at > now() - make_interval(days => :days)
+""")
+
+_COUNTED = text("SELECT figures, counted_at FROM business_standing WHERE one")
+_IS_FRESH = text("SELECT EXISTS (SELECT FROM business_standing WHERE counted_at > now() - :age)")
+_KEEP_COUNT = text("""
+    INSERT INTO business_standing (figures, counted_at) VALUES (CAST(:figures AS jsonb), now())
+        ON CONFLICT (one) DO UPDATE SET figures = excluded.figures, counted_at = excluded.counted_at
 """)
 
 
@@ -113,18 +122,20 @@ NAMES = [one.name for one in fields(Figures) if one.name != "start"]
 
 
 @dataclass(frozen=True)
-class Stats:
-    """Where the business stands; rates are 0 to 100, or None where there is nothing to divide by."""
+class Standing:
+    """Where users and subscriptions stand; rates are 0 to 100, or None where there is nothing to divide by."""
 
     users: int
     active_users: int
     new_users: int
     subscribers: dict[str, int]
-    mrr_cents: int
     churn_rate: float | None
     conversion_rate: float | None
-    last: Figures
-    days: int = field(default=WINDOW)
+
+    @property
+    def mrr_cents(self) -> int:
+        """What a month brings in."""
+        return sum(PLANS[Tier(tier)].price_cents * number for tier, number in self.subscribers.items())
 
     @property
     def arr_cents(self) -> int:
@@ -132,26 +143,35 @@ class Stats:
         return 12 * self.mrr_cents
 
 
+@dataclass(frozen=True)
+class Stats:
+    """Where the business stood when it was last counted, and what the last days came to."""
+
+    standing: Standing
+    counted_at: datetime
+    last: Figures
+    days: int = field(default=WINDOW)
+
+
 def stats(session: Session) -> Stats:
-    """Where the business stands now, and what the last 30 days came to."""
-    subscribers = {row.tier: row.users for row in session.execute(_SUBSCRIBERS)}
-    churn = session.execute(_CHURN, {"days": WINDOW}).one()
-    users = session.execute(_USERS, {"days": WINDOW}).one()
+    """Where the business stands, as it was last counted, and what the last 30 days came to."""
+    counted = session.execute(_COUNTED).one_or_none()
     today = datetime.now(UTC).date()
     days = daily(session, today - timedelta(days=WINDOW - 1), today)
     last = Figures(days[0].start)
     for day in days:
         last.add(day)
-    return Stats(
-        users=users.users,
-        active_users=users.active,
-        new_users=users.new,
-        subscribers=subscribers,
-        mrr_cents=sum(PLANS[Tier(tier)].price_cents * number for tier, number in subscribers.items()),
-        churn_rate=_share(churn.lost, churn.before),
-        conversion_rate=_share(users.converted, users.new),
-        last=last,
-    )
+    if counted is None:  # nobody swept yet
+        return Stats(_count(session), datetime.now(UTC), last)
+    return Stats(Standing(**counted.figures), counted.counted_at, last)
+
+
+def recount(session: Session) -> bool:
+    """Count all users and subscriptions, which takes reading all of them, unless that was done in the last hour."""
+    if session.scalar(_IS_FRESH, {"age": RECOUNTED}):
+        return False
+    session.execute(_KEEP_COUNT, {"figures": orjson.dumps(_count(session)).decode()})
+    return True
 
 
 def daily(session: Session, first: date, last: date) -> Sequence[Figures]:
@@ -183,6 +203,20 @@ def close_days(session: Session, *, limit: int = 5) -> int:
         found = _add_up(session, day)
         session.execute(_KEEP, {"day": day, "figures": _written(found)})
     return len(days)
+
+
+def _count(session: Session) -> Standing:
+    subscribers = {row.tier: row.users for row in session.execute(_SUBSCRIBERS)}
+    churn = session.execute(_CHURN, {"days": WINDOW}).one()
+    users = session.execute(_USERS, {"days": WINDOW}).one()
+    return Standing(
+        users=users.users,
+        active_users=users.active,
+        new_users=users.new,
+        subscribers=subscribers,
+        churn_rate=_share(churn.lost, churn.before),
+        conversion_rate=_share(users.converted, users.new),
+    )
 
 
 def _add_up(session: Session, day: date) -> Figures:

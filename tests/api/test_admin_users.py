@@ -184,6 +184,18 @@ class TestTheBusiness:
         assert (stats["users"], stats["newUsers"], stats["activeUsers"]) == (7, 7, 7)
         assert stats["conversionRate"] == pytest.approx(57.1)  # four of seven
 
+    def test_users_are_counted_once_an_hour_and_then_only_looked_up(self, administrator, session, new_user):
+        assert figures.recount(session)
+        new_user("late@example.com")
+        before = administrator.get("/admin/stats").json
+        assert not figures.recount(session)
+        assert administrator.get("/admin/stats").json == before
+        session.execute(text("UPDATE business_standing SET counted_at = counted_at - interval '1 hour'"))
+        assert figures.recount(session)
+        after = administrator.get("/admin/stats").json
+        assert (before["users"], after["users"]) == (1, 2)
+        assert after["countedAt"] >= before["countedAt"]
+
     def test_days_come_to_what_happened_on_them(self, administrator, session, user):
         billing.purchase(session, billing.customer(session, user), paid=True)
         for status in (ExecutionStatus.SUCCESS, ExecutionStatus.SUCCESS, ExecutionStatus.FAILED):

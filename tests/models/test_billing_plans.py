@@ -59,6 +59,7 @@ QUERIES: dict[str, Callable[[Session, Purchase, Any], Any]] = {
     "a message": lambda s, p, u: notifications.low_balance(s, u.id),
     "the sweep of messages": lambda s, p, u: notifications.due(s),
     "a chart of the business": lambda s, p, u: [figures.series(s, grain) for grain in Grain],
+    "where the business stands": lambda s, p, u: figures.stats(s),
     "a day that is over": lambda s, p, u: figures.close_days(s),
     "how stripe is": lambda s, p, u: stripe_health.standing(s),
     "the open alerts": lambda s, p, u: (alerts.list_open(s), alerts.count_open(s)),
@@ -71,6 +72,7 @@ def test_reads_no_table_from_end_to_end_for(session: Session, name: str) -> None
     row = billing.purchase(session, user)
     if name in ("a refund", "a dispute"):
         purchases.sync_intent(session, billing.intent(session, row))
+    figures.recount(session)
     session.execute(text("SET LOCAL enable_seqscan = off"))
     session.expire_all()
     with listening(session.get_bind().engine) as statements:
