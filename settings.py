@@ -101,6 +101,7 @@ class Settings:
     metrics_directory: str  # where several processes count together; empty for one that counts for itself
     proxy_hops: int  # reverse proxies in front of the API whose X-Forwarded-For is believed
     cors_origins: tuple[str, ...]
+    session_days: int  # after signing in, for which a session can be refreshed
     log_format: str  # json | console
     lease_seconds: float
     heartbeat_seconds: float
@@ -161,6 +162,7 @@ class Settings:
             metrics_directory=read.text("PROMETHEUS_MULTIPROC_DIR", ""),
             proxy_hops=read.whole("PROXY_HOPS", 0),
             cors_origins=read.names("CORS_ORIGINS"),
+            session_days=read.whole("SESSION_DAYS", 180),
             log_format=read.choice("LOG_FORMAT", "json", ("json", "console")),
             lease_seconds=read.whole("LEASE_SECONDS", 30),
             heartbeat_seconds=read.whole("HEARTBEAT_SECONDS", 10),

@@ -7,10 +7,11 @@ user is gone, and when the user's epoch moves on. An access key stops when it ex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
@@ -149,5 +150,6 @@ def sign_in(user: User) -> str:
 def refreshed() -> str:
     """The token that follows the one of this request."""
     token = current_token()
-    generation = sessions.refresh(db(), token.session_id, token.generation)
+    longest = timedelta(days=current_app.extensions["settings"].session_days)
+    generation = sessions.refresh(db(), token.session_id, token.generation, longest=longest)
     return tokens.write(replace(token, generation=generation))

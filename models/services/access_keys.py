@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from models.access_key import AccessKey, Scope
@@ -81,6 +81,11 @@ def list_owned(
     return session.scalars(newest_first(query, AccessKey, limit=limit, offset=offset, after=after)).all()
 
 
+def count_live(session: Session, user_id: UUID) -> int:
+    """How many keys of a user are accepted now."""
+    return session.scalars(select(func.count()).where(AccessKey.user_id == user_id, _is_live())).one()
+
+
 def delete(session: Session, user_id: UUID, key_id: UUID) -> str:
     """Revoke a key at once; answers its name. Raises `NotFound`."""
     mine = delete_rows(AccessKey).where(AccessKey.id == key_id, AccessKey.user_id == user_id)
@@ -97,7 +102,7 @@ def present(session: Session, secret: str) -> Presented | None:
     found = session.execute(
         select(User, AccessKey.id, AccessKey.scopes, is_unused)
         .join(AccessKey, AccessKey.user_id == User.id)
-        .where(AccessKey.secret_hash == _hash(secret), or_(AccessKey.expires_at.is_(None), AccessKey.expires_at > now))
+        .where(AccessKey.secret_hash == _hash(secret), _is_live())
     ).one_or_none()
     return None if found is None else Presented(found[0], found[1], frozenset(found[2]), found[3])
 
@@ -110,6 +115,10 @@ def touch(session: Session, key_id: UUID) -> None:
         update(AccessKey).where(AccessKey.id == key_id, idle).values(last_used_at=now),
         execution_options={"synchronize_session": False},
     )
+
+
+def _is_live() -> ColumnElement[bool]:
+    return or_(AccessKey.expires_at.is_(None), AccessKey.expires_at > func.clock_timestamp())
 
 
 def _hash(secret: str) -> bytes:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.errors import Conflict, NotFound
 from models.notification import Channel, NotificationKind
 from models.password_reset import PasswordReset
-from models.services import credits, notifications, sessions
+from models.services import access_keys, credits, notifications, sessions
 from models.user import Role, User
 
 
@@ -94,12 +94,16 @@ def change_password(session: Session, user: User, new_hash: str, *, kept: UUID) 
 
 
 def set_password(session: Session, user_id: UUID, password_hash: str, *, kept: UUID | None = None) -> None:
-    """Set a password, end all sessions but one, void all links for a new password, and tell the user."""
+    """Set a password, end all sessions but one, void all links for a new password, and tell the user.
+
+    Access keys go on working, because programs hold them: the user is told how many there are.
+    """
     session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
     sessions.end_others(session, user_id, kept)
     _void_resets(session, user_id)
     key = f"password-changed:{uuid4()}"
-    notifications.add(session, user_id, NotificationKind.PASSWORD_CHANGED, {}, key=key)
+    payload = {"accessKeys": access_keys.count_live(session, user_id)}
+    notifications.add(session, user_id, NotificationKind.PASSWORD_CHANGED, payload, key=key)
 
 
 def set_role(session: Session, email: str, role: Role) -> User:

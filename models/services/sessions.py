@@ -2,6 +2,7 @@
 
 Each refresh begins a new generation. The token before it keeps working for a short grace, because requests may be
 under way with it and the answer to a refresh may be lost. Whoever uses it later has a copy: that ends the session.
+However often it is refreshed, a session does not last for ever: one day the password is asked for again.
 """
 
 from collections.abc import Sequence
@@ -83,16 +84,19 @@ def touch(session: Session, session_id: UUID) -> None:
     session.execute(row.values(last_seen_at=now), execution_options=AS_IT_IS)
 
 
-def refresh(session: Session, session_id: UUID, generation: int) -> int:
-    """The generation of the next token for the holder of this one; raises `NotAuthenticated` when it is over meanwhile.
+def refresh(session: Session, session_id: UUID, generation: int, *, longest: timedelta) -> int:
+    """The generation of the next token for the holder of this one.
 
     Whoever asks twice with one token, as a phone does that heard no answer, gets two tokens of one generation.
+
+    Raises:
+        NotAuthenticated: the session is over meanwhile, or began as long ago as `longest`.
     """
     row = session.scalar(select(UserSession).where(UserSession.id == session_id).with_for_update())
-    if row is None:
+    now = session.scalars(select(func.clock_timestamp())).one()
+    if row is None or row.created_at + longest <= now:
         raise NotAuthenticated("This session is over: sign in again.")
     if row.generation == generation:
-        now = session.scalars(select(func.clock_timestamp())).one()
         row.generation += 1
         row.refreshed_at = [*row.refreshed_at, now][-REMEMBERED:]
     row.expires_at = func.now() + LIFETIME

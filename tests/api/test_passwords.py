@@ -7,9 +7,10 @@ from threading import Barrier
 import pytest
 from sqlalchemy import event, func, select, update
 
+from models.access_key import AccessKey
 from models.audit import AuditEntry
 from models.db import session_scope
-from models.notification import Notification
+from models.notification import Notification, NotificationKind
 from models.password_reset import PasswordReset
 from models.services import password_resets, passwords
 from tasks.queue import TaskName
@@ -152,6 +153,7 @@ class TestChange:
         token = sign_up(stranger)
         change(stranger, token)
         assert kinds(session) == ["password_changed"]
+        assert session.scalars(select(Notification.payload)).one() == {"accessKeys": 0}
         assert session.scalars(select(AuditEntry).where(AuditEntry.action == "auth.password_changed")).one().actor_id
 
     def test_of_two_changes_at_once_one_is_too_late(self, app, committed_database, redis_url, sent, monkeypatch):
@@ -200,6 +202,16 @@ class TestReset:
         assert (log_in(stranger).status_code, log_in(stranger, NEW).status_code) == (401, 200)
         assert "password_changed" in kinds(session)
         assert session.scalars(select(AuditEntry).where(AuditEntry.action == "auth.password_reset")).one()
+
+    def test_tells_how_many_access_keys_go_on_working(self, stranger, session, mailed):
+        headers = bearer(sign_up(stranger))
+        keys = [stranger.post("/access-keys", json={"name": name}, headers=headers).json["key"] for name in "abc"]
+        over = update(AccessKey).where(AccessKey.name == "c").values(expires_at=func.now() - timedelta(days=1))
+        session.execute(over)
+        confirm(stranger, mailed())
+        assert [status(stranger, key) for key in keys] == [200, 200, 401]
+        told = select(Notification.payload).where(Notification.kind == NotificationKind.PASSWORD_CHANGED)
+        assert session.scalars(told).one() == {"accessKeys": 2}
 
     def test_works_once(self, stranger, mailed):
         sign_up(stranger)

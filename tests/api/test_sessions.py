@@ -120,6 +120,19 @@ class TestRefresh:
         stranger.post("/auth/logout", headers=bearer(token))
         assert refresh(stranger, token).status_code == 401
 
+    def test_is_refused_half_a_year_after_signing_in(self, stranger, session, settings):
+        token = sign_up(stranger)
+        assert settings.session_days == 180
+        session.execute(update(UserSession).values(created_at=func.now() - timedelta(days=179, hours=23)))
+        session.commit()
+        token = refresh(stranger, token).json["token"]
+        session.execute(update(UserSession).values(created_at=func.now() - timedelta(days=180)))
+        session.commit()
+        answer = refresh(stranger, token)
+        assert (answer.status_code, answer.json["code"]) == (401, "not_authenticated")
+        assert status(stranger, token) == 200  # until the day of its last token is over
+        assert refresh(stranger, log_in(stranger)).status_code == 200
+
     def test_lets_a_session_live_on(self, stranger, session):
         token = sign_up(stranger)
         session.execute(update(UserSession).values(expires_at=func.now()))

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -29,12 +30,12 @@ def test_a_refresh_waits_for_another_and_goes_on_from_where_it_ended(committed_d
 
     def refresh() -> int:
         with session_scope() as session:
-            return sessions.refresh(session, begun, 0)
+            return sessions.refresh(session, begun, 0, longest=timedelta(days=1))
 
     with ThreadPoolExecutor(1) as pool:
         with session_scope() as session:
-            assert sessions.refresh(session, begun, 0) == 1
-            assert sessions.refresh(session, begun, 1) == 2
+            assert sessions.refresh(session, begun, 0, longest=timedelta(days=1)) == 1
+            assert sessions.refresh(session, begun, 1, longest=timedelta(days=1)) == 2
             late = pool.submit(refresh)
             wait_for_a_waiter(session)
         assert late.result(10) == 2

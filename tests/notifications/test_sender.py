@@ -193,6 +193,11 @@ class TestWords:
         assert f"{words} your balance: For the outage" in body
         assert "It is 12 credits now." in body
 
+    def test_a_new_password_counts_the_access_keys_that_are_left(self):
+        bodies = [compose(NotificationKind.PASSWORD_CHANGED, {"accessKeys": number}).body for number in (0, 1, 2)]
+        assert "access key" not in bodies[0]
+        assert ["One access key goes" in bodies[1], "2 access keys go" in bodies[2]] == [True, True]
+
     def test_amounts_are_written_plainly(self):
         body = compose(NotificationKind.LOW_BALANCE, {"available": "9.50"}).body
         assert "9.50 credits are left" in body

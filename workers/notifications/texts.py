@@ -88,9 +88,16 @@ def _password_changed(payload: Payload) -> list[str]:
     return [
         "Your password was changed",
         "The password of your account was changed just now, and everybody else who was signed in is signed out.",
-        "If it was not you, ask for a new password in the app at once. Access keys go on working: delete those that"
-        " you do not know.",
+        "If it was not you, ask for a new password in the app at once.",
+        _keys_left(payload.get("accessKeys", 0)),
     ]
+
+
+def _keys_left(number: int) -> str:
+    if not number:
+        return ""
+    left = "One access key goes on working" if number == 1 else f"{number} access keys go on working"
+    return f"{left}, so that your programs do. Look in the app under access keys, and delete what you do not know."
 
 
 def _email_changed(payload: Payload) -> list[str]:
