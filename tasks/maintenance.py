@@ -12,7 +12,18 @@ from sqlalchemy.orm import Session
 
 from celery_config import app
 from models.db import session_scope
-from models.services import api_calls, figures, overdue, presence, provider_keys, pruning, retention, storage, sweeps
+from models.services import (
+    api_calls,
+    figures,
+    overdue,
+    presence,
+    provider_keys,
+    pruning,
+    retention,
+    storage,
+    stray_holds,
+    sweeps,
+)
 from tasks.lifecycle import process_name
 from tasks.queue import TaskName, enqueue
 
@@ -30,11 +41,12 @@ def sweep() -> None:
 
 @app.task(name=TaskName.PRUNE)
 def prune() -> None:
-    """Remove batches of what has served its time; measure storage where something changed; add the business up."""
+    """Remove batches of what has served its time; settle lost holds; measure changed storage; add the business up."""
     _each(
         partial(_repeat, retention.expire),
         partial(_repeat, retention.clear),
         partial(_batch, pruning.prune),
+        partial(_batch, stray_holds.settle),
         partial(_batch, storage.measure_wanted),
         partial(_batch, figures.close_days),
         partial(_batch, figures.recount),

@@ -59,6 +59,15 @@ def test_history_goes_batch_by_batch_until_it_is_enough_for_once(
     assert (count(session, Receipt), count(session, Execution)) == (more_than_a_batch, 0)
 
 
+def test_credits_that_nobody_would_free_any_more_are_freed(session: Session) -> None:
+    user = factories.user(session, credits=10)
+    run = executions.submit(session, user, factories.workflow(session, user, worst_case=3).id)
+    session.execute(text("DELETE FROM execution_events WHERE execution_id = :id"), {"id": run.id})
+    session.execute(text("DELETE FROM workflow_executions WHERE id = :id"), {"id": run.id})
+    maintenance.prune()
+    assert credits.balance(session, user.id).available == 10
+
+
 class TestAPartThatFails:
     """A table is not what it expects, as after a mistaken migration."""
 
