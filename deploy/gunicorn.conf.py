@@ -1,14 +1,72 @@
 """How gunicorn serves the API; the address comes from the command line."""
 
 import ctypes
+import errno
 import os
 import resource
 import shutil
+import socket
 import sys
 import tempfile
 import threading
+import time
+from contextlib import contextmanager
 
-worker_class = "gthread"
+from gunicorn.workers.gthread import ThreadWorker
+
+PATIENCE = 10.0  # seconds in which a request must have come, or an answer must have gone, whole,
+PACE = 4096  # and one more for so many bytes of it: a client on a bad line has its time, and no other has
+
+
+class Line(socket.socket):
+    """A client's connection that is cut when the client is too slow; gunicorn itself would wait for ever."""
+
+    def expect(self):
+        """A request begins."""
+        self._expected, self._received = time.monotonic(), 0
+
+    def recv(self, size, flags=0):
+        if flags or self.gettimeout() is not None:  # somebody looks whether it lives, or has a time limit of his own
+            return super().recv(size, flags)
+        with self._for_at_most(self._expected + PATIENCE + self._received / PACE - time.monotonic()):
+            data = super().recv(size)
+        self._received += len(data)
+        return data
+
+    def sendall(self, data, flags=0):
+        with self._for_at_most(PATIENCE + len(data) / PACE):
+            super().sendall(data, flags)
+
+    @contextmanager
+    def _for_at_most(self, seconds):
+        self.settimeout(max(seconds, 0.001))
+        try:
+            yield
+        except TimeoutError:  # to gunicorn and the application it is as if the client had hung up
+            raise ConnectionResetError(errno.ECONNRESET, "the client is too slow") from None
+        finally:
+            self.settimeout(None)
+
+
+class PatientWorker(ThreadWorker):
+    """Threads, whose patience with clients comes to an end."""
+
+    def enqueue_req(self, conn):
+        """The main thread found out that a client says something."""
+        if not isinstance(conn.sock, Line):
+            conn.sock = Line(fileno=conn.sock.detach())
+        conn.sock.expect()
+        super().enqueue_req(conn)
+
+    def handle(self, conn):
+        """In a thread, and the goodbye too: a client may take two seconds for it, and all wait for the main thread."""
+        goes_on = super().handle(conn)
+        if not goes_on:
+            conn.close(graceful=True)
+        return goes_on
+
+
+worker_class = PatientWorker
 workers = max(2, os.cpu_count() or 1)
 # A thread for each client that waits (api/hub.py lets 2,000 do so) and for each that is slow; they are made when they
 # are needed. How many requests work at a time is decided in api/concurrency.py.
