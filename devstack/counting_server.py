@@ -1,6 +1,7 @@
 """An HTTP server on loopback that remembers who asked for what: where the nodes of fault tests and benches go.
 
-    POST /NAME            answers {"name": NAME} after `delay` seconds (in the query), or once nobody holds NAME back
+    POST /NAME            answers {"name": NAME} after `delay` seconds (in the query), or once nobody holds NAME back;
+                          503 to as many of the first as `unwell` says (likewise)
 
 It runs in threads of whoever started it, so it survives whatever is killed around it.
 """
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
@@ -40,6 +41,7 @@ class CountingServer:
         self.most_at_once = 0
         self._open = 0
         self._asked: list[Asked] = []
+        self._times: Counter[str] = Counter()
         self._held: set[str] = set()
         self._changed = threading.Condition()
         self._stopping = False
@@ -66,11 +68,13 @@ class CountingServer:
 
     def await_call(self, name: str, *, times: int = 1, seconds: float = 30) -> None:
         """Return once `name` was asked for so often; raises `TimeoutError`."""
-        self._await(lambda: sum(one.name == name for one in self._asked) >= times, seconds, f"nobody asks for {name}")
+        self._await(lambda: self._times[name] >= times, seconds, f"nobody asks for {name}")
 
-    def serve_one(self, name: str, key: str, delay: float) -> None:
-        """In a thread of the server: note the request, and return when it may be answered."""
+    def serve_one(self, name: str, key: str, delay: float) -> int:
+        """In a thread of the server: note the request, and return when it may be answered; how many came before."""
         with self._changed:
+            before = self._times[name]
+            self._times[name] += 1
             self._asked.append(Asked(name, key, time.monotonic()))
             self._open += 1
             self.most_at_once = max(self.most_at_once, self._open)
@@ -83,11 +87,12 @@ class CountingServer:
         finally:
             with self._changed:
                 self._open -= 1
+        return before
 
     def _await(self, holds: Callable[[], bool], seconds: float, otherwise: str) -> None:
         with self._changed:
             if not self._changed.wait_for(holds, seconds):
-                raise TimeoutError(f"{otherwise} within {seconds:g} s; it has {Counter(a.name for a in self._asked)}")
+                raise TimeoutError(f"{otherwise} within {seconds:g} s; it has {self._times}")
 
     def _start(self) -> threading.Thread:
         thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -125,10 +130,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         self.rfile.read(int(self.headers.get("content-length") or 0))
         split = urlsplit(self.path)
-        name, delay = split.path.strip("/"), float(parse_qs(split.query).get("delay", ["0"])[0])
-        self.server.counting.serve_one(name, self.headers.get("idempotency-key", ""), delay)
+        name, wishes = split.path.strip("/"), dict(parse_qsl(split.query))
+        key, delay = self.headers.get("idempotency-key", ""), float(wishes.get("delay", 0))
+        before = self.server.counting.serve_one(name, key, delay)
         body = orjson.dumps({"name": name})
-        self.send_response(200)
+        self.send_response(503 if before < int(wishes.get("unwell", 0)) else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -22,7 +22,7 @@ from tests.faults.world import HEARTBEAT, LEASE, World
 
 
 @contextmanager
-def running_world(directory: Path, env: Mapping[str, str] | None = None) -> Iterator[World]:
+def running_world(directory: Path) -> Iterator[World]:
     """Servers that write as durably as production, simulators, and no process of ours yet."""
     with ExitStack() as held:
         postgres = held.enter_context(PostgresServer(directory / "postgres"))
@@ -31,7 +31,7 @@ def running_world(directory: Path, env: Mapping[str, str] | None = None) -> Iter
         openclaw = held.enter_context(running_simulator(delay=0.05))
         ai = held.enter_context(running_ai_simulator())
         postgres.create_database("world")
-        settings = _environment(directory, postgres, redis, outside, openclaw, ai) | dict(env or {})
+        settings = _environment(directory, postgres, redis, outside, openclaw, ai)
         _migrate(settings)
         world = World(directory, postgres, redis, settings)
         world.outside, world.openclaw, world.ai = outside, openclaw, ai

@@ -5,17 +5,18 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+from uuid import UUID
 
 import psycopg2
 import pytest
 
 from devstack.app_client import App
-from tests.faults.deployment import running_world
+from tests import factories
 from tests.faults.programs import eventually
 from tests.faults.test_broker import phone
 from tests.faults.world import World
@@ -106,29 +107,59 @@ class TestFull:
         whole(world, [run], "pool")
         assert ask(app)[0] == 200
 
-    def test_without_room_on_its_disk_nothing_is_accepted_and_nothing_lost(self, tmp_path: Path):
-        with small_disk(tmp_path / "disk", megabytes=420) as disk, running_world(disk / "world") as world:
+
+class TestNoRoom:
+    def test_without_room_for_rows_nothing_is_accepted_all_is_read_and_drivers_write_later(
+        self, world: World, tmp_path: Path
+    ):
+        """The rows are on a small disk, the log of the database is not: statements fail, and the server lives."""
+        with small_disk(tmp_path / "disk", megabytes=64) as disk, rows_on(disk, world):
             worker, (api, url) = world.worker(hooked=False, env={"LEASE_SECONDS": "60"}), world.api()
             api.ready()
             worker.ready()
-            app, workflow = phone(world, url, "disk", delay=4)
-            accepted = app.execute(workflow, None)
-            world.outside.await_call("disk/a")
-            ballast = disk / "ballast"
-            with ballast.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - 4096)
-            refused = submit_until_refused(app, workflow)
-            assert refused in ((503, "2"), None)
-            time.sleep(5)
-            ballast.unlink()
-            if not world.postgres.is_ready():  # out of room for its log it stops rather than lie, as it should
+            app, workflow = phone(world, url, "rows")
+            large = factories.node("large", config={"operation": "transform", "expression": "input"})
+            run = world.submit([world.call("a", tag="room", delay=4), large], "a>large", value=LARGE)
+            world.outside.await_call("room/a")
+            with filled(disk, world):
+                before = footprint(world)
+                for _ in range(3):
+                    assert ask(app, f"/workflows/{workflow}/execute", SUBMISSION) == (503, "2")
+                    assert ask(app) == ask(app, "/executions") == (200, None)
+                assert footprint(world) == before
+                eventually(lambda: "journal.retry" in worker.output)
+                assert world.status(run) == "running"
+            world.finish(run)
+            assert (world.run(run)["status"], world.charged(run)) == ("success", Decimal("1.20"))
+            assert world.outside.times("room/") == {"room/a": 1}
+            assert ask(app, f"/workflows/{workflow}/execute", SUBMISSION)[0] == 202
+            eventually(lambda: world.sweep() or world.sql(UNFINISHED) == [(0,)], 60, pause=0.5)
+
+    def test_without_room_for_its_log_it_stops_rather_than_lie_and_all_goes_on_after_its_return(
+        self, world: World, tmp_path: Path
+    ):
+        with small_disk(tmp_path / "disk", megabytes=64) as disk, log_on(disk, world):
+            worker, (api, url) = world.worker(hooked=False, env={"LEASE_SECONDS": "60"}), world.api()
+            api.ready()
+            worker.ready()
+            app, workflow = phone(world, url, "log", delay=4)
+            begun = UUID(app.execute(workflow, None))
+            world.outside.await_call("log/a")
+            with filled(disk, world):
+                answers = [ask(app, f"/workflows/{workflow}/execute", SUBMISSION) for _ in range(5)]
+                time.sleep(4)  # the call's answer comes while nobody can write it down
+            assert "PANIC" in world.postgres.log_path.read_text()
+            assert (503, "2") in answers
+            assert {status for status, _ in answers} <= {202, 503}
+            if not world.postgres.is_ready():
                 world.postgres.stop("immediate")
                 world.postgres.start()
-            ((statuses,),) = world.sql("SELECT count(*) FROM workflow_executions")
-            assert statuses >= 1
-            eventually(lambda: world.sweep() or world.sql(UNFINISHED) == [(0,)], 90, pause=0.5)
-            assert world.wrongs() == []
-            assert app.call("GET", f"/executions/{accepted}")["status"] == "success"
+            runs = world.sql("SELECT id FROM workflow_executions WHERE workflow_id = %s", workflow)
+            assert len(runs) == 1 + sum(status == 202 for status, _ in answers)
+            world.finish(*[UUID(run) for (run,) in runs], seconds=90)
+            assert (world.status(begun), world.outside.times("log/")) == ("success", {"log/a": len(runs)})
+            assert ask(app, f"/workflows/{workflow}/execute", SUBMISSION)[0] == 202
+            eventually(lambda: world.sweep() or world.sql(UNFINISHED) == [(0,)], 60, pause=0.5)
 
 
 def held_connection(held: ExitStack, world: World):
@@ -140,18 +171,87 @@ def held_connection(held: ExitStack, world: World):
 
 
 UNFINISHED = "SELECT count(*) FROM workflow_executions WHERE finished_at IS NULL"
+LARGE = os.urandom(150_000).hex()
+SUBMISSION = b'{"input": "%s", "maxCredits": 1.1}' % LARGE.encode()
 
 
-def submit_until_refused(app: App, workflow: str) -> tuple[int, str | None] | None:
-    """The first answer that is not an acceptance; each run brings a large input."""
-    body = b'{"input": "' + os.urandom(150_000).hex().encode() + b'", "maxCredits": 1.1}'
-    for _ in range(60):
-        answer = ask(app, f"/workflows/{workflow}/execute", body)
-        if answer[0] not in (202, 429, 402):
-            return answer
-        if answer[0] == 402:
-            return None
-    return None
+def footprint(world: World) -> list[tuple[int, ...]]:
+    """How many rows there are of all that a submission leaves."""
+    tables = ("workflow_executions", "credit_holds", "execution_events", "idempotency_keys")
+    return world.sql("SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in tables))
+
+
+@contextmanager
+def rows_on(disk: Path, world: World) -> Iterator[None]:
+    """The database's rows, but not its log, on this disk."""
+    ((data,),) = world.sql("SHOW data_directory")
+    place, owner = disk / "rows", Path(data).stat()
+    place.mkdir(mode=0o700)
+    os.chown(place, owner.st_uid, owner.st_gid)
+    administer(world, f"CREATE TABLESPACE small LOCATION '{place}'")
+    administer(world, "ALTER DATABASE world SET TABLESPACE small")
+    try:
+        yield
+    finally:
+        world.kill_all()
+        world.sql("DROP TABLE IF EXISTS waste")
+        administer(world, "ALTER DATABASE world SET TABLESPACE pg_default")
+        administer(world, "DROP TABLESPACE small")
+
+
+@contextmanager
+def log_on(disk: Path, world: World) -> Iterator[None]:
+    """The database's log, but not its rows, on this disk."""
+    ((data,),) = world.sql("SHOW data_directory")
+    usual, away, there = Path(data, "pg_wal"), Path(data, "pg_wal.away"), disk / "pg_wal"
+    world.postgres.stop()
+    subprocess.run(["cp", "-a", usual, there], check=True)
+    usual.rename(away)
+    usual.symlink_to(there)
+    world.postgres.start()
+    try:
+        yield
+    finally:
+        world.kill_all()
+        world.postgres.stop()
+        usual.unlink()
+        shutil.rmtree(away)
+        subprocess.run(["cp", "-a", there, usual], check=True)
+        world.postgres.start()
+        world.sql("DROP TABLE IF EXISTS waste")
+
+
+def administer(world: World, statement: str) -> None:
+    """Run a statement outside of the world's database, to which nobody is connected then."""
+    world.engine.dispose()
+    with closing(psycopg2.connect(world.postgres.url())) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'world'")
+            cursor.execute(statement)
+
+
+@contextmanager
+def filled(disk: Path, world: World) -> Iterator[None]:
+    """No room on the disk of the database, not even in what it has set aside, until the block ends."""
+    ballast = disk / "ballast"
+    world.sql("CREATE TABLE waste (junk text)")
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - 4096)
+    try:
+        eventually(lambda: not wastes(world), pause=0)
+        yield
+    finally:
+        ballast.unlink()
+
+
+def wastes(world: World) -> bool:
+    """Whether there was room for one more row."""
+    try:
+        world.sql("INSERT INTO waste SELECT %s", LARGE)
+    except psycopg2.OperationalError:
+        return False
+    return True
 
 
 @contextmanager

@@ -12,48 +12,10 @@ from tests.faults.programs import Program, eventually
 from tests.faults.world import LEASE, World
 
 CHARGE = Decimal("1.30")  # three nodes and the run
-# Where a worker may be killed, in the order in which a run passes there, and the node whose call is repeated then: the
-# one whose answer was there and not stored. The end of a run is stored together with its last answer.
-POINTS = {
-    "claiming": None,
-    "loaded": None,
-    "announced": None,
-    "answered": "a",
-    "result-committing": "a",
-    "result-committed": None,
-    "ending-committing": "b",
-    "ending-committed": None,
-    "left": None,
-}
 HIGH, OTHERS = "executions.high", "executions.normal,executions.low,maintenance"
 
 
 class TestKilled:
-    def test_workers_killed_at_four_points_leave_every_run_whole(self, world: World):
-        points = ["announced", "answered", "result-committed", "ending-committing"]
-        for worker in [world.worker() for _ in (*points, "survivor")]:
-            worker.ready()
-        runs = {}
-        for point in points:
-            world.arm(point)
-            runs[point] = world.submit([world.call(name, tag=point) for name in "zab"], "z>a", "a>b")
-            eventually(lambda point=point: world.taken(point))
-        world.finish(*runs.values())
-        assert [worker.alive for worker in world.programs].count(True) == 1
-        for point, execution_id in runs.items():
-            assert_whole(world, execution_id, point)
-
-    @pytest.mark.faults
-    @pytest.mark.parametrize("point", POINTS)
-    def test_wherever_a_worker_is_killed_its_run_ends_and_is_paid_for_once(self, world: World, point: str):
-        worker = world.worker().ready()
-        world.arm(point)
-        execution_id = world.submit([world.call(name, tag=f"only-{point}") for name in "zab"], "z>a", "a>b")
-        assert worker.wait() == -signal.SIGKILL
-        world.worker().ready()
-        world.finish(execution_id)
-        assert_whole(world, execution_id, point, tag=f"only-{point}")
-
     @pytest.mark.faults
     def test_a_node_that_must_not_be_repeated_is_not_and_its_run_says_why(self, world: World):
         doomed, _ = world.worker(queues=HIGH).ready(), world.worker(queues=OTHERS).ready()
@@ -80,16 +42,6 @@ class TestKilled:
         world.finish(execution_id)
         assert world.run(execution_id)["credits_charged"] == Decimal("1.90")
         assert world.outside.times("loop")["loop/a"] == 9
-
-
-def assert_whole(world: World, execution_id, point: str, tag: str = "") -> None:
-    """It succeeded, cost what it costs, and repeated only what nobody could know to be done."""
-    run = world.run(execution_id)
-    assert (run["status"], run["credits_charged"]) == ("success", CHARGE), run
-    tag, repeated = tag or point, POINTS[point]
-    assert world.outside.times(f"{tag}/") == {f"{tag}/{name}": 2 if name == repeated else 1 for name in "zab"}
-    for name in "zab":  # a repeat is the same call to whoever is asked
-        assert len({asked.key for asked in world.outside.asked(f"{tag}/{name}")}) == 1
 
 
 class TestPaused:

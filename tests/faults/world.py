@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import psutil
@@ -89,10 +90,10 @@ class World(Programs):
         return submitted
 
     def call(self, name: str, **rest: Any) -> dict[str, Any]:
-        """A node that posts to the counting server under its own name, with `delay` seconds if given."""
-        seconds = rest.pop("delay", 0)
+        """A node that posts to the counting server under its own name, with its wishes (`delay`, `unwell`) if given."""
         tag = rest.pop("tag", "run")
-        url = f"{self.outside.url}/{tag}/{name}" + (f"?delay={seconds}" if seconds else "")
+        wishes = urlencode({wish: rest.pop(wish) for wish in ("delay", "unwell") if wish in rest})
+        url = f"{self.outside.url}/{tag}/{name}" + (f"?{wishes}" if wishes else "")
         return factories.node(name, "api_call", config={"method": "POST", "url": url}, **rest)
 
     def ring(self, execution_id: UUID | str, queue: QueueName = QueueName.EXECUTIONS_NORMAL) -> None:
@@ -102,6 +103,16 @@ class World(Programs):
     def sweep(self) -> None:
         """What beat sends every five seconds."""
         self.broker(Doorbell(TaskName.SWEEP, QueueName.MAINTENANCE))
+
+    def pass_time(self) -> None:
+        """Let nobody wait for the lease of a dead worker, or for the moment when a lost doorbell is rung again."""
+        alive = [f"%:{program.pid}" for program in self.programs if program.alive]
+        self.sql(
+            "UPDATE workflow_executions SET rung_at = now() - interval '61 seconds', lease_expires_at ="
+            " CASE WHEN lease_owner LIKE ANY(%s) THEN lease_expires_at ELSE now() - interval '1 second' END"
+            " WHERE finished_at IS NULL AND (lease_owner IS NULL OR lease_expires_at IS NOT NULL)",
+            alive,
+        )
 
     def arm(self, point: str, wish: str = "kill") -> None:
         """Let whoever comes to `point` first obey."""

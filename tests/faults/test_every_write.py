@@ -1,0 +1,225 @@
+"""A worker is killed before and after every single write of a rich run: it ends as if nothing had been, paid for once.
+
+The run has parallel calls, a decision, a loop, a retry, a call that must not be repeated, a question to a person, and a
+run that it starts. It goes once undisturbed, which tells its writes; then once for every write and moment.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from itertools import count
+from queue import Empty, SimpleQueue
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from models.db import session_scope
+from models.errors import Conflict
+from models.rules.pricing import PLANS, Tier
+from models.services import answers
+from models.user import User
+from tests import factories
+from tests.engine.conftest import connect_all, sub
+from tests.faults.programs import Program, eventually, measured
+from tests.faults.world import World
+from tests.faults.writes import Ledger, Write
+
+CALLS = ("left", "right", "visit", "shaky", "once", "inner")
+INSTEAD = "nobody knows"  # what the run goes on with when a worker died during the call that must not be repeated
+RESULT = {name: f"{{{{ nodes.{name}.output.body }}}}" for name in ("left", "right", "shaky", "once")}
+RESULT |= {"each": "{{ nodes.each.output.map(visit, visit.body) }}", "child": "{{ nodes.child.output }}"}
+RESULT |= {"sure": "{{ nodes.sure.output.approved }}"}
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Course:
+    """What came of a run, and of the one that it started, with their tag taken out."""
+
+    statuses: tuple[str, ...]
+    output: str
+    charged: tuple[Decimal, ...]
+    times: Counter[str]
+    writes: list[Write]
+    keys: int  # different ones among all calls
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Where a worker dies: `before` or `after` the commit of the write of this number."""
+
+    number: int
+    moment: str
+
+
+class Lane:
+    """Workers of one tier's queue, of which one may die at any time, and another one goes on."""
+
+    def __init__(self, world: World, tier: Tier) -> None:
+        self._world = world
+        self._tier = tier
+        self._workers: list[Program] = []
+        self.start()
+
+    def start(self) -> None:
+        """Have two workers, whether ready or not."""
+        queues = f"executions.{PLANS[self._tier].priority},maintenance"
+        self._workers = [worker for worker in self._workers if worker.alive]
+        while len(self._workers) < 2:
+            self._workers.append(self._world.worker(queues=queues, threads=4))
+
+    def course(self, kill: Kill | None = None) -> Course:
+        """Let one run take its course, disturbed or not."""
+        for worker in self._workers:
+            worker.ready()
+        world, tag = self._world, f"write{next(_numbers)}"
+        ledger = Ledger(world.points, tag)
+        if kill:
+            ledger.ask(kill.number, kill.moment)
+        owner = world.user(tier=self._tier)
+        run = world.submit(*rich(world, owner, tag), owner=owner, value={"tag": tag, "items": [1, 2, 3]})
+
+        def is_over() -> bool:
+            if not all(worker.alive for worker in self._workers):
+                self.start()
+                world.pass_time()
+            world.sweep()
+            answer(owner, run)
+            return world.over(run)
+
+        eventually(is_over, 90, lambda: f"{kill} of {tag}: {world.run(run)} {ledger.writes()}", pause=0.1)
+        return self._course(run, tag, ledger)
+
+    def _course(self, run: UUID, tag: str, ledger: Ledger) -> Course:
+        family = self._world.sql(
+            "SELECT status, credits_charged, output FROM workflow_executions"
+            " WHERE id = %s OR parent_execution_id = %s ORDER BY depth",
+            run,
+            run,
+        )
+        asked = self._world.outside.asked(f"{tag}/")
+        return Course(
+            statuses=tuple(status for status, _, _ in family),
+            output=json.dumps(family[0][2], sort_keys=True).replace(tag, "TAG"),
+            charged=tuple(charged for _, charged, _ in family),
+            times=Counter(one.name.removeprefix(f"{tag}/") for one in asked),
+            writes=ledger.writes(),
+            keys=len({one.key for one in asked}),
+        )
+
+
+def rich(world: World, owner: UUID, tag: str) -> tuple[Any, ...]:
+    """A graph with everything in it, as `World.submit` takes it."""
+    inner = {
+        "nodes": [world.call("inner", tag=tag), output("told", {"inner": "{{ nodes.inner.output.body }}"})],
+        "connections": connect_all("inner>told"),
+    }
+    with session_scope() as session:
+        child = factories.workflow(session, session.get_one(User, owner), graph=inner, worst_case=2).id
+    call = partial(world.call, tag=tag)
+    once = {"sideEffects": "once", "onCrash": "fail", "onError": "continue", "defaultValue": {"body": INSTEAD}}
+    nodes = [
+        call("left"),
+        call("right"),
+        factories.node("both", "merge"),
+        factories.node("large", "decision", config={"condition": "{{ size(input.items) > 2 }}"}),
+        factories.node("each", "loop", config={"items": "{{ input.items }}", "concurrency": 2}),
+        call("visit", parentId="each"),
+        call("shaky", unwell=1, retry={"maxAttempts": 3, "initialInterval": 0.1}),
+        call("once", **once),
+        factories.node("sure", "approval", config={"message": "Sure?"}),
+        sub("child", child, input={"tag": tag}),
+        output("told", RESULT),
+        output("small", {}),
+    ]
+    ways = ["left>both", "right>both", "both>large", "large:true>each", "large:false>small", "each>shaky"]
+    return nodes, *ways, "shaky>once", "once>sure", "sure:approved>child", "child>told"
+
+
+def output(node_id: str, value: Any) -> dict[str, Any]:
+    return factories.node(node_id, "output", config={"outputType": "json", "value": value})
+
+
+def answer(owner: UUID, run: UUID) -> None:
+    """Say yes as soon as the run asks."""
+    try:
+        with session_scope() as session:
+            answers.approve(session, session.get_one(User, owner), run, "sure", approved=True)
+    except Conflict:
+        pass  # not yet, or it has been answered
+
+
+def wrongs_of(course: Course, usual: Course, kill: Kill) -> list[str]:
+    """What is otherwise than in an undisturbed run, and should not be."""
+    stored = [write for write in course.writes if write.number < kill.number + (kill.moment == "after")]
+    begun, ended = said(stored, "running"), said(stored, "success")
+    in_flight = begun - ended
+    is_unknown = "once" in in_flight
+    expected = {
+        "statuses": usual.statuses,
+        "output": usual.output.replace('{"name": "TAG/once"}', f'"{INSTEAD}"') if is_unknown else usual.output,
+        "charged": (usual.charged[0] - is_unknown * Decimal("0.10"), *usual.charged[1:]),
+        "keys": usual.keys - (is_unknown and not course.times["once"]),
+    }
+    wrong = [f"{name}: {getattr(course, name)}" for name, value in expected.items() if getattr(course, name) != value]
+    for name in CALLS:
+        repeats = course.times[name] - usual.times[name]
+        if name == "once":
+            allowed = (-1, 0) if is_unknown else (0,)
+        else:
+            allowed = range(1 + sum(step.partition("[")[0] == name for step in in_flight))
+        wrong += [f"{name} called {repeats:+d}"] if repeats not in allowed else []
+    return [f"{kill}, with {sorted(in_flight)} in flight: {what}" for what in wrong]
+
+
+def said(writes: Iterable[Write], status: str) -> set[str]:
+    """The calls of which this was written."""
+    steps = {words.removesuffix(f" {status}") for write in writes for words in write.words if words.endswith(status)}
+    return {step for step in steps if step.partition("[")[0] in CALLS}
+
+
+def killed(lane: Lane, kills: "SimpleQueue[Kill]", usual: Course) -> tuple[list[str], int]:
+    """Let runs be disturbed as long as there is a way left; what went wrong, and how many workers died."""
+    wrong, dead = [], 0
+    while True:
+        try:
+            kill = kills.get_nowait()
+        except Empty:
+            return wrong, dead
+        course = lane.course(kill)
+        dead += len(course.writes) >= kill.number
+        wrong += wrongs_of(course, usual, kill)
+
+
+def disturb(world: World, tiers: Iterable[Tier], pick: slice) -> tuple[int, int]:
+    """Kill a worker in some of all ways, a lane for each tier; how many ways there were, and how many died."""
+    lanes = [Lane(world, tier) for tier in tiers]
+    usual = lanes[0].course()
+    assert usual.statuses == ("success", "success")
+    assert usual.times == Counter(left=1, right=1, visit=3, shaky=2, once=1, inner=1)
+    assert usual.keys == 8
+    kills: SimpleQueue[Kill] = SimpleQueue()
+    ways = [Kill(write.number, moment) for write in usual.writes for moment in ("before", "after")][pick]
+    for kill in ways:
+        kills.put(kill)
+    with ThreadPoolExecutor(len(lanes)) as pool:  # which outlives its threads' children
+        came = list(pool.map(lambda lane: killed(lane, kills, usual), lanes))
+    assert [one for wrong, _ in came for one in wrong] == []
+    return len(ways), sum(dead for _, dead in came)
+
+
+def test_workers_killed_at_some_of_the_writes_leave_every_run_whole(world: World):
+    ways, dead = disturb(world, [Tier.PREMIUM], slice(7, None, 23))
+    assert dead == ways
+
+
+@pytest.mark.faults
+def test_wherever_a_worker_is_killed_its_run_ends_as_if_nothing_had_been(world: World):
+    ways, dead = disturb(world, [Tier.ENTERPRISE, Tier.PREMIUM], slice(None))
+    measured(f"{dead} workers died at {ways} moments")
+    assert dead >= 0.9 * ways  # now and then two calls are written down together, and there is one write less
