@@ -85,11 +85,13 @@ _WAKE = text("""
                          < CAST(CAST(:room AS jsonb)->>u.subscription_tier AS int)
                     ELSE true END
     )
-    UPDATE workflow_executions e SET wake_at = now(), updated_at = now()
-      FROM supplied
-     WHERE e.user_id = supplied.id AND e.status = 'waiting' AND e.waiting_for->'types' ? 'api_calls'
-       AND (e.wake_at IS NULL OR e.wake_at > now())
- RETURNING e.id
+    UPDATE workflow_executions SET wake_at = now(), updated_at = now()
+     WHERE id = ANY(ARRAY(
+        SELECT e.id FROM supplied JOIN workflow_executions e ON e.user_id = supplied.id
+         WHERE e.status = 'waiting' AND e.waiting_for->'types' ? 'api_calls'
+           AND (e.wake_at IS NULL OR e.wake_at > now())
+           FOR UPDATE OF e SKIP LOCKED))
+ RETURNING id
 """)
 
 

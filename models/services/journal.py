@@ -159,9 +159,10 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
     A finished execution's hold is settled here too: what was charged is captured, the rest is released.
     """
     connection = session.connection()
-    if family := [progress for progress in batch if progress.kin]:
-        ending = [p.execution_id for p in family if p.is_over] + [child for p in family for child in p.abandoned]
-        families.lock(session, [p.execution_id for p in family], ending=ending)
+    family = [progress for progress in batch if progress.kin]
+    ending = [p.execution_id for p in family if p.is_over] + [child for p in family for child in p.abandoned]
+    if len(batch) > 1 or ending:
+        families.lock(session, [p.execution_id for p in batch], ending=ending)
     fenced = connection.exec_driver_sql(_FENCE, (_json([_totals(p) for p in batch]),))
     ours = {row.id: row for row in fenced}
     kept = [progress for progress in batch if progress.execution_id in ours]

@@ -66,11 +66,18 @@ _CLAIM = text("""
            e.cancel_requested_at IS NOT NULL AS cancelled, e.deadline_at, e.depth, clock_timestamp() AS claimed_at
 """)
 
+# Whoever writes several runs locks them in the order in which families are locked: from the top down.
 _RENEW = text("""
+    WITH held AS (
+        SELECT e.id
+          FROM workflow_executions e
+          JOIN jsonb_to_recordset(CAST(:mine AS jsonb)) AS mine(id uuid, epoch int) ON e.id = mine.id
+         WHERE e.epoch = mine.epoch AND e.status IN ('running', 'cancelling')
+         ORDER BY e.depth, e.id FOR NO KEY UPDATE OF e
+    )
     UPDATE workflow_executions e
        SET lease_expires_at = now() + make_interval(secs => :seconds)
-      FROM jsonb_to_recordset(CAST(:mine AS jsonb)) AS mine(id uuid, epoch int)
-     WHERE e.id = mine.id AND e.epoch = mine.epoch AND e.status IN ('running', 'cancelling')
+      FROM held WHERE e.id = held.id
  RETURNING e.id, e.cancel_requested_at IS NOT NULL AS cancelled, coalesce(e.wake_at <= now(), false) AS woken,
            coalesce(e.deadline_at <= now(), false) AS overdue
 """)
