@@ -215,7 +215,7 @@ def request_cancel(session: Session, owner: User, execution_id: UUID) -> Executi
     All that it started is stopped with it. Raises `NotFound`, and `AlreadyFinished` when it ended another way before.
     The rows are locked, so that no worker takes one of the runs meanwhile.
     """
-    families.lock(session, ending=[execution_id])
+    families.lock(session, ending=[execution_id], owner=owner.id)
     is_driven = func.coalesce(Execution.lease_expires_at > func.clock_timestamp(), False)
     found = session.execute(
         _owned(owner)

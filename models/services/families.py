@@ -1,7 +1,8 @@
 """Runs and the runs that they started: what the end of one means for the others.
 
-A parent that ends stops all that it started, and a child that ends answers the step that waits for it and gives back
-what it did not spend, in the transaction that ends it. Rows of a family are locked from the top down, by everybody.
+A parent that ends stops all that it started. A child that ends answers the step that waits for it, and gives what it
+did not spend to the nearest run above that goes on. All that happens in the transaction that ends the run. Rows of a
+family are locked from the top down, by everybody.
 """
 
 from collections.abc import Collection
@@ -25,12 +26,20 @@ _LOCK = text("""
         SELECT id FROM workflow_executions WHERE id = ANY(:ending)
          UNION ALL
         SELECT c.id FROM below b JOIN workflow_executions c ON c.parent_execution_id = b.id AND c.finished_at IS NULL
+    ), above AS (
+        SELECT parent_execution_id AS id FROM workflow_executions WHERE id = ANY(:ending)
+         UNION
+        SELECT p.parent_execution_id FROM above a JOIN workflow_executions p ON p.id = a.id
     )
     SELECT id FROM workflow_executions
-     WHERE id = ANY(ARRAY(SELECT id FROM below UNION SELECT unnest(:ids) UNION
-                          SELECT parent_execution_id FROM workflow_executions WHERE id = ANY(:ending)))
+     WHERE id = ANY(ARRAY(SELECT id FROM below UNION SELECT id FROM above UNION SELECT unnest(:ids)))
+       AND user_id = coalesce(CAST(:owner AS uuid), user_id)
      ORDER BY depth, id FOR UPDATE
 """).bindparams(_IDS, bindparam("ending", type_=ARRAY(Uuid())))
+
+_LOCK_ONLY = text("""
+    SELECT id FROM workflow_executions WHERE id = ANY(:ids) ORDER BY depth, id FOR UPDATE
+""").bindparams(_IDS)
 
 _BELOW = text("""
     WITH RECURSIVE below AS (
@@ -102,9 +111,17 @@ _ANSWER = text("""
 """).bindparams(_IDS)
 
 
-def lock(session: Session, ids: Collection[UUID] = (), *, ending: Collection[UUID] = ()) -> None:
-    """Lock `ids`, and those that are `ending` with their parents and all that runs below them, from the top down."""
-    session.execute(_LOCK, {"ids": list(ids), "ending": list(ending)})
+def lock(
+    session: Session, ids: Collection[UUID] = (), *, ending: Collection[UUID] = (), owner: UUID | None = None
+) -> None:
+    """Lock `ids`, and those that are `ending` with all that are above them or run below, from the top down.
+
+    With `owner` others' runs are left alone.
+    """
+    if ending:
+        session.execute(_LOCK, {"ids": list(ids), "ending": list(ending), "owner": owner})
+    else:
+        session.execute(_LOCK_ONLY, {"ids": list(ids)})
 
 
 def ended(session: Session, ids: Collection[UUID]) -> None:

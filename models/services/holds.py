@@ -1,6 +1,6 @@
 """Moves held credits between a run and the runs that it starts. The wallet does not notice: what is held stays held.
 
-The caller has locked the parent's row, so that a hold and the cap of its run change together.
+The caller has locked the rows of the runs, so that a hold and the cap of its run change together.
 """
 
 from collections.abc import Collection
@@ -23,17 +23,22 @@ _LOWER_CAP = text("""
     UPDATE workflow_executions SET credits_cap = credits_cap - :amount WHERE id = :parent RETURNING credits_cap
 """)
 
-# What the owner added to a child is his again; a parent that is over gets nothing, for its hold is settled. One that
-# waits for credits has some now.
+# What the owner added to a run is his again, and not for the runs above. Those that are over pass on what comes from
+# below; where none goes on, it stays in the wallet. A run that waits for credits has some now.
 _GIVE_BACK = text("""
-    WITH rest AS (
-        SELECT c.parent_execution_id AS id, sum(greatest(h.amount - h.captured - c.credits_added, 0)) AS amount
+    WITH RECURSIVE up AS (
+        SELECT c.parent_execution_id AS id, h.amount - h.captured - c.credits_added AS amount
           FROM workflow_executions c JOIN credit_holds h ON h.execution_id = c.id AND h.status <> 'held'
-         WHERE c.id = ANY(:ids) AND c.parent_execution_id IS NOT NULL
-         GROUP BY c.parent_execution_id
+         WHERE c.id = ANY(:ids)
+         UNION ALL
+        SELECT p.parent_execution_id, up.amount - greatest(p.credits_added - h.amount + h.captured, 0)
+          FROM up JOIN workflow_executions p ON p.id = up.id
+               JOIN credit_holds h ON h.execution_id = p.id AND h.status <> 'held'
+    ), rest AS (
+        SELECT id, sum(amount) AS amount FROM up WHERE amount > 0 GROUP BY id
     ), larger AS (
         UPDATE credit_holds p SET amount = p.amount + rest.amount
-          FROM rest WHERE p.execution_id = rest.id AND p.status = 'held' AND rest.amount > 0
+          FROM rest WHERE p.execution_id = rest.id AND p.status = 'held'
      RETURNING p.execution_id, p.user_id, rest.amount
     ), caps AS (
         UPDATE workflow_executions e
@@ -55,5 +60,8 @@ def take(session: Session, parent: UUID, child: UUID, amount: Decimal) -> Decima
 
 
 def give_back(session: Session, children: Collection[UUID]) -> None:
-    """Let parents that still run hold again what these children, settled in this transaction, did not spend."""
+    """Let the nearest runs above that go on hold again what these children, settled in this transaction, did not spend.
+
+    The caller has locked all that are above.
+    """
     session.execute(_GIVE_BACK, {"ids": list(children)})

@@ -1,10 +1,14 @@
 """A run and all that it starts never cost more than was held for it, and what a child does not spend comes back."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
+import pytest
+
 from models.db import session_scope
-from models.services import answers, executions
+from models.services import answers, executions, overdue
 from models.user import User
 from tests.engine.conftest import Bench, ask, call, cancel, sub, transform
 from tests.engine.world import World
@@ -23,6 +27,12 @@ def resume(bench: Bench, execution_id: UUID, cap: str) -> None:
     with session_scope() as session:
         owner = session.get_one(User, bench.user_id)
         answers.resume(session, owner, execution_id, max_credits=Decimal(cap))
+
+
+def end_as_overdue(bench: Bench, execution_id: UUID) -> None:
+    bench.sql("UPDATE workflow_executions SET deadline_at = now() WHERE id = :id", id=execution_id)
+    with session_scope() as session:
+        assert overdue.end(session, execution_id)
 
 
 def test_a_child_takes_its_worst_case_along_and_the_wallet_does_not_notice(bench: Bench):
@@ -135,3 +145,51 @@ def test_the_receipt_of_a_parent_has_the_total_of_its_children(bench: Bench):
         receipt = executions.receipt(session, run)
     assert receipt["total"] == Decimal("1.10")
     assert receipt["children"] == {"runs": 2, "amount": Decimal("2.20")}
+
+
+class TestWhatAGrandchildDidNotSpend:
+    """When its parent is over, before it or with it, its rest is for whoever held the worst case of them all."""
+
+    def family(self, bench: Bench, last: dict[str, Any]) -> tuple[UUID, UUID]:
+        """A run that goes on without its child, and that child, which waits for another one: `last`."""
+        middle = bench.save([sub("s", bench.save([last], worst_case="5.00"))], worst_case="2.00")
+        without = {"onError": "continue", "defaultValue": None}
+        top = bench.submit([sub("s", middle, **without), ask()], "s>q", cap="20.00")
+        bench.runtime.drive(top)
+        child = bench.rung.get()
+        bench.runtime.drive(child)
+        assert [bench.execution(run).credits_cap for run in (top, child)] == [13, 2]
+        return top, child
+
+    @pytest.mark.parametrize("end", [cancel, end_as_overdue])
+    def test_goes_to_the_nearest_run_above_that_is_not_over(self, bench: Bench, end: Callable[..., Any]):
+        top, child = self.family(bench, ask("last"))
+        bench.settle(bench.rung.get())
+        end(bench, child)
+        run = bench.settle(top)
+        assert (run.waiting_for["type"], run.credits_cap, held(bench)) == ("approval", 20, 20)
+
+    def test_does_so_when_its_driver_ends_it_later(self, bench: Bench):
+        bench.world.on("last", bench.world.hang)
+        top, child = self.family(bench, call("last"))
+        left = bench.in_background(bench.rung.get())
+        assert bench.world.arrived.wait(10)
+        cancel(bench, child)
+        assert bench.execution(top).credits_cap == 15
+        left()
+        run = bench.settle(top)
+        assert (run.waiting_for["type"], run.credits_cap, held(bench)) == ("approval", 20, 20)
+
+    @pytest.mark.parametrize(("added", "back"), [(2, 18), (3, 17)])
+    @pytest.mark.parametrize("end", [cancel, end_as_overdue])
+    def test_is_the_owners_as_far_as_he_added_it(self, bench: Bench, end: Callable[..., Any], added: int, back: int):
+        top, child = self.family(bench, ask("last"))
+        bench.sql("UPDATE workflow_executions SET credits_added = :added WHERE id = :id", id=child, added=added)
+        end(bench, child)
+        run = bench.settle(top)
+        assert (run.credits_cap, held(bench)) == (back, back)
+
+    def test_is_the_owners_when_nobody_above_goes_on(self, bench: Bench):
+        top, _ = self.family(bench, ask("last"))
+        cancel(bench, top)
+        assert (spent(bench), held(bench)) == (0, 0)

@@ -9,7 +9,7 @@ from sqlalchemy import func, text
 from sqlalchemy.orm import Session
 
 from models.db import session_scope
-from models.errors import Conflict
+from models.errors import Conflict, NotFound
 from models.execution import Execution, NodeExecution
 from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import credits, executions, leases
@@ -112,6 +112,23 @@ class TestARunThatIsOver:
         charged, finished_at = first.credits_charged, first.finished_at
         again = executions.request_cancel(session, owner, run.id)
         assert (again.status, again.credits_charged, again.finished_at) == (S.CANCELLED, charged, finished_at)
+
+
+@pytest.mark.usefixtures("committed_database")
+def test_a_stranger_is_sent_away_without_waiting_for_a_lock_or_taking_one() -> None:
+    with session_scope() as session:
+        run = factories.execution(session)
+        mine, stranger = session.get_one(User, run.user_id), factories.user(session)
+    with session_scope() as others, session_scope() as session:
+        session.execute(text("SET LOCAL lock_timeout = '1s'"))
+        executions.get_locked(others, mine, run.id)
+        with pytest.raises(NotFound):
+            executions.request_cancel(session, stranger, run.id)
+    with session_scope() as others, session_scope() as session:
+        session.execute(text("SET LOCAL lock_timeout = '1s'"))
+        with pytest.raises(NotFound):
+            executions.request_cancel(others, stranger, run.id)
+        assert executions.get_locked(session, mine, run.id).status is S.QUEUED
 
 
 @pytest.mark.usefixtures("committed_database")

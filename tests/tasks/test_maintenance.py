@@ -1,7 +1,6 @@
 """What beat asks for again and again: the past is removed, a bounded part of it at once, and nothing stops the rest."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,14 +24,9 @@ from models.workflow import Workflow
 from tasks import maintenance
 from tasks.queue import Doorbell
 from tests import factories
+from tests.slowly import slow_down, wait_until_changing
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=8)
-
-
-SLOW_WALLETS = """
-    CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END';
-    CREATE TRIGGER slow BEFORE UPDATE ON credits FOR EACH ROW EXECUTE FUNCTION take_time();
-"""
 
 
 def count(session: Session, table: type[Base]) -> int:
@@ -112,11 +106,10 @@ class TestTheSweepAndOthers:
     @contextmanager
     def sweeping(self) -> Iterator[None]:
         """A sweep goes on meanwhile, which has just touched its first wallet; all of them answer slowly."""
-        with session_scope() as session:
-            session.execute(text(SLOW_WALLETS))
+        slow_down("credits")
         with ThreadPoolExecutor(1) as pool, capture_logs() as logs:
             swept = pool.submit(maintenance.sweep)
-            wait_until(is_in_a_wallet)
+            wait_until_changing()
             yield
             swept.result()
         assert [entry for entry in logs if entry["event"] == "execution.not_ended"] == []
@@ -150,15 +143,3 @@ class TestTheSweepAndOthers:
             assert len(credits.settle_many(session, {run.id: Decimal(0) for run in done})) == 2
         with session_scope() as session:
             assert [session.get_one(Execution, run.id).status for run in late] == ["failed", "failed"]
-
-
-def is_in_a_wallet() -> bool:
-    with session_scope() as session:
-        return session.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")) == 1
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
