@@ -6,10 +6,8 @@ the numbers. Time runs from the first doorbell to the last row that is over.
 
 import importlib
 import itertools
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +19,8 @@ import psutil
 import redis
 from sqlalchemy import text
 
-from devstack.postgres import running_postgres
-from devstack.redis_server import running_redis
-from models.db import connect, session_scope
+from bench.served import servers
+from models.db import session_scope
 from models.rules.pricing import Tier
 from models.services import accounts, credits, executions, workflows
 from models.user import User
@@ -35,30 +32,18 @@ CHAIN, DIAMOND_RUNS, CHAIN_RUNS = 40, 200, 50
 
 def main() -> None:
     """Run all measurements and print one table."""
-    with tempfile.TemporaryDirectory(prefix="agentforge-bench-") as folder:
-        directory = Path(folder)
-        with running_postgres(directory / "postgres") as postgres, running_redis(directory / "redis") as broker:
-            env = dict(os.environ) | {
-                "DATABASE_URL": postgres.create_database("bench"),
-                "REDIS_URL": broker.url("0"),
-                "LOG_FORMAT": "json",
-                "AGENTFORGE_ENV": "test",
-            }
-            subprocess.run([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=ROOT, env=env, check=True)
-            os.environ.update(env)
-            connect(env["DATABASE_URL"])
-            importlib.import_module("celery_config")  # reads the environment, and becomes who publishes
-            plain = _plain_celery(env, DIAMOND_RUNS * 10)
-            rows = [("plain Celery, a task that does nothing", plain, 1)]
-            with _worker(env, "celery_config:app", "executions.high,executions.normal,executions.low") as worker:
-                user_id = _user()
-                _measure(worker, user_id, _diamond(), 20)  # warm: connections, threads, the compiled graph
-                rows += [
-                    ("10-node diamond, no-op", _measure(worker, user_id, _diamond(), DIAMOND_RUNS), 10),
-                    ("40-node chain, no-op", _measure(worker, user_id, _chain(), CHAIN_RUNS), CHAIN),
-                    ("one 40-node chain, idle worker", _measure(worker, user_id, _chain(), 1), CHAIN),
-                    ("one 2,000-node chain, idle worker", _measure(worker, user_id, _chain(2000), 1), 2000),
-                ]
+    with servers() as env:
+        plain = _plain_celery(env, DIAMOND_RUNS * 10)
+        rows = [("plain Celery, a task that does nothing", plain, 1)]
+        with _worker(env, "celery_config:app", "executions.high,executions.normal,executions.low") as worker:
+            user_id = _user()
+            _measure(worker, user_id, _diamond(), 20)  # warm: connections, threads, the compiled graph
+            rows += [
+                ("10-node diamond, no-op", _measure(worker, user_id, _diamond(), DIAMOND_RUNS), 10),
+                ("40-node chain, no-op", _measure(worker, user_id, _chain(), CHAIN_RUNS), CHAIN),
+                ("one 40-node chain, idle worker", _measure(worker, user_id, _chain(), 1), CHAIN),
+                ("one 2,000-node chain, idle worker", _measure(worker, user_id, _chain(2000), 1), 2000),
+            ]
     _print(rows)
 
 

@@ -17,6 +17,8 @@ import redis
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from devstack import control
+from devstack.ports import free_port
 from devstack.postgres import PostgresServer, running_postgres
 from devstack.redis_server import RedisServer, running_redis
 from models.changes import announce_through
@@ -114,6 +116,18 @@ def shared_database(module_database: str) -> Iterator[str]:
     yield module_database
     engine.dispose()
     SessionFactory.configure(bind=None)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+    """The whole stack in a directory of its own, as `make up` starts it, but with short leases."""
+    directory = tmp_path_factory.mktemp("stack")
+    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    env |= {"PORT": str(free_port(0)), "FLOWER_PORT": str(free_port(0)), "LEASE_SECONDS": "4", "HEARTBEAT_SECONDS": "1"}
+    try:
+        yield control.ensure_up(directory, env)
+    finally:
+        control.stop(directory)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The main job with nothing replaced: every process real and separate, seen from outside as the mobile app sees it."""
 
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -9,7 +8,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,23 +16,10 @@ import pytest
 
 from devstack import control
 from devstack.app_client import App, Refused
-from devstack.ports import free_port
 from tests import leaks
 
 pytestmark = pytest.mark.story
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
-    """The whole stack in a directory of its own, as `make up` starts it, but with short leases."""
-    directory = tmp_path_factory.mktemp("stack")
-    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    env |= {"PORT": str(free_port(0)), "FLOWER_PORT": str(free_port(0)), "LEASE_SECONDS": "4", "HEARTBEAT_SECONDS": "1"}
-    try:
-        yield control.ensure_up(directory, env)
-    finally:
-        control.stop(directory)
 
 
 @pytest.fixture

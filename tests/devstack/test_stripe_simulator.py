@@ -8,20 +8,8 @@ from urllib.request import Request, urlopen
 import pytest
 import stripe
 
-from devstack.stripe_simulator import StripeSimulator, running_stripe_simulator
+from devstack.stripe_simulator import StripeSimulator
 from tests.devstack.stripe_calls import client_of, pay
-
-
-@pytest.fixture(scope="module")
-def simulator():
-    with running_stripe_simulator() as running:
-        yield running
-
-
-@pytest.fixture
-def client(simulator: StripeSimulator):
-    simulator.reset()
-    return client_of(simulator)
 
 
 def types_of(simulator: StripeSimulator) -> list[str]:

@@ -7,20 +7,7 @@ from urllib.request import Request, urlopen
 import pytest
 import stripe
 
-from devstack.stripe_simulator import StripeSimulator, running_stripe_simulator
 from tests.devstack.stripe_calls import HERE, client_of, pay
-
-
-@pytest.fixture(scope="module")
-def simulator():
-    with running_stripe_simulator() as running:
-        yield running
-
-
-@pytest.fixture
-def client(simulator: StripeSimulator):
-    simulator.reset()
-    return client_of(simulator)
 
 
 class TestLists:

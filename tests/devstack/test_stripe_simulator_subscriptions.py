@@ -7,23 +7,11 @@ from urllib.request import urlopen
 import pytest
 import stripe
 
-from devstack.stripe_simulator import StripeSimulator, running_stripe_simulator
+from devstack.stripe_simulator import StripeSimulator
 from devstack.stripe_simulator.months import add_months
-from tests.devstack.stripe_calls import client_of, item_of, subscribe
+from tests.devstack.stripe_calls import item_of, subscribe
 
 SECRET = ["latest_invoice.confirmation_secret"]
-
-
-@pytest.fixture(scope="module")
-def simulator():
-    with running_stripe_simulator() as running:
-        yield running
-
-
-@pytest.fixture
-def client(simulator: StripeSimulator):
-    simulator.reset()
-    return client_of(simulator)
 
 
 def unpaid(client: stripe.StripeClient, **more: object) -> stripe.Subscription:

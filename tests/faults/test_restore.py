@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,23 +12,11 @@ import pytest
 
 from devstack import control
 from devstack.app_client import App, Refused
-from devstack.ports import free_port
 from devstack.postgres import postgres_programs
 from devstack.run_audit import query, wrongs
 from tests.faults.programs import ROOT, eventually, measured
 
 pytestmark = pytest.mark.faults
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
-    directory = tmp_path_factory.mktemp("restore")
-    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    env |= {"PORT": str(free_port(0)), "FLOWER_PORT": str(free_port(0)), "LEASE_SECONDS": "4", "HEARTBEAT_SECONDS": "1"}
-    try:
-        yield control.ensure_up(directory, env)
-    finally:
-        control.stop(directory)
 
 
 def script(name: str, *arguments: str, stack: control.Running, **env: str) -> str:

@@ -12,7 +12,7 @@ from models.rules.pricing import PLANS, Tier
 from models.services import api_calls, executions
 from models.user import User
 from tests import factories
-from tests.models.test_credits_concurrency import at_once
+from tests.models.hands import at_once
 
 LIMIT = PLANS[Tier.FREE].limits.api_calls_per_month
 CALLING = factories.chain(factories.node("ask", "ai_agent"), factories.node("end", "output"))

@@ -13,7 +13,7 @@ from models.services import alerts, billing_events, credits, purchases, quaranti
 from models.services.waiting import NotYet
 from models.stripe_event import EventStatus, StripeEvent
 from tests.factories import billing
-from tests.models.test_credits_concurrency import at_once
+from tests.models.hands import at_once
 
 
 def stored(session: Session, event_id: str) -> StripeEvent:

@@ -1,10 +1,8 @@
 """The ledger in many hands: real threads, real commits."""
 
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -15,21 +13,9 @@ from models.db import session_scope
 from models.errors import InsufficientCredits
 from models.services import credits
 from tests import factories
+from tests.models.hands import at_once
 
 pytestmark = pytest.mark.usefixtures("committed_database")
-
-
-def at_once(times: int, act: Callable[[int], Any]) -> list[Any]:
-    """What `act(0)`, `act(1)`, ... answer when as many of them as there are connections start together."""
-    start = Barrier(min(times, 16))
-
-    def run(number: int) -> Any:
-        if number < start.parties:
-            start.wait(10)
-        return act(number)
-
-    with ThreadPoolExecutor(start.parties) as pool:
-        return list(pool.map(run, range(times)))
 
 
 def test_a_hundred_runs_of_ten_credits_cannot_take_more_than_a_hundred() -> None:

@@ -17,7 +17,7 @@ from models.rules.pricing import PLANS, Tier
 from models.services import access_keys, leases, password_resets, templates
 from models.user import User
 from tests import factories
-from tests.models.test_credits_concurrency import at_once
+from tests.models.hands import at_once
 
 pytestmark = pytest.mark.usefixtures("committed_database")
 

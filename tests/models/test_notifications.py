@@ -11,7 +11,7 @@ from models.notification import Channel, Notification, NotificationKind, Notific
 from models.services import alerts, credits, notifications
 from tests import factories
 from tests.factories import billing
-from tests.models.test_credits_concurrency import at_once
+from tests.models.hands import at_once
 
 KIND = NotificationKind.APPROVAL_NEEDED
 

@@ -1,26 +1,22 @@
 """What is bought is granted once, for the money that was asked, however often and in whatever order it is told."""
 
-from collections import Counter
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.db import session_scope
 from models.errors import InvalidInput, NotFound
 from models.notification import Notification, NotificationKind
 from models.purchase import Purchase, PurchaseStatus
-from models.rules.pricing import CURRENT, PACKAGES, PRICE_LISTS, Package
+from models.rules.pricing import PACKAGES
 from models.services import alerts, credits, customers, payment_methods, purchases, refunds
 from models.services.purchases import Effect
 from models.services.waiting import NotYet
 from tests import factories
 from tests.factories import billing
-from tests.models.test_credits_concurrency import at_once
 
 
 def balance(session: Session, purchase: Purchase) -> Decimal:
@@ -243,113 +239,3 @@ class TestASecondIntent:
         assert balance(session, row) == 100
         assert kinds(session) == ["paid_twice"]
         assert credits.violations(session) == []
-
-
-class TestAfterARestore:
-    def test_a_lost_purchase_is_written_down_again_from_its_intent(self, session: Session) -> None:
-        user = billing.customer(session)
-        lost = Purchase(
-            id=uuid4(), user_id=user.id, package_id="pack_1000", price_list="2026-11", amount_cents=6999, currency="usd"
-        )
-        paid = billing.intent(session, lost)
-        with pytest.raises(NotYet):
-            purchases.sync_intent(session, paid)
-        for _ in range(2):
-            assert purchases.adopt(session, paid) is not None
-        assert purchases.sync_intent(session, paid) is Effect.GRANTED
-        assert credits.balance(session, user.id).balance == 1150
-        assert credits.violations(session) == []
-
-    def test_one_that_was_sold_by_another_price_list_gives_what_it_gave_then(
-        self, session: Session, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        then = replace(CURRENT, name="1999-01", packages={"pack_9": Package("pack_9", 9, 1, 100)})
-        monkeypatch.setitem(PRICE_LISTS, "1999-01", then)
-        sold = {"package_id": "pack_9", "price_list": "1999-01", "amount_cents": 100, "currency": "usd"}
-        paid = billing.intent(session, Purchase(id=uuid4(), user_id=billing.customer(session).id, **sold))
-        adopted = purchases.adopt(session, paid)
-        assert adopted is not None
-        assert (adopted.granted, adopted.price_list) == (10, "1999-01")
-        assert purchases.sync_intent(session, paid) is Effect.GRANTED
-
-    @pytest.mark.parametrize(
-        "wrong",
-        [
-            {"amount": 1},
-            {"currency": "eur"},
-            {"metadata": {}},
-            {"metadata": {"agentforge_user": "00000000-0000-4000-8000-000000000000"}},
-            {"metadata": {"agentforge_package": "1999-01/pack_1000"}},
-            {"metadata": {"agentforge_package": "2026-11/pack_9"}},
-        ],
-        ids=str,
-    )
-    def test_what_cannot_be_trusted_is_left_to_a_person(self, session: Session, wrong: dict[str, Any]) -> None:
-        row = billing.purchase(session)
-        intent = billing.intent(session, row)
-        metadata = intent["metadata"] | {"agentforge_purchase": str(uuid4())} | wrong.get("metadata", {})
-        if wrong == {"metadata": {}}:
-            metadata = {}
-        assert purchases.adopt(session, intent | wrong | {"metadata": metadata}) is None
-        assert kinds(session) == ["orphan_payment"]
-
-    def test_the_customer_is_believed_when_there_is_none(self, session: Session) -> None:
-        row = billing.purchase(session, factories.user(session, credits=0))
-        assert purchases.sync_intent(session, billing.intent(session, row, customer="cus_restored")) is Effect.GRANTED
-        assert customers.customer_id(session, row.user_id) == "cus_restored"
-
-
-@pytest.mark.usefixtures("committed_database")
-class TestInManyHands:
-    def test_one_payment_grants_once_however_many_bring_it(self) -> None:
-        with session_scope() as session:
-            row = billing.purchase(session)
-            paid = billing.intent(session, row)
-
-        def sync(_: int) -> Effect:
-            with session_scope() as session:
-                return purchases.sync_intent(session, paid)
-
-        assert Counter(at_once(32, sync)) == {Effect.GRANTED: 1, Effect.PAID_BEFORE: 31}
-        with session_scope() as session:
-            assert credits.balance(session, row.user_id).balance == 100
-            assert session.query(Notification).count() == 1
-            assert credits.violations(session) == []
-
-    def test_payments_refunds_and_runs_of_one_user_end_as_they_add_up(self) -> None:
-        with session_scope() as session:
-            user = billing.customer(session, credits=50)
-            rows = [billing.purchase(session, user) for _ in range(8)]
-            paid = [billing.intent(session, row) for row in rows]
-            back = [billing.refund(row, 333) for row in rows]
-            workflow = factories.workflow(session, user)
-            runs = [factories.execution(session, workflow, cap=1, credits_charged=Decimal(1)).id for _ in range(8)]
-
-        def act(number: int) -> None:
-            at, what = number % 8, number // 8 % 3
-            with session_scope() as session:
-                if what == 0:
-                    purchases.sync_intent(session, paid[at])
-                elif what == 1:
-                    credits.settle(session, runs[at], Decimal(1))
-                    session.execute(_OVER, {"id": runs[at]})
-                else:
-                    try:
-                        refunds.sync_refund(session, back[at])
-                    except NotYet:
-                        purchases.sync_intent(session, paid[at])
-
-        at_once(96, act)
-        with session_scope() as session:
-            for refund in back:
-                refunds.sync_refund(session, refund)
-        with session_scope() as session:
-            taken = sum(row.credits_taken for row in session.scalars(select(Purchase)))
-            assert taken == 8 * Decimal("33.33")
-            assert credits.balance(session, user.id).balance == 50 + 800 - 8 - taken
-            assert credits.violations(session) == []
-
-
-_OVER = text(
-    "UPDATE workflow_executions SET status = 'success', finished_at = coalesce(finished_at, now()) WHERE id = :id"
-)

@@ -13,7 +13,7 @@ from models.errors import NotFound
 from models.services import stripe_requests
 from models.stripe_request import RequestKind, RequestStatus, StripeRequest
 from tests import factories
-from tests.models.test_credits_concurrency import at_once
+from tests.models.hands import at_once
 
 
 @pytest.fixture

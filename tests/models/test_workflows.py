@@ -1,9 +1,6 @@
 """Saving workflows: versions, verdicts, limits."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -20,6 +17,7 @@ from models.user import User
 from models.workflow import Workflow, WorkflowVersion
 from tests import factories
 from tests.factories import chain, node
+from tests.models.hands import at_once
 
 GOOD = chain(node("start", "input"), node("end", "output"))
 OTHER = chain(node("start", "input"), node("middle", "merge"), node("end", "output"))
@@ -143,7 +141,7 @@ class TestUpdate:
             with session_scope() as session:
                 workflows.update(session, owner, workflow.id, graph=graph)
 
-        together(8, save)
+        at_once(8, save)
         with session_scope() as session:
             assert numbers(session, workflow) == list(range(1, 10))
 
@@ -189,7 +187,7 @@ class TestLimits:
                 return False
             return True
 
-        assert sum(together(12, create)) == 3
+        assert sum(at_once(12, create)) == 3
         with session_scope() as session:
             assert session.scalar(select(func.count()).select_from(Workflow)) == 3
 
@@ -230,14 +228,3 @@ def test_a_version_cannot_be_changed(session: Session, owner: User) -> None:
 def of_size(nodes: int) -> dict[str, Any]:
     """A chain of that many nodes that may run."""
     return chain(node("start", "input"), *(node(f"m{i}", "merge") for i in range(nodes - 2)), node("end", "output"))
-
-
-def together(times: int, act: Callable[[int], Any]) -> list[Any]:
-    start = Barrier(times)
-
-    def run(number: int) -> Any:
-        start.wait(10)
-        return act(number)
-
-    with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(run, range(times)))

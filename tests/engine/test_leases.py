@@ -1,0 +1,71 @@
+"""Who holds a run: leases run out, are renewed and handed over, and sweeps find what nobody holds."""
+
+import threading
+from decimal import Decimal
+from uuid import UUID
+
+from models.db import session_scope
+from models.services import leases, sweeps
+from tests.engine.conftest import Bench, call, transform
+from workers.engine.endings import Left
+from workers.engine.runtime import Pace
+
+
+class TestLeases:
+    def test_a_lease_is_renewed_while_its_driver_lives(self, bench: Bench):
+        bench.world.on("a", bench.world.hang)
+        execution_id = bench.submit([call("a")])
+        runtime = bench.another(Pace(lease=3, heartbeat=0.5, threads=4))
+        left = bench.in_background(execution_id, runtime)
+        assert bench.world.arrived.wait(10)
+        first = bench.execution(execution_id).lease_expires_at
+        threading.Event().wait(1.5)
+        assert bench.execution(execution_id).lease_expires_at > first
+        bench.world.release.set()
+        assert left() is Left.ENDED
+
+    def test_cut_connections_delay_a_run_and_lose_nothing(self, bench: Bench):
+        bench.world.on(
+            "a",
+            lambda *_: bench.sql(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ),
+        )
+        run = bench.run([transform("z", "1"), call("a"), call("b")], "z>a", "a>b")
+        assert (run.status, run.credits_charged) == ("success", Decimal("1.30"))
+        assert bench.world.calls == {"a": 1, "b": 1}
+
+
+class TestSweeps:
+    def test_an_unheard_row_is_rung_for_once_its_own_bell_is_late(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        assert self.due() == []
+        bench.sql("UPDATE workflow_executions SET created_at = now() - interval '11 seconds'")
+        assert self.due() == [execution_id]
+        assert self.due() == []
+
+    def test_a_lease_that_ran_out_is_rung_for(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        with session_scope() as session:
+            leases.claim(session, execution_id, owner="doomed", seconds=-1)
+        assert self.due() == [execution_id]
+
+    def test_a_run_whose_time_has_come_is_rung_for(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        bench.sql("UPDATE workflow_executions SET status = 'waiting', wake_at = now() + interval '1 hour'")
+        assert self.due() == []
+        bench.sql("UPDATE workflow_executions SET wake_at = now()")
+        assert self.due() == [execution_id]
+
+    def test_two_sweeps_at_once_ring_once(self, bench: Bench):
+        bench.submit([call("a")])
+        bench.sql("UPDATE workflow_executions SET created_at = now() - interval '11 seconds'")
+        with session_scope() as one:
+            assert len(sweeps.due(one)) == 1
+            assert self.due() == []
+
+    @staticmethod
+    def due() -> list[UUID]:
+        with session_scope() as session:
+            return [execution_id for execution_id, _ in sweeps.due(session)]
