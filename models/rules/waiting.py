@@ -79,6 +79,17 @@ def at_a_glance(status: ExecutionStatus, stored: Json, *, deferred: bool, execut
     return None
 
 
+def runs(stored: WaitingFor, below: Sequence[WaitingFor], more: int) -> WaitingFor:
+    """For runs that it started; `below` tells of those that wait for no other run, and `more` are not told of.
+
+    The sentence says what the first of them needs, if that one stands still too.
+    """
+    message, first = stored["message"], below[0] if below else None
+    if first and stored.get("type") == "subworkflow" and first["status"] == ExecutionStatus.WAITING:
+        message = f"{message} {first['workflowName']}: {first['waitingFor']['message']}"
+    return {**stored, "message": message, "runs": list(below), "more": more}
+
+
 def queue(priority: str, ahead: int) -> WaitingFor:
     """For a worker; so many come before."""
     place = f"Number {ahead + 1}" if ahead < MOST_AHEAD else f"Behind more than {MOST_AHEAD:,} others"

@@ -1,5 +1,6 @@
 """Why a run is not moving: derived from rows when somebody asks, so that moving ones pay nothing for it."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -57,6 +58,22 @@ _UNDER_WAY = text("""
      ORDER BY n.started_at, n.node_id
 """)
 
+# All below a run that wait for no other run: first those that their owner can help, then the oldest.
+_BELOW = text("""
+    WITH RECURSIVE below AS (
+        SELECT id FROM workflow_executions WHERE parent_execution_id = :id AND finished_at IS NULL
+         UNION ALL
+        SELECT c.id FROM below b JOIN workflow_executions c ON c.parent_execution_id = b.id AND c.finished_at IS NULL
+    )
+    SELECT id, workflow_name, status, waiting_for, deferred_at IS NOT NULL AS deferred, nodes_executed, nodes_total,
+           coalesce(wake_at <= now(), false) AS due, count(*) OVER () AS number
+      FROM workflow_executions
+     WHERE id = ANY(ARRAY(SELECT id FROM below))
+       AND NOT (status = 'waiting' AND waiting_for->>'type' = 'subworkflow' AND waiting_for ? 'childExecutionId')
+     ORDER BY array_position(ARRAY['approval', 'budget', 'api_calls'], waiting_for->>'type'), created_at, id
+     LIMIT :most
+""")
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -68,21 +85,24 @@ class Standing:
     @property
     def tag(self) -> str:
         """A word that changes when one would want to be told although the run itself did not change."""
-        return f"{(self.waiting_for or {}).get('type', '')}{self.queue_position or ''}"
+        told = self.waiting_for or {}
+        below = hashlib.blake2b(orjson.dumps(told["runs"]), digest_size=8).hexdigest() if "runs" in told else ""
+        return f"{told.get('type', '')}{self.queue_position or ''}{below}"
 
 
 def at_rest(session: Session, execution: Execution) -> Standing | None:
     """Why a run that nobody drives is not moving, or nothing more is to come; None for one that is driven.
 
-    Asked for at every poll: it costs nothing but for those who wait in a queue.
+    Asked for at every poll: it costs nothing but for those who wait in a queue or for other runs.
     """
     now = datetime.now(UTC)
     match execution.status:
         case ExecutionStatus.QUEUED:
             return _queued(session, execution)
         case ExecutionStatus.WAITING:
-            is_due = execution.wake_at is not None and execution.wake_at <= now
-            return Standing(waiting.due(execution.waiting_for) if is_due else execution.waiting_for)
+            if execution.wake_at is not None and execution.wake_at <= now:
+                return Standing(waiting.due(execution.waiting_for))
+            return Standing(_with_those_below(session, execution))
         case ExecutionStatus.RUNNING | ExecutionStatus.CANCELLING:
             lease_end = execution.lease_expires_at
             return Standing(waiting.takeover(lease_end)) if lease_end and lease_end < now else None
@@ -104,6 +124,24 @@ def _queued(session: Session, execution: Execution) -> Standing:
     if takers.any:
         return Standing(waiting.queue(execution.priority, place.ahead), place.ahead + 1)
     return Standing(waiting.workers(execution.priority, takers.heard_at), place.ahead + 1)
+
+
+def _with_those_below(session: Session, execution: Execution) -> WaitingFor | None:
+    """What it waits for; the reasons of the runs that it started are theirs, and are looked for when it is asked."""
+    told: WaitingFor | None = execution.waiting_for
+    if told is None or "subworkflow" not in told.get("types", ()):
+        return told
+    rows = session.execute(_BELOW, {"id": execution.id, "most": MOST_LISTED}).all()
+    more = rows[0].number - len(rows) if rows else 0
+    return waiting.runs(told, [_below(row) for row in rows], more)
+
+
+def _below(row: Row[Any]) -> WaitingFor:
+    status = ExecutionStatus(row.status)
+    facts = {"deferred": row.deferred, "executed": row.nodes_executed, "total": row.nodes_total}
+    is_due = row.due and status is ExecutionStatus.WAITING
+    reason = waiting.due(row.waiting_for) if is_due else waiting.at_a_glance(status, row.waiting_for, **facts)
+    return {"executionId": str(row.id), "workflowName": row.workflow_name, "status": status, "waitingFor": reason}
 
 
 def _driven(session: Session, execution: Execution) -> Standing:

@@ -9,10 +9,10 @@ import pytest
 
 from models.db import session_scope
 from models.rules.subworkflows import MAX_DEPTH
-from models.services import children, sweeps
+from models.services import children, sweeps, waits
 from models.workflow import Workflow
 from tests import factories
-from tests.engine.conftest import Bench, ask, call, cancel, connect_all, event_types, sub, transform
+from tests.engine.conftest import Bench, approve, ask, call, cancel, connect_all, event_types, sub, transform
 from tests.engine.world import World
 from tests.factories import node
 from workers.engine.endings import Left
@@ -51,6 +51,17 @@ class TestAChild:
         assert (run.waiting_for["type"], run.waiting_for["message"]) == ("subworkflow", "Waits for Inner.")
         assert run.waiting_for["childExecutionId"] == str(child.id) == str(bench.rung.get())
         assert bench.runtime.drive(run_id) is None
+
+    def test_what_it_asks_is_found_from_the_parent(self, bench: Bench):
+        inner = bench.save([ask()], name="Inner")
+        run = bench.settle(bench.submit([sub("s", bench.save([sub("s", inner)], name="Middle"))]))
+        with session_scope() as session:
+            told = waits.standing(session, run).waiting_for
+        assert (told["type"], told["message"]) == ("subworkflow", "Waits for Middle. Inner: Go on?")
+        (asking,) = told["runs"]
+        approve(bench, UUID(asking["executionId"]), asking["waitingFor"]["nodeId"])
+        bench.settle(UUID(asking["executionId"]))
+        assert bench.execution(run.id).status == "success"
 
     def test_its_end_wakes_the_parent_at_once(self, bench: Bench):
         run_id = bench.submit([sub("s", bench.save([call("a")]))])

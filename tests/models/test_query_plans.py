@@ -101,6 +101,8 @@ class Crowd:
             values = {"user": self.user.id, "workflow": self.workflow.id, "runs": RUNS, "parked": PARKED}
             session.execute(text(_FILL), values | {"version": self.workflow.latest.id})
             self.queued: Execution = factories.execution(session, self.workflow)
+            waits = {"status": ExecutionStatus.WAITING, "waiting_for": {"message": "Waits.", "types": ["subworkflow"]}}
+            self.parent: Execution = factories.execution(session, self.workflow, **waits)
             self.rare: Workflow = factories.workflow(session, self.user)
             factories.execution(session, self.rare, status=ExecutionStatus.FAILED, created_at=LONG_AGO)
         with session_scope() as session:
@@ -119,6 +121,7 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "runs by id": lambda s, c: executions.list_owned(s, c.user, ids=[c.queued.id, c.user.id]),
     "one run": lambda s, c: executions.get(s, c.user, c.queued.id),
     "why it does not move": lambda s, c: executions.standing(s, c.queued),
+    "why a parent does not move": lambda s, c: executions.standing(s, c.parent),
     "what waits in the queues": lambda s, c: backlog.by_queue(s),
     "who drives what": lambda s, c: presence.driven(s),
     "its nodes": lambda s, c: executions.node_states(s, c.queued),

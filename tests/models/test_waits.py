@@ -1,5 +1,6 @@
 """Every run that is not over says what it waits for, in a word and in a sentence."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from models.rules.pricing import PLANS, Tier
 from models.rules.states import ExecutionStatus, NodeStatus
 from models.services import presence
 from models.services.presence import Me
-from models.services.waits import Standing, standing
+from models.services.waits import MOST_LISTED, Standing, standing
 from models.user import User
 from models.workflow import Workflow
 from tests import factories
@@ -155,6 +156,72 @@ class TestWaiting:
         found = standing(session, execution)
         assert told(found)[0] == "queue"
         assert found.waiting_for["nodeId"] == "w"
+
+
+class TestAParent:
+    attempts = itertools.count(1)
+
+    @pytest.fixture
+    def parent(self, session, workflow) -> Execution:
+        return run(session, workflow, status=ExecutionStatus.WAITING, waiting_for=self.waits_for_a_run())
+
+    def waits_for_a_run(self) -> dict[str, Any]:
+        return {"type": "subworkflow", "message": "Waits for A.", "childExecutionId": "1", "types": ["subworkflow"]}
+
+    def child(self, session: Session, of: Execution, reason: Any = None, **columns: Any) -> Execution:
+        step = {"parent_node_id": "s", "parent_path": "", "parent_attempt": next(self.attempts)}
+        workflow = session.get_one(Workflow, of.workflow_id)
+        waits = {"status": ExecutionStatus.WAITING, "waiting_for": reason} if reason else {}
+        return run(session, workflow, parent_execution_id=of.id, depth=of.depth + 1, **step | waits | columns)
+
+    def test_tells_what_those_below_wait_for_first_a_person(self, session, parent):
+        queued = self.child(session, parent, age=9)
+        timer = {"type": "timer", "message": "Waits until then."}
+        over = self.child(session, parent, timer, age=8, wake_at=NOW - timedelta(seconds=1))
+        middle = self.child(session, parent, self.waits_for_a_run(), age=7)
+        asked = {"type": "approval", "message": "Send it?", "nodeId": "q", "path": ""}
+        last = self.child(session, middle, asked)
+        last.workflow_name = "Last"
+        session.flush()
+        self.child(session, parent, status=ExecutionStatus.FAILED)
+        found = standing(session, parent)
+        assert told(found) == ("subworkflow", "Waits for A. Last: Send it?")
+        assert found.waiting_for["childExecutionId"] == "1"
+        runs = found.waiting_for["runs"]
+        assert runs[0] == {
+            "executionId": str(last.id),
+            "workflowName": "Last",
+            "status": "waiting",
+            "waitingFor": asked,
+        }
+        rest = [(one["executionId"], one["status"], one["waitingFor"]["type"]) for one in runs[1:]]
+        assert rest == [(str(queued.id), "queued", "queue"), (str(over.id), "waiting", "queue")]
+
+    def test_that_waits_for_a_person_too_tells_of_them_besides(self, session, parent):
+        asked = {"type": "approval", "message": "Go on?", "types": ["approval", "subworkflow"]}
+        parent.waiting_for = asked
+        self.child(session, parent, {"type": "budget", "message": "Used up."})
+        found = standing(session, parent)
+        assert told(found) == ("approval", "Go on?")
+        assert [one["waitingFor"]["type"] for one in found.waiting_for["runs"]] == ["budget"]
+
+    def test_lists_some_and_counts_the_others(self, session, parent):
+        for _ in range(MOST_LISTED + 2):
+            self.child(session, parent, {"type": "approval", "message": "?"})
+        found = standing(session, parent).waiting_for
+        assert (len(found["runs"]), found["more"]) == (MOST_LISTED, 2)
+
+    def test_between_two_attempts_tells_of_none(self, session, parent):
+        found = standing(session, parent)
+        assert (told(found)[1], found.waiting_for["runs"]) == ("Waits for A.", [])
+
+    def test_their_reasons_are_a_change_for_those_who_watch(self, session, parent):
+        child = self.child(session, parent)
+        before = standing(session, parent).tag
+        assert standing(session, parent).tag == before
+        child.status, child.waiting_for = ExecutionStatus.WAITING, {"type": "approval", "message": "Send it?"}
+        session.flush()
+        assert standing(session, parent).tag != before
 
 
 def test_a_run_that_is_over_waits_for_nothing(session, workflow):
