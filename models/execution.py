@@ -132,7 +132,8 @@ class Execution(Changing, Record):
     wake_at: Mapped[UtcTime | None]
     waiting_for: Mapped[JsonB] = mapped_column(nullable=True)
     crashes: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    # 1: it was under way when a worker died; 2: it is watched for that; 3: another worker died of it meanwhile.
+    # 1: it was under way when a worker died; 2: it is watched for that; 3: another worker died meanwhile, so it is
+    # driven in a process of its own; 4: that was killed, once.
     suspicion: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
     crash_log: Mapped[JsonB] = mapped_column(nullable=True)  # {worker, at} of each: by when it had vanished
     # Since when it waits for another run of its owner's to end; that run rings for it.

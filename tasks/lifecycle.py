@@ -5,9 +5,11 @@ A worker that is told to stop hands its executions over within seconds; nothing 
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from functools import cache, wraps
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -22,6 +24,7 @@ from tasks.queue import Doorbell, QueueName, TaskName, publish
 from workers.billing.subjects import Follower
 from workers.engine.performer import Gateways, Performer
 from workers.engine.runtime import Pace, Runtime
+from workers.engine.wards import Process
 from workers.gateways.http import HttpGateway
 from workers.gateways.mail import MailGateway
 from workers.gateways.openclaw import make_openclaw
@@ -30,6 +33,7 @@ from workers.gateways.push import PushGateway
 from workers.gateways.stripe import StripeGateway
 from workers.notifications.sender import Sender
 
+ROOT = Path(__file__).parent.parent
 LEAVING_SECONDS = 8.0  # for all drivers to stop; supervisors usually kill after ten
 
 T = TypeVar("T")
@@ -71,11 +75,16 @@ def gateways() -> Gateways:
 def runtime() -> Runtime:
     """The engine of this process."""
     worker_shutting_down.connect(_leave_soon, weak=False)
-    turns = settings.openclaw.max_in_flight
-    pace = Pace(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads, turns)
-    made = Runtime(Performer(gateways()), owner=process_name(), pace=pace, ring=_ring)
+    pace = _pace(settings.openclaw.max_in_flight)
+    made = Runtime(Performer(gateways()), owner=process_name(), pace=pace, ring=_ring, start_ward=_start_ward)
     _runtimes.append(made)
     return made
+
+
+@once
+def ward_runtime() -> Runtime:
+    """The engine of a ward: its turns come on top of those that workers were allowed, so it has one at a time."""
+    return Runtime(Performer(gateways()), owner=f"ward:{process_name()}", pace=_pace(turns=1), ring=_ring)
 
 
 def calls_under_way() -> Calls:
@@ -106,6 +115,15 @@ def stripe() -> StripeGateway:
 def follower() -> Follower:
     """Whoever brings home what Stripe knows."""
     return Follower(stripe(), settings.stripe.tiers)
+
+
+def _pace(turns: int) -> Pace:
+    return Pace(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads, turns)
+
+
+def _start_ward(execution_id: UUID, epoch: int) -> Process:
+    """It gets this process's environment, and nothing that is secret on its command line."""
+    return Process([sys.executable, "-m", "tasks.ward", str(execution_id), str(epoch)], ROOT)
 
 
 def _ring(execution_id: UUID, priority: Priority) -> None:

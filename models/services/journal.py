@@ -22,7 +22,6 @@ from models.services import api_calls, credits, families, run_news
 
 Json = Any
 
-QUARANTINED = "quarantined"  # the error's code of a run that took its workers down
 _FENCE = """
     UPDATE workflow_executions e
        SET credits_charged = v.charged, nodes_executed = v.executed, last_seq = v.seq, updated_at = now(),
@@ -77,16 +76,8 @@ _EVENTS = """
 _STOP_PARKED = """
     UPDATE workflow_executions
        SET status = 'cancelling', waiting_for = NULL, wake_at = NULL, lease_expires_at = now(), crashes = crashes - 1,
-           suspicion = least(suspicion, 1)
+           suspicion = CASE suspicion WHEN 2 THEN 1 ELSE suspicion END
      WHERE id = ANY(%s::uuid[]) AND status = 'waiting' AND cancel_requested_at IS NOT NULL
-"""
-
-# Kept apart from history, which is pruned: somebody has to look at what takes workers down.
-_QUARANTINE = """
-    INSERT INTO quarantined_runs (execution_id, user_id, workflow_name, reason, crashes, submitted_at)
-    SELECT id, user_id, workflow_name, error->>'message', coalesce(crash_log, '[]'), created_at
-      FROM workflow_executions WHERE id = ANY(%s::uuid[])
-    ON CONFLICT DO NOTHING
 """
 
 
@@ -205,14 +196,8 @@ def _leave(session: Session, leaving: Sequence[Progress]) -> None:
         connection.exec_driver_sql(_STOP_PARKED, (parked,))
     if resumed := [p.execution_id for p in ended if p.epoch > 1]:  # what earlier drivers left open
         families.close_nodes(session, resumed)
-    if dangerous := [str(p.execution_id) for p in ended if _is_dangerous(p)]:
-        connection.exec_driver_sql(_QUARANTINE, (dangerous,))
     if ended:
         credits.settle_many(session, {p.execution_id: p.charged for p in ended})
-
-
-def _is_dangerous(progress: Progress) -> bool:
-    return progress.ending is not None and (progress.ending.error or {}).get("code") == QUARANTINED
 
 
 def _count_calls(session: Session, kept: Sequence[Progress]) -> None:

@@ -40,7 +40,7 @@ _CLAIM = text("""
            lease_expires_at = now() + make_interval(secs => :seconds),
            crashes = e.crashes + CASE WHEN e.status IN ('running', 'cancelling') THEN 1 ELSE 0 END,
            suspicion = CASE WHEN e.status IN ('queued', 'waiting') THEN e.suspicion
-                            WHEN e.suspicion >= 2 THEN 3 ELSE 1 END,
+                            WHEN e.suspicion >= 2 THEN greatest(e.suspicion, 3) ELSE 1 END,
            -- Whoever hands a run over takes his name off it.
            crash_log = CASE WHEN e.status IN ('running', 'cancelling') AND e.lease_owner IS NOT NULL
                             THEN coalesce(e.crash_log, '[]') || jsonb_build_object(
@@ -93,10 +93,10 @@ _LOOK = text("""
 _HAND_OVER = text("""
     UPDATE workflow_executions
        SET status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE status END,
-           lease_owner = NULL, rung_at = NULL, updated_at = now(),
+           lease_owner = NULL, rung_at = CASE WHEN :later THEN now() END, updated_at = now(),
            lease_expires_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
            crashes = crashes - CASE WHEN cancel_requested_at IS NULL THEN 0 ELSE 1 END,
-           suspicion = least(suspicion, 1)
+           suspicion = CASE suspicion WHEN 2 THEN 1 ELSE suspicion END
      WHERE id = :id AND epoch = :epoch AND status IN ('running', 'cancelling')
 """)
 
@@ -137,7 +137,7 @@ class Lease:
     last_seq: int  # of its newest event
     started_at: datetime
     crashes: int  # how often a driver vanished without handing over, since the run last got further
-    suspicion: int  # 1: it was beside a crash, or is its cause; 3: it is the cause
+    suspicion: int  # see `Execution.suspicion`
     is_retry: bool  # results of an ended run were taken over
     cancelled: bool
     deadline: datetime | None  # by which it must have ended
@@ -186,7 +186,7 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         session.execute(_DEFER, values)
         return None
     announce(session, row.id)
-    return _lease(row)
+    return granted(row)
 
 
 def renew(session: Session, leases: Sequence[tuple[UUID, int]], *, seconds: float) -> dict[UUID, News]:
@@ -224,9 +224,12 @@ def cap(session: Session, lease: Lease) -> Decimal:
     return held
 
 
-def hand_over(session: Session, lease: Lease) -> None:
-    """Give the execution back to the queue, so that nobody waits for the lease to run out."""
-    session.execute(_HAND_OVER, {"id": lease.execution_id, "epoch": lease.epoch})
+def hand_over(session: Session, lease: Lease, *, later: bool = False) -> None:
+    """Give the execution back to the queue, so that nobody waits for the lease to run out.
+
+    With `later` it counts as rung for, so that the sweep leaves it alone for a while.
+    """
+    session.execute(_HAND_OVER, {"id": lease.execution_id, "epoch": lease.epoch, "later": later})
     announce(session, lease.execution_id)
 
 
@@ -257,7 +260,8 @@ def _pairs(leases: Sequence[tuple[UUID, int]]) -> str:
     return orjson.dumps([{"id": execution_id, "epoch": epoch} for execution_id, epoch in leases]).decode()
 
 
-def _lease(row: Row[Any]) -> Lease:
+def granted(row: Row[Any]) -> Lease:
+    """The lease in a row with what a claim answers."""
     return Lease(
         execution_id=row.id,
         epoch=row.epoch,

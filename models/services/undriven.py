@@ -1,6 +1,6 @@
 """Ends runs that nobody drives: their nodes, their last event, their hold, and what it means for their family.
 
-The caller holds the row's lock and knows that no lease on it is valid.
+The caller holds the row's lock, and knows that no lease on it is valid or that it is the holder.
 """
 
 from typing import Any

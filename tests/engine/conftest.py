@@ -13,13 +13,15 @@ from sqlalchemy import select, text
 
 from models.db import session_scope
 from models.execution import Execution, ExecutionEvent, NodeExecution
-from models.services import answers, executions, sweeps
+from models.services import answers, executions, leases, sweeps
 from models.user import User
 from tests import factories
+from tests.engine.wards import Elsewhere
 from tests.engine.world import World
 from workers.engine.endings import Left
 from workers.engine.performer import Performs
 from workers.engine.runtime import Pace, Runtime
+from workers.engine.wards import Start
 
 Json = Any
 
@@ -68,11 +70,17 @@ class Bench:
         with session_scope() as session:
             self.user_id: UUID = factories.user(session, credits=100_000).id
 
-    def another(self, pace: Pace | None = None) -> Runtime:
-        """A second worker process, as far as the engine can tell."""
+    def another(self, pace: Pace | None = None, *, start_ward: Start | None = None) -> Runtime:
+        """A second worker process, as far as the engine can tell; its wards drive what they are given."""
         pace = pace or Pace(lease=30, heartbeat=1, threads=64)
         owner = f"worker-{len(self.runtimes)}"
-        runtime = Runtime(self.performer, owner=owner, pace=pace, ring=lambda run, _: self.rung.put(run))
+        runtime = Runtime(
+            self.performer,
+            owner=owner,
+            pace=pace,
+            ring=lambda run, _: self.rung.put(run),
+            start_ward=start_ward or (lambda run, epoch: Elsewhere(self.another(), run, epoch)),
+        )
         self.runtimes.append(runtime)
         return runtime
 
@@ -135,6 +143,14 @@ class Bench:
             return result[0]
 
         return wait
+
+    def crash(self, execution_id: UUID, *, watched: bool = False) -> None:
+        """A worker claims it and dies."""
+        with session_scope() as session:
+            lease = leases.claim(session, execution_id, owner="doomed", seconds=-1)
+            assert lease
+            if watched:
+                leases.watch(session, lease)
 
     def execution(self, execution_id: UUID) -> Execution:
         with session_scope() as session:

@@ -15,7 +15,7 @@ from models.rules.kinds import NodeCall, NodeKind
 from models.rules.nodes import KINDS
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus, NodeStatus
-from models.services import executions, journal, leases, quarantine, sweeps
+from models.services import executions, journal, leases, sweeps
 from models.services.journal import Ending, NodeRow, Progress
 from models.user import User
 from tests.engine.conftest import Bench, call
@@ -92,20 +92,6 @@ class TestResume:
         assert [item["body"] for item in run.output] == ["0", "1", "2", "3"]
         assert bench.world.calls["visit"] == 5
 
-    def test_a_run_that_keeps_killing_its_workers_is_quarantined(self, bench: Bench):
-        execution_id = bench.submit([call("a")])
-        self.crash(execution_id)
-        self.crash(execution_id, watched=True)
-        assert bench.another().drive(execution_id) is Left.ENDED
-        run = bench.execution(execution_id)
-        assert (run.status, run.error["code"], run.credits_charged) == ("failed", "quarantined", 0)
-        assert bench.world.calls["a"] == 0
-        with session_scope() as session:
-            letter = quarantine.letters(session)[0]
-        assert (letter.kind, letter.id, letter.attempts) == ("execution", str(execution_id), 2)
-        assert letter.reason == "The worker died 2 times while it drove this run."
-        assert [crash["worker"] for crash in letter.crashes] == ["doomed", "doomed"]
-
     def test_a_run_that_was_handed_over_while_it_stopped_has_no_crash_in_its_log(self, bench: Bench):
         execution_id = bench.submit([call("a")])
         with session_scope() as session:
@@ -119,14 +105,14 @@ class TestResume:
     def test_one_that_was_merely_beside_those_is_not(self, bench: Bench):
         execution_id = bench.submit([call("a")])
         for _ in range(3):
-            self.crash(execution_id)
+            bench.crash(execution_id)
         assert bench.another().drive(execution_id) is Left.ENDED
         assert bench.execution(execution_id).status == "success"
 
     def test_one_that_lives_through_its_moment_is_trusted_again(self, bench: Bench):
         bench.world.on("a", bench.world.hang)
         execution_id = bench.submit([call("a")])
-        self.crash(execution_id)
+        bench.crash(execution_id)
         left = bench.in_background(execution_id, bench.another())
         while bench.sql("SELECT suspicion FROM workflow_executions") != 2:
             time.sleep(0.01)
@@ -134,27 +120,6 @@ class TestResume:
             time.sleep(0.01)
         bench.world.release.set()
         assert left() is Left.ENDED
-
-    @staticmethod
-    def crash(execution_id: UUID, *, watched: bool = False) -> None:
-        """A worker claims it and dies."""
-        with session_scope() as session:
-            lease = leases.claim(session, execution_id, owner="doomed", seconds=-1)
-            assert lease
-            if watched:
-                leases.watch(session, lease)
-
-    def test_what_was_under_way_does_not_stay_running_when_the_run_is_ended(self, bench: Bench):
-        bench.world.on("a", bench.world.hang)
-        execution_id = bench.submit([call("a")])
-        left = bench.in_background(execution_id)
-        assert bench.world.arrived.wait(10)
-        die(bench, execution_id)
-        left()
-        bench.sql("UPDATE workflow_executions SET suspicion = 2 WHERE id = :id", id=execution_id)
-        bench.another().drive(execution_id)
-        assert bench.execution(execution_id).status == "failed"
-        assert bench.nodes(execution_id)["a"].status == "cancelled"
 
 
 class TestParking:
@@ -268,5 +233,5 @@ class TestBugs:
         monkeypatch.setitem(KINDS, "broken", NodeKind(type="broken", fields=(), begin=broken))
         runtime = bench.another(Pace(lease=30, heartbeat=1, threads=1))
         bench.world.on("a", bench.world.hang)
-        assert runtime.drive(bench.submit([call("a"), node("b", "broken")])) is Left.LOST
+        assert runtime.drive(bench.submit([call("a"), node("b", "broken")])) is Left.BROKEN
         assert bench.in_background(bench.submit([call("c")]), runtime)() is Left.ENDED

@@ -90,7 +90,7 @@ def count_writes(directory: Path) -> None:
     for name in ("watch", "trust", "hand_over", "answers"):
         said = f"lease: {name}"
         function = getattr(leases, name)
-        setattr(leases, name, _saying(function, lambda _, lease, said=said: [(lease.execution_id, said)]))
+        setattr(leases, name, _saying(function, lambda _, lease, said=said, **how: [(lease.execution_id, said)]))
     for name in ("following", "woken_by", "again"):
         said = f"bells: {name}"
         function = getattr(sweeps, name)

@@ -11,8 +11,9 @@ from models.rules.deadlines import run_timed_out
 from models.rules.pricing import PriceList
 from models.rules.schedule import Schedule
 from models.rules.states import ExecutionStatus
-from models.services.journal import QUARANTINED, Ending
+from models.services.journal import Ending
 from models.services.leases import Lease
+from models.services.wards import QUARANTINED
 from workers.engine.outputs import OutputRefused, encode
 from workers.engine.recorder import Recorder
 from workers.engine.waits import Waits
@@ -20,18 +21,21 @@ from workers.engine.waits import Waits
 Json = Any
 
 SUSPECT = (1, 2)  # suspicion: it was under way when a worker died
-CONVICTED = 3  # suspicion: it took a worker down while it alone was watched
-MAX_CRASHES = 5  # in a row, without getting further: it need not be watched to be believed
+WATCHED_CRASH, KILLED_WARD = 3, 4  # suspicion: it alone was watched when a worker died; its ward was killed, once
+MAX_CRASHES = 5  # in a row, without getting further: it need not have been watched to be driven alone
 
 
 class Left(StrEnum):
-    """Why `Driver.run` returned."""
+    """Why nobody here drives a run any more."""
 
     ENDED = "ended"
     PARKED = "parked"
     HANDED_OVER = "handed_over"
     PUT_BACK = "put_back"  # it could not be begun here, which may pass: a sweep rings again
+    POSTPONED = "postponed"  # the same, but not before a minute has passed
+    WARDED = "warded"  # a process of its own saw to it
     LOST = "lost"
+    BROKEN = "broken"  # a bug of ours
 
 
 class WorkerDied(ForgeError):
@@ -70,6 +74,12 @@ class Reason:
         return cls(ExecutionStatus.FAILED, f"Failed: {error['message']}", error)
 
     @classmethod
+    def quarantined(cls, crashes: int, how: str) -> "Reason":
+        """It took workers down, and then ended the process that was its own."""
+        died = f"The worker died {crashes} times while it drove this run. Driven alone, it ended its process {how}."
+        return cls.failed({"code": QUARANTINED, "message": died})
+
+    @classmethod
     def internal(cls, message: str) -> "Reason":
         """A failure of ours."""
         return cls.failed({"code": "internal_error", "message": message})
@@ -83,12 +93,13 @@ class Reason:
         )
 
 
+def must_be_alone(lease: Lease) -> bool:
+    """Whether a run is believed to kill whoever drives it, so that only a process of its own may."""
+    return lease.suspicion >= WATCHED_CRASH or lease.crashes >= MAX_CRASHES
+
+
 def verdict_on_arrival(lease: Lease) -> Reason | None:
     """Whether a run that was just claimed must end before it begins."""
-    if lease.suspicion >= CONVICTED or lease.crashes >= MAX_CRASHES:
-        return Reason.failed(
-            {"code": QUARANTINED, "message": f"The worker died {lease.crashes} times while it drove this run."}
-        )
     if lease.cancelled:
         return Reason.cancelled()
     is_overdue = lease.deadline is not None and lease.deadline <= lease.claimed_at

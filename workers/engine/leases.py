@@ -57,11 +57,12 @@ class LeaseKeeper:
         self._thread.start()
 
     def keep(self, lease: Lease, driver: Held) -> None:
-        """Renew `lease` until `forget`; the claim was made just now."""
+        """Renew `lease` until `forget`: the claim was made just now, or it is kept already and passes to `driver`."""
         with self._lock:
-            self._entries[lease.execution_id] = _Entry(
-                lease.epoch, driver, time.monotonic() + self._lease_seconds, told=lease.cancelled
-            )
+            kept = self._entries.get(lease.execution_id)
+            same = kept is not None and kept.epoch == lease.epoch
+            good_until = kept.good_until if kept and same else time.monotonic() + self._lease_seconds
+            self._entries[lease.execution_id] = _Entry(lease.epoch, driver, good_until, told=lease.cancelled)
 
     def forget(self, lease: Lease) -> None:
         """Stop renewing."""

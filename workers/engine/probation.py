@@ -7,6 +7,10 @@ suspect that lives through its moment is trusted again. So whoever kills the nex
 import threading
 from collections.abc import Callable
 
+import structlog
+
+log = structlog.get_logger()
+
 MOMENT = 1.0  # seconds; what kills its worker later than that is found by the number of its crashes
 _LOOK = 0.1
 
@@ -18,7 +22,7 @@ class Probation:
         self._turn = threading.Lock()
 
     def enter(self, *, stop: Callable[[], bool], on_passed: Callable[[], None]) -> Callable[[], None] | None:
-        """Wait for a turn; None if `stop()` became true before it came. Answers how to leave early.
+        """Wait for a turn; answers how to leave early. None if `stop()` became true meanwhile, or nobody can watch.
 
         `on_passed` is called, in another thread, by a suspect that is still there after its moment.
         """
@@ -34,5 +38,10 @@ class Probation:
             finally:
                 self._turn.release()
 
-        threading.Thread(target=watch, name="probation", daemon=True).start()
+        try:
+            threading.Thread(target=watch, name="probation", daemon=True).start()
+        except RuntimeError as error:  # no room for a thread: the turn must not be lost with it
+            self._turn.release()
+            log.warning("probation.not_watched", error=str(error))
+            return None
         return over.set

@@ -1,32 +1,42 @@
 """The engine of one worker process: its journal, its lease keeper, its threads and its gateways, and the way in."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from models.db import session_scope
 from models.rules.pricing import Priority, Provider, UnknownPriceList, price_list
-from models.services import leases
+from models.services import leases, wards
 from models.services.leases import Lease
 from models.services.presence import Calls
 from workers.engine import clock
+from workers.engine.attempts import STOPPERS
 from workers.engine.children import Ring
 from workers.engine.driver import Driver
-from workers.engine.endings import SUSPECT, Left
+from workers.engine.endings import KILLED_WARD, SUSPECT, Left, Reason, must_be_alone
 from workers.engine.journal import Journal
-from workers.engine.leases import LeaseKeeper
+from workers.engine.leases import Held, LeaseKeeper
 from workers.engine.limiter import Limiter
 from workers.engine.performer import Performs
 from workers.engine.probation import Probation
+from workers.engine.standing import Standing
+from workers.engine.wards import Start, Wards, nowhere
 from workers.engine.workflow import Workflow, WorkflowCache, compile_workflow
 
 log = structlog.get_logger()
+
+How = Callable[[Lease], Left]
+H = TypeVar("H", bound=Held)
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,16 @@ def nobody(execution_id: UUID, priority: Priority) -> None:
 class Runtime:
     """Drives executions in the callers' threads. Thread-safe."""
 
-    def __init__(self, performer: Performs, *, owner: str, pace: Pace, ring: Ring = nobody) -> None:
-        """`ring` is called for every run that a driver here starts; without it such a run waits for the sweep."""
+    def __init__(
+        self, performer: Performs, *, owner: str, pace: Pace, ring: Ring = nobody, start_ward: Start = nowhere
+    ) -> None:
+        """Make one for a process.
+
+        Args:
+            owner: names the process, for operators.
+            ring: is called for every run that a driver here starts; without it such a run waits for the sweep.
+            start_ward: starts a process for a run that is believed to kill its own.
+        """
         self._performer = performer
         self._ring = ring
         self._owner = owner
@@ -58,24 +76,19 @@ class Runtime:
         self._limiter = Limiter({Provider.OPENCLAW: pace.turns})
         self._cache = WorkflowCache()
         self._probation = Probation()
+        self._wards = Wards(start_ward)
         self._driving = 0
         self._leaving = False
         self._idle = threading.Condition()
 
     def drive(self, execution_id: UUID) -> Left | None:
         """Drive an execution as far as it goes now; None when there is nothing to do. Safe to call twice."""
-        with self._idle:
-            if self._leaving:
-                return Left.HANDED_OVER
-            self._driving += 1
-        try:
-            with session_scope() as session:
-                lease = leases.claim(session, execution_id, owner=self._owner, seconds=self._pace.lease)
-            return self._drive(lease) if lease else None
-        finally:
-            with self._idle:
-                self._driving -= 1
-                self._idle.notify_all()
+        seconds = self._pace.lease
+        return self._claim(partial(leases.claim, owner=self._owner, seconds=seconds), self._see_to, execution_id)
+
+    def drive_alone(self, execution_id: UUID, epoch: int) -> Left | None:
+        """Drive one that a worker holds in this epoch, and hands on to this process, which is a ward."""
+        return self._claim(partial(self._adopted, epoch=epoch), self._run, execution_id)
 
     def calls(self) -> Calls:
         """How many calls are allowed, under way and in line at each provider, its accounts together."""
@@ -95,52 +108,114 @@ class Runtime:
         self._pool.shutdown(wait=False, cancel_futures=True)
         return left
 
-    def _drive(self, lease: Lease) -> Left:
+    def _claim(self, claim: Callable[[Session, UUID], Lease | None], how: How, execution_id: UUID) -> Left | None:
+        with self._idle:
+            if self._leaving:
+                return Left.HANDED_OVER
+            self._driving += 1
+        try:
+            with session_scope() as session:
+                lease = claim(session, execution_id)
+            return self._hold(lease, how) if lease else None
+        finally:
+            with self._idle:
+                self._driving -= 1
+                self._idle.notify_all()
+
+    def _hold(self, lease: Lease, how: How) -> Left:
+        """Do with a run that was just claimed as `how` does, and see to it that it is left as that says."""
         clock.heard(lease.claimed_at)
         bound = log.bind(execution_id=str(lease.execution_id), epoch=lease.epoch)
-        driver: Driver | None = None
         try:
-            driver = self._driver(lease)
-            self._keeper.keep(lease, driver)
-            if self._leaving:  # perhaps since before it was kept, and nobody asked this one
-                driver.hand_over()
-            left = self._watched(driver, lease) if lease.suspicion in SUSPECT else driver.run()
+            left = how(lease)
         except (OperationalError, PoolTimeout, UnknownPriceList) as error:  # nobody's fault here, and it passes
             bound.warning("execution.not_loaded", error=type(error).__name__)
             left = Left.PUT_BACK
         except Exception:
-            # A bug of ours: the lease is left to run out, and after too many of them the run ends as quarantined.
+            # The lease is left to run out, and after too many of them the run is driven alone and ends as quarantined.
             bound.exception("execution.driver_failed")
-            return Left.LOST
+            return Left.BROKEN
         finally:
             self._keeper.forget(lease)
-        if left in (Left.HANDED_OVER, Left.PUT_BACK):
-            self._hand_over(lease)
+        if left in (Left.HANDED_OVER, Left.PUT_BACK, Left.POSTPONED):
+            self._hand_over(lease, later=left is Left.POSTPONED)
         bound.info("execution.left", how=left)
         return left
 
-    def _watched(self, driver: Driver, lease: Lease) -> Left:
+    def _see_to(self, lease: Lease) -> Left:
+        if must_be_alone(lease):
+            return self._in_ward(lease)
+        return self._watched(lease) if lease.suspicion in SUSPECT else self._run(lease)
+
+    def _run(self, lease: Lease) -> Left:
+        return self._kept(lease, self._driver(lease)).run()
+
+    def _kept(self, lease: Lease, held: H) -> H:
+        self._keeper.keep(lease, held)
+        if self._leaving:  # perhaps since before it was kept, and nobody asked this one
+            held.hand_over()
+        return held
+
+    def _watched(self, lease: Lease) -> Left:
         """Drive a run that was under way when a worker died; see `Probation`."""
-        leave = self._probation.enter(stop=lambda: self._leaving, on_passed=lambda: self._trust(lease))
+        standing = self._kept(lease, Standing(lease))
+        leave = self._probation.enter(stop=lambda: standing.is_called, on_passed=lambda: self._trust(lease))
         if leave is None:
-            return Left.HANDED_OVER
+            return self._dismissed(lease, standing)
         try:
             with session_scope() as session:
                 leases.watch(session, lease)
-            return driver.run()
+            return self._run(lease)
         finally:
             leave()
+
+    def _in_ward(self, lease: Lease) -> Left:
+        """Have a run driven that is believed to kill workers; see `Wards`."""
+        standing = self._kept(lease, Standing(lease))
+        outcome = self._wards.drive(lease, standing)
+        if outcome is None:
+            return self._dismissed(lease, standing)
+        if isinstance(outcome, Left):
+            return outcome
+        with session_scope() as session:
+            back = self._adopted(session, lease.execution_id, lease.epoch + 1, died=True)
+        if back is None:  # the run was over before, or its ward never came so far as to hold it
+            return Left.POSTPONED
+        if outcome.is_from_outside and lease.suspicion < KILLED_WARD:
+            return self._hold(back, lambda _: Left.POSTPONED)  # that may have been chance: once
+        return self._hold(back, partial(self._end, reason=Reason.quarantined(lease.crashes, outcome.how)))
+
+    def _adopted(self, session: Session, execution_id: UUID, epoch: int, *, died: bool = False) -> Lease | None:
+        return wards.adopt(session, execution_id, epoch, owner=self._owner, seconds=self._pace.lease, died=died)
+
+    def _dismissed(self, lease: Lease, standing: Standing) -> Left:
+        """What becomes of a run that was called away while it stood in a line."""
+        if standing.lost:
+            return Left.LOST
+        if standing.reason:
+            return self._end(lease, standing.reason)
+        return Left.HANDED_OVER if standing.leaving else Left.POSTPONED
+
+    def _end(self, lease: Lease, reason: Reason) -> Left:
+        """End a run that nobody drives here: not even its graph is read, for that may be what kills."""
+        with session_scope() as session:
+            under_way = wards.end(session, lease, reason.status, reason.message, reason.error)
+        if under_way is None:
+            return Left.LOST
+        for reference in under_way:
+            STOPPERS.submit(self._performer.stop, reference)
+        return Left.ENDED
 
     def _trust(self, lease: Lease) -> None:
         """Best effort: without it the run is watched once more."""
         with suppress(OperationalError, PoolTimeout), session_scope() as session:
             leases.trust(session, lease)
 
-    def _hand_over(self, lease: Lease) -> None:
+    def _hand_over(self, lease: Lease, *, later: bool) -> None:
         """Best effort: without it the lease runs out by itself."""
         try:
             with session_scope() as session:
-                leases.hand_over(session, lease)
+                leases.hand_over(session, lease, later=later)
         except (OperationalError, PoolTimeout) as error:
             log.warning("execution.not_handed_over", execution_id=str(lease.execution_id), error=type(error).__name__)
 

@@ -1,0 +1,244 @@
+"""A run that is believed to kill workers is driven in a process of its own: only how that ends is a verdict.
+
+What real processes do is in `tests/faults/test_wards.py`.
+"""
+
+import signal
+import threading
+import time
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from models.db import session_scope
+from models.rules.kinds import NodeCall, NodeKind
+from models.rules.nodes import KINDS
+from models.services import quarantine, sweeps
+from tests.engine.conftest import Bench, call, cancel
+from tests.engine.wards import dying
+from tests.factories import node
+from workers.engine import probation, wards
+from workers.engine.endings import Left
+from workers.engine.probation import Probation
+from workers.engine.runtime import Runtime
+from workers.engine.wards import PLACES, Death, Ward
+
+
+def suspected(bench: Bench, *nodes, **rest) -> UUID:
+    """A run whose worker died while it alone was watched."""
+    execution_id = bench.submit(list(nodes) or [call("a")], **rest)
+    bench.crash(execution_id)
+    bench.crash(execution_id, watched=True)
+    return execution_id
+
+
+def suspicion(bench: Bench, execution_id: UUID) -> int:
+    return bench.sql("SELECT suspicion FROM workflow_executions WHERE id = :id", id=execution_id)
+
+
+def leave(bench: Bench, runtime: Runtime) -> None:
+    assert runtime.leave(5)
+    bench.runtimes.remove(runtime)
+
+
+class TestInnocent:
+    def test_a_run_whose_workers_died_by_chance_goes_on_elsewhere_and_is_charged_once(self, bench: Bench):
+        execution_id = suspected(bench)
+        assert bench.another().drive(execution_id) is Left.WARDED
+        run = bench.execution(execution_id)
+        assert (run.status, run.credits_charged, bench.world.calls) == ("success", Decimal("1.10"), {"a": 1})
+
+    def test_so_does_one_whose_workers_died_five_times_without_progress(self, bench: Bench):
+        execution_id = bench.submit([call("a")])
+        for _ in range(5):
+            bench.crash(execution_id)
+        assert bench.another().drive(execution_id) is Left.WARDED
+        assert bench.execution(execution_id).status == "success"
+
+    def test_one_whose_ward_is_killed_is_spared_once(self, bench: Bench):
+        """By the kernel for want of memory, or by an operator: that may be chance as well."""
+        execution_id = suspected(bench)
+        assert bench.another(start_ward=dying(-signal.SIGKILL)).drive(execution_id) is Left.POSTPONED
+        assert (bench.execution(execution_id).status, due()) == ("queued", [])
+        assert bench.another().drive(execution_id) is Left.WARDED
+        assert bench.execution(execution_id).status == "success"
+
+    def test_one_whose_ward_ended_before_it_took_the_run_over_is_not_to_blame(self, bench: Bench):
+        execution_id = suspected(bench)
+        for status in (1, -signal.SIGSEGV, wards.REFUSED):
+            assert bench.another(start_ward=dying(status, early=True)).drive(execution_id) is Left.POSTPONED
+            run = bench.execution(execution_id)
+            assert (run.status, run.suspicion, due()) == ("queued", 3, [])
+        bench.sql("UPDATE workflow_executions SET rung_at = rung_at - interval '61 seconds'")
+        assert due() == [execution_id]
+
+    def test_one_whose_ward_cannot_be_started_waits_a_while(self, bench: Bench):
+        def refuse(execution_id: UUID, epoch: int) -> Ward:
+            raise OSError("no memory for another process")
+
+        execution_id = suspected(bench)
+        assert bench.another(start_ward=refuse).drive(execution_id) is Left.POSTPONED
+        assert (bench.execution(execution_id).status, suspicion(bench, execution_id), due()) == ("queued", 3, [])
+        assert bench.another().drive(execution_id) is Left.WARDED
+
+    def test_one_whose_ward_hangs_is_not_to_blame_either_and_the_ward_is_ended(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(wards, "IDLE_SECONDS", 0.1)
+        execution_id = suspected(bench)
+        left = bench.in_background(execution_id, bench.another(start_ward=dying(None)))
+        while bench.execution(execution_id).lease_owner != "ward:dead":
+            time.sleep(0.01)
+        bench.sql("UPDATE workflow_executions SET lease_expires_at = now() - interval '1 second'")
+        assert bench.another().drive(execution_id) is Left.WARDED  # another worker took the run over
+        assert left() is Left.POSTPONED
+        assert bench.execution(execution_id).status == "success"
+
+
+class TestGuilty:
+    def test_one_that_kills_its_ward_too_is_quarantined(self, bench: Bench):
+        execution_id = suspected(bench)
+        assert bench.another(start_ward=dying(70)).drive(execution_id) is Left.ENDED
+        run = bench.execution(execution_id)
+        reason = (
+            "The worker died 2 times while it drove this run. Driven alone, it ended its process with exit status 70."
+        )
+        assert (run.status, run.error) == ("failed", {"code": "quarantined", "message": reason})
+        assert (run.credits_charged, run.crashes, bench.world.calls["a"]) == (0, 2, 0)
+        assert bench.sql("SELECT status FROM credit_holds WHERE execution_id = :id", id=execution_id) == "released"
+        with session_scope() as session:
+            letter = quarantine.letters(session)[0]
+        assert (letter.id, letter.reason, letter.attempts) == (str(execution_id), reason, 3)
+        assert [crash["worker"] for crash in letter.crashes] == ["doomed", "doomed", "ward:dead"]
+
+    def test_the_reason_names_a_signal(self):
+        assert Death(-signal.SIGSEGV).how == "by signal 11 (SIGSEGV)"
+        assert Death(-63).how == "by signal 63"
+
+    def test_the_second_killed_ward_in_a_row_is_no_chance(self, bench: Bench):
+        execution_id = suspected(bench)
+        for _ in range(2):
+            bench.another(start_ward=dying(-signal.SIGKILL)).drive(execution_id)
+        run = bench.execution(execution_id)
+        assert (run.status, run.error["code"]) == ("failed", "quarantined")
+        assert "by signal 9 (SIGKILL)" in run.error["message"]
+
+    def test_a_driver_that_breaks_is_a_verdict_too(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
+        """Otherwise it would be taken up again for ever."""
+
+        def broken(_: NodeCall) -> None:
+            raise RuntimeError("a bug in a node type")
+
+        monkeypatch.setitem(KINDS, "broken", NodeKind(type="broken", fields=(), begin=broken))
+        execution_id = suspected(bench, node("b", "broken"))
+        bench.another().drive(execution_id)
+        assert "with exit status 70" in bench.execution(execution_id).error["message"]
+
+    def test_what_it_had_under_way_is_closed_and_stopped(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
+        stopped: list[str] = []
+        monkeypatch.setattr(bench.world, "stop", lambda left: stopped.append(left["sessionKey"]), raising=False)
+        execution_id = suspected(bench)
+        bench.sql(
+            "INSERT INTO node_executions (execution_id, node_id, path, status, attempt, external_ref)"
+            " VALUES (:id, 'a', '', 'running', 1, '{\"sessionKey\": \"s\"}')",
+            id=execution_id,
+        )
+        bench.another(start_ward=dying(70)).drive(execution_id)
+        assert bench.nodes(execution_id)["a"].status == "cancelled"
+        while not stopped:
+            time.sleep(0.01)
+        assert stopped == ["s"]
+
+    def test_a_run_that_was_over_before_its_ward_died_stays_as_it_is(self, bench: Bench):
+        execution_id = suspected(bench)
+
+        def end_late(execution_id: UUID, epoch: int) -> Ward:
+            bench.another().drive_alone(execution_id, epoch)
+            return dying(70, early=True)(execution_id, epoch)
+
+        bench.another(start_ward=end_late).drive(execution_id)
+        assert bench.execution(execution_id).status == "success"
+
+
+class TestLine:
+    def test_a_worker_has_few_wards_and_who_waits_for_one_hears_of_a_cancel(self, bench: Bench):
+        bench.world.on("a", bench.world.hang)
+        runtime = bench.another()
+        inside = [bench.in_background(suspected(bench), runtime) for _ in range(PLACES)]
+        while bench.world.calls["a"] < PLACES:
+            time.sleep(0.01)
+        waiting = suspected(bench, call("b"))
+        left = bench.in_background(waiting, runtime)
+        time.sleep(0.3)
+        assert bench.world.calls["b"] == 0
+        cancelled_at = time.monotonic()
+        cancel(bench, waiting)
+        assert left() is Left.ENDED
+        assert time.monotonic() - cancelled_at < 2
+        assert (bench.execution(waiting).status, bench.world.calls["b"]) == ("cancelled", 0)
+        bench.world.release.set()
+        assert {ward() for ward in inside} == {Left.WARDED}
+
+    def test_one_that_was_cancelled_before_needs_no_ward(self, bench: Bench):
+        execution_id = suspected(bench)
+        bench.sql("UPDATE workflow_executions SET status = 'cancelling', cancel_requested_at = now()")
+        assert bench.another(start_ward=dying(70)).drive(execution_id) is Left.ENDED
+        assert bench.execution(execution_id).status == "cancelled"
+
+    def test_a_worker_that_leaves_hands_on_the_suspicion_too(self, bench: Bench):
+        bench.world.on("a", bench.world.hang)
+        runtime = bench.another()
+        runs = [suspected(bench) for _ in range(PLACES + 1)]
+        lefts = [bench.in_background(run, runtime) for run in runs]
+        while bench.world.calls["a"] < PLACES:
+            time.sleep(0.01)
+        leave(bench, runtime)
+        assert {left() for left in lefts} == {Left.HANDED_OVER}
+        after = [bench.execution(run) for run in runs]
+        assert {(run.status, run.suspicion, run.crashes) for run in after} == {("queued", 3, 2)}
+
+    def test_when_the_line_is_long_others_come_back_later(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(wards, "LINE", 0)
+        execution_id = suspected(bench)
+        assert bench.another().drive(execution_id) is Left.POSTPONED
+        assert (bench.execution(execution_id).status, due()) == ("queued", [])
+
+
+class TestProbation:
+    def test_a_suspect_in_line_hears_of_a_cancel(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(probation, "MOMENT", 60)
+        bench.world.on("a", bench.world.hang)
+        first, second = bench.submit([call("a")]), bench.submit([call("b")])
+        for execution_id in (first, second):
+            bench.crash(execution_id)
+        runtime = bench.another()
+        watched = bench.in_background(first, runtime)
+        assert bench.world.arrived.wait(10)
+        in_line = bench.in_background(second, runtime)
+        time.sleep(0.3)
+        cancelled_at = time.monotonic()
+        cancel(bench, second)
+        assert in_line() is Left.ENDED
+        assert time.monotonic() - cancelled_at < 2
+        assert (bench.execution(second).status, bench.world.calls["b"]) == ("cancelled", 0)
+        bench.world.release.set()
+        assert watched() is Left.ENDED
+
+    def test_a_turn_that_nobody_could_watch_is_given_back(self, monkeypatch: pytest.MonkeyPatch):
+        line = Probation()
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            assert line.enter(stop=lambda: False, on_passed=lambda: None) is None
+        leave = line.enter(stop=lambda: True, on_passed=lambda: None)
+        assert leave
+        leave()
+
+
+def due() -> list[UUID]:
+    with session_scope() as session:
+        return [execution_id for execution_id, _ in sweeps.due(session)]
