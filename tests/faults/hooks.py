@@ -30,6 +30,8 @@ def at(point: str) -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
         case ["sleep", seconds]:
             time.sleep(float(seconds))
+        case ["refuse"]:
+            raise OSError("refused by a test")
 
 
 def around(function: Callable[..., Any], *, before: str = "", after: str = "") -> Callable[..., Any]:

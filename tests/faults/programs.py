@@ -17,6 +17,7 @@ from devstack.process import spawn
 from devstack.stack import answers
 
 ROOT = Path(__file__).parent.parent.parent
+HOOKS_OF_WARDS = Path(__file__).parent / "wards"  # its `sitecustomize` is run by every Python below a hooked worker
 EXECUTIONS = "executions.high,executions.normal,executions.low"
 ALL = f"{EXECUTIONS},maintenance,billing,notifications"
 
@@ -80,6 +81,7 @@ class Programs:
     ) -> Program:
         """Start a worker; it is of production but for the points at which tests may interfere."""
         app = "tests.faults.worker_app:app" if hooked else "celery_config:app"
+        env = ({"PYTHONPATH": f"{ROOT}:{HOOKS_OF_WARDS}"} if hooked else {}) | dict(env or {})
         name = f"worker{self._number()}"
         command = ["celery", "--quiet", "-A", app, "worker", "-P", "threads", "-c", str(threads), "-Q", queues]
         command += ["--without-gossip", "--without-mingle", "--loglevel", "INFO", "-n", f"{name}@%h"]

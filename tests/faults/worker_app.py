@@ -1,8 +1,9 @@
 """The worker of production with points to interfere at, started as `celery -A tests.faults.worker_app worker`.
 
-It dies before or after a write of any number (`writes`). `ringing` is a point between a commit and its doorbell. A call
-of an address that ends with `/poison` ends the process, and with FAULT_CLOCK the clock of the process jumps to and fro
-by so many seconds.
+It dies before or after a write of any number (`writes`). Further points: `loaded`, before a driver begins; `ringing`,
+between a commit and its doorbell; `ward-starting`, before a worker starts a ward, and `ward-started`, before that holds
+its run. Wards have the same points. A call of an address that ends with `/poison` ends the process, and with
+FAULT_CLOCK the clock of the process jumps to and fro by so many seconds.
 """
 
 import os
@@ -17,8 +18,11 @@ from celery.signals import worker_ready
 
 import tasks.queue
 from celery_config import app
+from models.services import wards
 from tests.faults.hooks import DIRECTORY, around
 from tests.faults.writes import count_writes
+from workers.engine.driver import Driver
+from workers.engine.wards import Process
 from workers.gateways.http import HttpGateway
 
 __all__ = ["app"]
@@ -49,5 +53,8 @@ def disturb_the_clock(**_: Any) -> None:
 
 
 HttpGateway.perform = perform
+Driver.run = around(Driver.run, before="loaded")
+wards.adopt = around(wards.adopt, before="ward-started")
+Process.__init__ = around(Process.__init__, before="ward-starting")
 tasks.queue.publish = around(tasks.queue.publish, before="ringing")
 count_writes(DIRECTORY)

@@ -134,7 +134,7 @@ class World(Programs):
 
     def run(self, execution_id: UUID) -> dict[str, Any]:
         """What a run came to."""
-        columns = ("status", "error", "credits_charged", "crashes", "epoch", "output")
+        columns = ("status", "error", "credits_charged", "crashes", "suspicion", "epoch", "output")
         row = self.sql(f"SELECT {', '.join(columns)} FROM workflow_executions WHERE id = %s", execution_id)[0]
         return dict(zip(columns, row, strict=True))
 
