@@ -21,7 +21,7 @@ from models.rules.pricing import Priority, price_list
 from models.rules.schedule import Step
 from models.rules.states import ExecutionStatus
 from models.rules.subworkflows import MAX_CHILDREN, MAX_DEPTH
-from models.services import families, holds, runnable, undriven
+from models.services import families, holds, legacies, runnable, undriven
 from models.services.leases import Lease
 from models.services.runnable import Runnable
 from models.user import User
@@ -133,9 +133,22 @@ def _start(session: Session, lease: Lease, wanted: Wanted, parent: Any, version:
     )
     session.add(child)
     session.flush()
-    undriven.tell(session, child, "execution.queued", f"{child.workflow_name} is queued.")
+    saved = _inherit(session, child) if lease.is_retry and wanted.attempt == 1 else None
+    undriven.tell(session, child, "execution.queued", f"{child.workflow_name} is queued.", data=saved)
     cap = holds.take(session, lease.execution_id, child.id, child.credits_cap)
     return Started(child.id, _let_wait(session, lease, wanted, child), child.priority, cap)
+
+
+def _inherit(session: Session, child: Execution) -> dict[str, Json] | None:
+    """Take over what the child in the same place had finished when its parent ran before; answers what that saves."""
+    legacy = legacies.of_child(session, child.id, child.version_id)
+    if legacy is None:
+        return None
+    child.retry_of = legacy.run
+    session.flush()
+    legacies.hand_down(session, legacy, child.id)
+    saved = {"nodes": len(legacy.kept), "credits": float(legacy.credits)}
+    return {"retryOf": str(legacy.run), "saved": saved}
 
 
 def _let_wait(session: Session, lease: Lease, wanted: Wanted, child: Execution) -> dict[str, Json]:

@@ -5,31 +5,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-import orjson
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.errors import Conflict, FieldError
 from models.execution import Execution
 from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
-from models.rules.graph import Graph, parse
-from models.rules.reuse import reusable
-from models.rules.schedule import Step
-from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus
-from models.services import executions, leases, runnable
+from models.rules.graph import Graph
+from models.rules.states import TERMINAL, ExecutionStatus
+from models.services import executions, legacies, runnable
 from models.user import User
 
 RETRIED = frozenset({ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
-
-_COPY = text("""
-    INSERT INTO node_executions (execution_id, node_id, path, status, attempt, port, output, started_at, finished_at,
-                                 external_ref)
-    SELECT :new, n.node_id, n.path, n.status, n.attempt, n.port, n.output, n.started_at, n.finished_at,
-           jsonb_build_object('reusedFrom', CAST(:old AS text))
-      FROM node_executions n
-      JOIN jsonb_to_recordset(CAST(:steps AS jsonb)) AS kept(node_id text, path text) USING (node_id, path)
-     WHERE n.execution_id = :old_id
-""")
 
 
 class NotRetryable(Conflict):
@@ -87,15 +73,11 @@ def retry(
     if old.status not in (RETRIED if version is None else TERMINAL):
         raise NotRetryable(old.status)
     pinned = runnable.again(session, owner, old.workflow_id, version or old.version_id)
-    was = parse(leases.graph(session, old.version_id))
-    graph = was if pinned.id == old.version_id else parse(leases.graph(session, pinned.id))
-    past = leases.history(session, old.id)
-    kept = reusable(graph, {step: row.status for step, row in past.items()}, was)
-    acted = {step.node_id for step, row in past.items() if step not in kept and row.status is not NodeStatus.SKIPPED}
-    _confirm(graph, acted.difference(repeat))
+    legacy = legacies.of(session, old.id, was=old.version_id, version=pinned.id)
+    _confirm(legacy.graph, legacy.acted.difference(repeat))
     new = executions.submit_again(session, owner, old, pinned, max_credits=max_credits, limits=limits)
-    _copy(session, old, new, kept)
-    return Retried(new, len(kept), sum((past[step].credits for step in kept), Decimal(0)))
+    legacies.hand_down(session, legacy, new.id)
+    return Retried(new, len(legacy.kept), legacy.credits)
 
 
 def _confirm(graph: Graph, acted: Collection[str]) -> None:
@@ -106,8 +88,3 @@ def _confirm(graph: Graph, acted: Collection[str]) -> None:
         errors = [FieldError("repeat", f"The node {node_id} may have acted already.") for node_id in asked]
         sentence = "Some nodes must not act twice unless you say so: name them in `repeat`."
         raise ConfirmationRequired(sentence, errors=errors)
-
-
-def _copy(session: Session, old: Execution, new: Execution, kept: Collection[Step]) -> None:
-    steps = orjson.dumps([{"node_id": step.node_id, "path": step.path} for step in kept]).decode()
-    session.execute(_COPY, {"new": new.id, "old": str(old.id), "old_id": old.id, "steps": steps})

@@ -1,0 +1,112 @@
+"""A run that is retried lets what it had started go on from where that failed, if it would do the same again."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from models.db import session_scope
+from models.execution import Execution
+from models.workflow import Workflow
+from tests import factories
+from tests.engine.conftest import Bench, ask, call, cancel, connect_all, sub
+from tests.engine.test_retries import retry
+from tests.engine.world import World
+
+STEPS = ("a>bad", "bad>c")
+
+
+def steps() -> list[dict[str, Any]]:
+    return [call("a"), call("bad"), call("c")]
+
+
+def again(bench: Bench, failed: UUID, **rest: Any) -> tuple[Execution, Execution]:
+    """The run that repeats a failed one, and its child, when they are over."""
+    run = bench.settle(retry(bench, failed, max_credits=Decimal(50), **rest).execution.id)
+    return run, bench.children(run.id)[0]
+
+
+@pytest.fixture
+def failing(bench: Bench) -> UUID:
+    """A workflow whose second node fails once."""
+    bench.world.on("bad", World.fail(1, retryable=False))
+    return bench.save(steps(), *STEPS, worst_case="5.00")
+
+
+def test_its_finished_nodes_are_taken_over_and_not_paid_again(bench: Bench, failing: UUID):
+    failed = bench.settle(bench.submit([sub("s", failing)]))
+    (old,) = bench.children(failed.id)
+    run, child = again(bench, failed.id)
+    assert (run.status, child.status, child.retry_of) == ("success", "success", old.id)
+    assert bench.world.calls == {"a": 1, "bad": 2, "c": 1}
+    assert (old.credits_charged, child.credits_charged) == (Decimal("1.10"), Decimal("1.20"))
+    assert bench.nodes(child.id)["a"].external_ref == {"reusedFrom": str(old.id)}
+
+
+def test_what_that_saves_is_told_in_its_first_event(bench: Bench, failing: UUID):
+    failed = bench.settle(bench.submit([sub("s", failing)]))
+    _, child = again(bench, failed.id)
+    saved = {"retryOf": str(bench.children(failed.id)[0].id), "saved": {"nodes": 1, "credits": 0.1}}
+    assert bench.events(child.id)[0].data == saved
+
+
+def test_however_deep_it_failed(bench: Bench, failing: UUID):
+    middle = bench.save([call("m"), sub("s", failing)], "m>s")
+    failed = bench.settle(bench.submit([sub("s", middle)]))
+    run, _ = again(bench, failed.id)
+    assert run.status == "success"
+    assert bench.world.calls == {"m": 1, "a": 1, "bad": 2, "c": 1}
+
+
+def test_one_that_was_cancelled_with_its_family_goes_on_too(bench: Bench):
+    inner = bench.save([call("a"), ask()], "a>q")
+    top = bench.submit([sub("s", inner)])
+    bench.settle(top)
+    cancel(bench, top)
+    run, child = again(bench, top)
+    assert (run.status, child.waiting_for["type"]) == ("waiting", "approval")
+    assert bench.world.calls == {"a": 1}
+
+
+def test_each_iteration_goes_on_with_its_own(bench: Bench):
+    bench.world.on("bad", World.fail(1, retryable=False))
+    inner = bench.save([call("a"), call("bad")], "a>bad")
+    each = factories.node("each", "loop", config={"items": "{{ input }}"})
+    failed = bench.settle(bench.submit([each, sub("s", inner, parentId="each")], value=[1, 2]))
+    assert failed.status == "failed"
+    run, _ = again(bench, failed.id)
+    assert run.status == "success"
+    assert bench.world.calls == {"a": 2, "bad": 3}
+
+
+class TestFromTheStart:
+    def test_when_its_workflow_was_edited(self, bench: Bench, failing: UUID):
+        failed = bench.settle(bench.submit([sub("s", failing)]))
+        with session_scope() as session:
+            graph = {"nodes": steps(), "connections": connect_all(*STEPS)}
+            factories.version(session, session.get_one(Workflow, failing), graph=graph, worst_case="5.00")
+        _, child = again(bench, failed.id)
+        assert (child.status, child.retry_of) == ("success", None)
+        assert bench.world.calls["a"] == 2
+
+    def test_when_it_is_given_something_else(self, bench: Bench, failing: UUID):
+        bench.world.on("first", World.fail(1, retryable=False))
+        first = call("first", onError="continue", defaultValue="nothing")
+        failed = bench.settle(bench.submit([first, sub("s", failing)], "first>s"))
+        _, child = again(bench, failed.id)
+        assert (child.status, child.retry_of) == ("success", None)
+        assert bench.world.calls["a"] == 2
+
+    def test_for_another_attempt_of_its_node(self, bench: Bench):
+        bench.world.on("bad", World.fail(2, retryable=False))
+        inner = bench.save([call("a"), call("bad")], "a>bad")
+        failed = bench.settle(bench.submit([sub("s", inner, retry={"maxAttempts": 1})]))
+        bench.world.on("bad", World.fail(1, retryable=False))
+        with session_scope() as session:
+            graph = {"nodes": [sub("s", inner, retry={"maxAttempts": 2, "initialInterval": 0})], "connections": []}
+            factories.version(session, session.get_one(Workflow, failed.workflow_id), graph=graph)
+        run, first = again(bench, failed.id, version="latest")
+        second = bench.children(run.id)[1]
+        assert (run.status, first.status, second.status) == ("success", "failed", "success")
+        assert (second.parent_attempt, second.retry_of) == (2, None)
