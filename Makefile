@@ -4,6 +4,7 @@
 .SILENT:
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
+unexport PYTHONDONTWRITEBYTECODE  # compiled once, not by each of the many processes; `make clean` removes it
 
 PY := .venv/bin/python
 PRODUCTION := api models tasks workers settings.py celery_config.py wsgi.py logs.py

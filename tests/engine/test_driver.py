@@ -199,7 +199,8 @@ class TestLoops:
         assert set(bench.nodes(run.id)) == {"each", "square@0", "square@1", "square@2", "square@3"}
 
     def test_no_more_iterations_at_once_than_allowed(self, bench: Bench):
-        bench.world.on("visit", World.slow(0.05))
+        together, linger = threading.Barrier(3, timeout=30), World.slow(0.05)  # in which a fourth would come
+        bench.world.on("visit", lambda *call: together.wait() >= 0 and linger(*call))
         run = bench.run([self.loop(items="{{ input }}", concurrency=3), call("visit", parentId="each")], value=[0] * 9)
         assert run.status == "success"
         assert bench.world.calls["visit"] == 9

@@ -1,5 +1,6 @@
 """How many calls an account may have: found out, shared, and nobody holds a thread or another's place meanwhile."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -9,7 +10,7 @@ import pytest
 from models.rules.effects import AgentTurn, HttpCall, ModelCall, TextAnswer
 from models.rules.pricing import Provider
 from tests.gateways.openclaw_case import eventually
-from workers.engine.limiter import FIRST_LIMIT, MOST_CALLS, Lane, Limiter, Ticket, lane_of
+from workers.engine.limiter import FIRST_LIMIT, MOST_CALLS, SHORTEST_BACKOFF, Lane, Limiter, Ticket, lane_of
 from workers.gateways.base import CallFailed
 
 ANN, BOB = uuid4(), uuid4()
@@ -46,6 +47,27 @@ class Calls:
     @property
     def limit(self) -> int:
         return self.limiter.snapshot()[self.lane][0]
+
+
+class Clock:
+    """All but stands still until a test lets time pass, so that it does not matter how long the test takes."""
+
+    def __init__(self) -> None:
+        self._now = time.monotonic()
+
+    def monotonic(self) -> float:
+        self._now += 1e-6  # what comes later is later
+        return self._now
+
+    def let_pass(self, seconds: float) -> None:
+        self._now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("workers.engine.limiter.time", clock)
+    return clock
 
 
 @pytest.fixture
@@ -150,20 +172,29 @@ class TestTheLimit:
 
 
 class TestAPause:
-    def test_counts_for_everybody_and_ends_by_itself(self, calls: Calls):
+    def test_counts_for_everybody_and_ends_by_itself(self, clock: Clock, calls: Calls):
         calls.come(8)
         calls.refuse(after=0.2)
         calls.go_well(7)
         calls.come(1)
         assert calls.started == []
+        clock.let_pass(0.2)
         eventually(lambda: len(calls.started) == 1)
 
-    def test_that_is_not_asked_for_is_short_and_grows(self, calls: Calls):
+    def test_that_is_not_asked_for_is_short_and_grows(self, clock: Clock, calls: Calls):
         calls.come(30)
         for _ in range(8):
             calls.refuse()
         assert calls.started == []
+        clock.let_pass(SHORTEST_BACKOFF)
         eventually(lambda: len(calls.started) == 4)
+        for _ in range(4):
+            calls.refuse()
+        clock.let_pass(SHORTEST_BACKOFF - 0.01)
+        calls.come(1)
+        assert calls.started == []
+        clock.let_pass(SHORTEST_BACKOFF + 0.01)
+        eventually(lambda: len(calls.started) == 2)
 
     def test_that_is_long_sends_away_who_is_in_line_and_who_comes(self, calls: Calls):
         calls.come(20)
