@@ -68,12 +68,13 @@ def chaos(world: World, args: argparse.Namespace) -> None:
     ended = [world.run(run) for run in submitted]
     states = Counter(f"{run['status']} {(run['error'] or {}).get('code', '')}".strip() for run in ended)
     crashes = world.sql("SELECT count(*) FROM execution_events WHERE type = 'execution.resumed'")[0][0]
+    wards = sum(log.read_text(errors="replace").count("ward.started") for log in world.directory.glob("worker*.log"))
     calls = world.outside.times()
     entries = world.sql(
         "SELECT count(*), count(DISTINCT execution_id) FROM credit_transactions WHERE execution_id IS NOT NULL"
     )
     _say("runs, by how they ended", dict(states))
-    _say("workers killed, runs taken over", f"{kills}, {crashes}")
+    _say("workers killed, runs taken over, wards started", f"{kills}, {crashes}, {wards}")
     _say("lost", len(submitted) - sum(states.values()))
     _say("charged twice", entries[0][0] - entries[0][1])
     _say("calls, of these repeated under the same key", f"{sum(calls.values())}, {sum(calls.values()) - len(calls)}")
