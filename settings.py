@@ -14,7 +14,7 @@ from typing import Self
 
 from models.rules.deadlines import RunLimits
 
-DEVELOPMENT_JWT_SECRET = "development-only-secret-of-32-bytes-or-more"  # noqa: S105
+DEVELOPMENT_JWT_SECRET = "development-only-secret-of-32-bytes-or-more"  # noqa: S105  # no secret, and not for production
 DEVELOPMENT_KEY = "dev:" + base64.b64encode(b"development-only-encryption-key!").decode()
 
 

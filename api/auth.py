@@ -123,7 +123,7 @@ def signed_in(view: Callable[P, R]) -> Callable[P, R]:
             scopes.require(g.caller.scopes)
         return view(*args, **kwargs)
 
-    guarded.signed_in = True  # type: ignore[attr-defined]
+    guarded.signed_in = True  # type: ignore[attr-defined]  # a mark that `wraps` hands on
     return guarded
 
 

@@ -59,7 +59,7 @@ def idempotent(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseRe
             _remember(db(), key, answer)
         return answer
 
-    once.idempotent = True  # type: ignore[attr-defined]
+    once.idempotent = True  # type: ignore[attr-defined]  # a mark that `wraps` hands on
     return once
 
 

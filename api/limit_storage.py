@@ -4,7 +4,7 @@ The library asks twice more to tell the caller what is left; here the request re
 """
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import g
 from limits.storage import RedisStorage
@@ -23,7 +23,7 @@ return {count, redis.call('pttl', KEYS[1])}
 class RememberedStorage(RedisStorage):
     """Only inside of requests."""
 
-    STORAGE_SCHEME = [PREFIX + scheme for scheme in ("redis", "rediss", "redis+unix")]  # noqa: RUF012  # as the base has it
+    STORAGE_SCHEME: ClassVar[list[str]] = [PREFIX + scheme for scheme in ("redis", "rediss", "redis+unix")]
 
     def __init__(self, uri: str, **options: Any) -> None:
         super().__init__(uri.removeprefix(PREFIX), **options)

@@ -80,7 +80,7 @@ def describes(
     )
 
     def mark(view: View) -> View:
-        view.described = said  # type: ignore[attr-defined]
+        view.described = said  # type: ignore[attr-defined]  # a mark that `wraps` hands on
         return view
 
     return mark

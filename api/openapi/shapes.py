@@ -21,7 +21,7 @@ PAGE: Json = {
 CURSOR: Json = {"nextCursor": {"type": ["string", "null"], "description": "Where the next page begins."}}
 
 
-class Converter(OpenAPIConverter):
+class ShapesConverter(OpenAPIConverter):
     """Knows what our fields look like on the wire, and takes descriptions from docstrings."""
 
     def field2type_and_format(self, field: fields.Field[Any], **kwargs: Any) -> Json:
@@ -54,14 +54,14 @@ class Converter(OpenAPIConverter):
 class Plugin(MarshmallowPlugin):
     """Marshmallow's plugin for apispec with our converter."""
 
-    Converter = Converter
+    Converter = ShapesConverter
+    converter: ShapesConverter
 
     def __init__(self) -> None:
         super().__init__(schema_name_resolver=_name)
 
     def shape(self, said: Shape) -> Json:
         """The JSON Schema of what was said in `describes`."""
-        converter: Converter = self.converter  # type: ignore[assignment]
         match said:
             case Page():
                 inner = {said.name: {"type": "array", "items": self.shape(said.item)}, **PAGE}
@@ -73,14 +73,13 @@ class Plugin(MarshmallowPlugin):
             case Mapping():
                 return _object({name: self.shape(inner) for name, inner in said.items()})
             case fields.Field():
-                return converter.field2property(said)
-        found: Json = converter.resolve_nested_schema(said)
+                return self.converter.field2property(said)
+        found: Json = self.converter.resolve_nested_schema(said)
         return found
 
     def arguments(self, asks: type[Schema]) -> list[Json]:
         """The arguments of an address; there is no null in one."""
-        converter: Converter = self.converter  # type: ignore[assignment]
-        found: list[Json] = converter.schema2parameters(asks(), location="query")
+        found: list[Json] = self.converter.schema2parameters(asks(), location="query")
         for parameter in found:
             parameter["schema"] = _without_null(parameter["schema"])
         return found

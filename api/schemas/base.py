@@ -98,10 +98,10 @@ class Credits(fields.Decimal):
 
     shape = MappingProxyType({"type": "number"})
 
-    default_error_messages = {"decimals": "Must have at most two decimals.", "text": "Must be a number."}  # noqa: RUF012
-
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_nan=False, validate=validate.Range(min=0, max=CREDITS_MAX), **kwargs)
+        bounds = validate.Range(min=0, max=CREDITS_MAX)
+        told = {"decimals": "Must have at most two decimals.", "text": "Must be a number."}
+        super().__init__(allow_nan=False, validate=bounds, error_messages=told, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
@@ -196,10 +196,9 @@ class Whole(fields.Field[int]):
 
     shape = MappingProxyType({"type": "integer"})
 
-    default_error_messages = {"whole": "Must be a whole number."}  # noqa: RUF012
-
     def __init__(self, *, low: int, high: int, **kwargs: Any) -> None:
-        super().__init__(validate=validate.Range(min=low, max=high), **kwargs)
+        told = {"whole": "Must be a whole number."}
+        super().__init__(validate=validate.Range(min=low, max=high), error_messages=told, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         if not re.fullmatch(r"-?[0-9]{1,19}", value):

@@ -14,11 +14,9 @@ class Amount(fields.Decimal):
 
     shape = Number.shape
 
-    default_error_messages = {"text": "Must be a number."}  # noqa: RUF012
-
     def __init__(self, **kwargs: Any) -> None:
         bounds = validate.Range(min=0, min_inclusive=False, max=CREDITS_MAX)
-        super().__init__(allow_nan=False, validate=bounds, **kwargs)
+        super().__init__(allow_nan=False, validate=bounds, error_messages={"text": "Must be a number."}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):

@@ -5,6 +5,7 @@ import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from devstack.openclaw_simulator.gateway import Gateway, Options
@@ -16,20 +17,8 @@ T = TypeVar("T")
 async def keep_serving(gateway: Gateway, host: str, port: int, listening: Callable[[int], None]) -> None:
     """Serve until cancelled; after a crash, refuse connections for a while and come back as a new process."""
     while True:
-        connections: set[asyncio.Task[Any]] = set()
-
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None  # noqa: S101
-            connections.add(task)  # noqa: B023
-            try:
-                await serve(gateway, reader, writer)
-            except asyncio.CancelledError:
-                writer.transport.abort()  # the process is killed: no goodbye
-            finally:
-                connections.discard(task)  # noqa: B023
-
-        server = await asyncio.start_server(accept, host, port, limit=2**20)
+        connections: set[asyncio.Task[Any] | None] = set()
+        server = await asyncio.start_server(partial(_accept, gateway, connections), host, port, limit=2**20)
         port = server.sockets[0].getsockname()[1]
         listening(port)
         try:
@@ -38,12 +27,29 @@ async def keep_serving(gateway: Gateway, host: str, port: int, listening: Callab
         finally:
             server.close()
             await gateway.crash()
-            for task in list(connections):
+            tasks = list(filter(None, connections))
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*connections, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.sleep(0.01)  # transports close in the loop's next rounds
         await asyncio.sleep(gateway.options.downtime)
         gateway.boot()
+
+
+async def _accept(
+    gateway: Gateway,
+    connections: set[asyncio.Task[Any] | None],
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> None:
+    task = asyncio.current_task()
+    connections.add(task)
+    try:
+        await serve(gateway, reader, writer)
+    except asyncio.CancelledError:
+        writer.transport.abort()  # the process is killed: no goodbye
+    finally:
+        connections.discard(task)
 
 
 class Simulator:
@@ -163,14 +169,14 @@ class Simulator:
         return self._await(run)
 
     def _await(self, work: Callable[[Gateway], Awaitable[T]]) -> T:
-        assert self._loop is not None  # noqa: S101
-        assert self._gateway is not None  # noqa: S101
+        loop, gateway = self._loop, self._gateway
+        if loop is None or gateway is None:
+            raise RuntimeError("start it first")
 
         async def run() -> T:
-            assert self._gateway is not None  # noqa: S101
-            return await work(self._gateway)
+            return await work(gateway)
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(run(), loop).result(30)
 
 
 @contextmanager

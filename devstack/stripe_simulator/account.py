@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from devstack.stripe_simulator import parameters, payment_intents, routing
-from devstack.stripe_simulator.errors import StripeError, invalid, unauthorized
+from devstack.stripe_simulator.errors import StripeError, invalid, server_error, unauthorized
 from devstack.stripe_simulator.faults import Cut, Fault, Faults
 from devstack.stripe_simulator.idempotency import Answer, IdempotencyKeys
 from devstack.stripe_simulator.paging import expanded
@@ -118,9 +118,7 @@ class _Work:
                 keys.release(key)
             raise
         if self.fault and self.fault.when == "after" and self.fault.kind == "500":
-            failure = self.fault.answer()
-            assert isinstance(failure, StripeError)  # noqa: S101
-            answer = refusal(failure)
+            answer = refusal(server_error())
         answer.request_id = self.request_id
         if key:
             keys.keep(key, Answer(answer.status, answer.body, dict(answer.headers), self.request_id))

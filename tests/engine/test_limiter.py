@@ -32,8 +32,7 @@ class Calls:
     def _enter(self, user: UUID, age: int) -> Ticket:
         self.made += 1
         since = START + timedelta(seconds=self.made - age)
-        away = lambda _, seconds: self.sent_away.append(seconds)  # noqa: E731
-        ticket = Ticket(self.lane, user, since, self.started.append, away)
+        ticket = Ticket(self.lane, user, since, self.started.append, lambda _, seconds: self.sent_away.append(seconds))
         self.limiter.enter(ticket)
         return ticket
 

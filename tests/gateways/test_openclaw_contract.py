@@ -37,7 +37,7 @@ def gateway() -> Iterator[Gateway]:
     url = os.environ.get("OPENCLAW_URL")
     if url:
         command = os.environ.get("OPENCLAW_RESTART")
-        restart = (lambda: subprocess.run(command, shell=True, check=True)) if command else None  # noqa: S602
+        restart = (lambda: subprocess.run(["sh", "-c", command], check=True)) if command else None
         yield Gateway(url, os.environ.get("OPENCLAW_TOKEN", ""), restart, real=True)
         return
     with running_simulator(delay=0.05, ghost_delay=0.5) as simulator:

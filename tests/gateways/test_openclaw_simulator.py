@@ -85,7 +85,7 @@ def test_the_hello_names_the_process_and_the_rights(simulator: Simulator) -> Non
         ({"auth": {"token": "wrong"}}, "INVALID_REQUEST", "AUTH_TOKEN_MISMATCH"),
         ({"auth": {}}, "NOT_PAIRED", "DEVICE_IDENTITY_REQUIRED"),
         ({"minProtocol": 3, "maxProtocol": 3}, "INVALID_REQUEST", "PROTOCOL_MISMATCH"),
-        ({"client": {**HELLO["client"], "id": "agentforge"}}, "INVALID_REQUEST", None),  # type: ignore[dict-item]
+        ({"client": {**HELLO["client"], "id": "agentforge"}}, "INVALID_REQUEST", None),
     ],
 )
 def test_a_bad_hello_is_refused(simulator: Simulator, changes: dict[str, Any], code: str, details: str | None) -> None:

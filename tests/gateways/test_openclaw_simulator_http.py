@@ -9,6 +9,8 @@ import pytest
 
 from devstack.openclaw_simulator import Simulator, brain, running_simulator
 
+TOKEN = "development-token"
+
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
@@ -16,7 +18,7 @@ def simulator() -> Iterator[Simulator]:
         yield simulator
 
 
-def request(simulator: Simulator, method: str, path: str, body: Any = None, token: str = "development-token") -> Any:  # noqa: S107
+def request(simulator: Simulator, method: str, path: str, body: Any = None, token: str = TOKEN) -> Any:
     connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=5)
     headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
     connection.request(method, path, json.dumps(body) if body is not None else None, headers)

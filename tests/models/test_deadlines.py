@@ -142,7 +142,7 @@ class TestARunThatNobodyDrives:
         late = run(session, owner, deadline_at=FUTURE)
         assert leases.claim(session, late.id, owner="doomed", seconds=seconds)
         late = after(session, late)
-        late.deadline_at = PAST  # type: ignore[assignment]
+        late.deadline_at = PAST
         session.flush()
         assert (end_overdue(session) == [late.id]) is ends
         assert (leases.claim(session, late.id, owner="another", seconds=30) is None) is ends
@@ -151,7 +151,7 @@ class TestARunThatNobodyDrives:
         late = run(session, owner, deadline_at=PAST, epoch=1)
         factories.ran(session, late, "start", status=NodeStatus.RUNNING, external_ref={"key": "k", "sessionKey": "s"})
         end_overdue(session)
-        after(session, late).lease_expires_at = PAST  # type: ignore[assignment]  # as it is in the next transaction
+        after(session, late).lease_expires_at = PAST  # as it is in the next transaction
         session.flush()
         lease = leases.claim(session, late.id, owner="a worker", seconds=30)
         assert lease
@@ -181,7 +181,7 @@ class TestOthers:
         mine = run(session, owner, deadline_at=FUTURE)
         assert leases.claim(session, mine.id, owner="a worker", seconds=30)
         mine = after(session, mine)
-        mine.deadline_at = PAST  # type: ignore[assignment]
+        mine.deadline_at = PAST
         session.flush()
         assert end_overdue(session) == []
         assert leases.look(session, [(mine.id, 1)])[mine.id].overdue

@@ -183,7 +183,7 @@ class TestALateResult:
             release.wait(20)
             return found
 
-        outside.performer.perform = deaf  # type: ignore[method-assign]
+        outside.performer.perform = deaf
         execution_id = outside.submit([model("m", "[[sim:say=too late]]")])
         left = outside.in_background(execution_id)
         assert got.wait(20)

@@ -163,7 +163,7 @@ class TestATurn:
                 outside.until(lambda: outside.execution(execution_id).epoch > 1)  # it does not come to tell
             return found
 
-        outside.performer.perform = perform  # type: ignore[method-assign]
+        outside.performer.perform = perform
         outside.in_background(execution_id, stuck)
         outside.until(lambda: outside.openclaw.calls)
         if dies == "after it":

@@ -137,7 +137,6 @@ class Caller:
         while True:
             verdict = self._verdict()
             if isinstance(verdict, Opened):
-                assert isinstance(verdict.link, Link)  # noqa: S101
                 self.link = verdict.link
                 return verdict.link
             failure = verdict.error

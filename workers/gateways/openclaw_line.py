@@ -86,7 +86,6 @@ class Line:
             if isinstance(verdict, Refused):
                 self._refusal = (time.monotonic() + latch_seconds(verdict.error), verdict.error)
             else:
-                assert isinstance(verdict.link, Link)  # noqa: S101
                 self._link, self._refusal = verdict.link, None
         for watch in waiting:
             watch.inbox.put(verdict)

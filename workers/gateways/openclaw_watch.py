@@ -14,6 +14,7 @@ from typing import Any
 
 from workers.gateways import openclaw_events as events
 from workers.gateways.base import CallFailed
+from workers.gateways.openclaw_socket import Link
 from workers.gateways.openclaw_types import State, Status
 
 STREAMING_INTERVAL = 0.5
@@ -30,9 +31,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Opened:
-    """A connection is there; `link` is an `openclaw_socket.Link`."""
+    """A connection is there."""
 
-    link: object
+    link: Link
 
 
 @dataclass(frozen=True)
