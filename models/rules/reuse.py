@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.rules.graph import Graph, Node
 from models.rules.schedule import Step
@@ -21,22 +21,41 @@ def reusable(graph: Graph, past: Mapping[Step, NodeStatus], was: Graph | None = 
         past: how the ended run left its steps.
         was: the graph that the ended run followed, where that is another one.
     """
+    return {step for step in _compare(graph, past, was).same if past[step] is NodeStatus.SUCCESS}
+
+
+def begun_alike(graph: Graph, past: Mapping[Step, NodeStatus], was: Graph | None = None) -> set[Step]:
+    """The steps, whatever became of them, that a new run would begin with the same config and the same input.
+
+    Arguments are those of `reusable`.
+    """
+    return _compare(graph, past, was).alike
+
+
+class _Comparison(NamedTuple):
+    alike: set[Step]  # begin as they did
+    same: set[Step]  # and ended well
+
+
+def _compare(graph: Graph, past: Mapping[Step, NodeStatus], was: Graph | None) -> _Comparison:
     same = _unchanged(was or graph, graph)
     whole = _whole(was or graph, graph, same)
-    alike = same & whole
+    unchanged = same & whole
     spoiled = _spoiled(graph, past)
     paths: dict[str, list[str]] = {}
     for step in past:
         paths.setdefault(step.node_id, []).append(step.path)
-    stable: set[Step] = set()
+    found = _Comparison(set(), set())
     for node_id in _in_order(graph):
-        for path in paths.get(node_id, ()) if node_id in alike else ():
+        for path in paths.get(node_id, ()) if node_id in unchanged else ():
             step = Step(node_id, path)
-            if past[step] not in SETTLED or step in spoiled or _follows_other_turns(graph, step, whole, spoiled):
+            if _follows_other_turns(graph, step, whole, spoiled):
                 continue
-            if all(source in stable for source in _sources(graph, step)):
-                stable.add(step)
-    return {step for step in stable if past[step] is NodeStatus.SUCCESS}
+            if all(source in found.same for source in _sources(graph, step)):
+                found.alike.add(step)
+                if past[step] in SETTLED and step not in spoiled:
+                    found.same.add(step)
+    return found
 
 
 def _unchanged(was: Graph, graph: Graph) -> set[str]:

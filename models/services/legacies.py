@@ -3,8 +3,8 @@
 The caller has locked the ended run, so that nobody removes its rows meanwhile.
 """
 
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.rules.graph import Graph, parse
-from models.rules.reuse import reusable
+from models.rules.reuse import begun_alike, reusable
 from models.rules.schedule import Step
 from models.rules.states import NodeStatus
 from models.services import leases
@@ -41,6 +41,18 @@ _BEFORE = text("""
      ORDER BY old.parent_attempt DESC LIMIT 1 FOR UPDATE OF old
 """)
 
+# The last run of each step, as far as it, or what it calls, may have a node that acts once.
+_CHILDREN = text("""
+    SELECT DISTINCT ON (c.parent_node_id, c.parent_path)
+           c.id, c.parent_node_id, c.parent_path, c.status, c.version_id, v.id AS newest
+      FROM workflow_executions c
+      JOIN workflows w ON w.id = c.workflow_id
+      JOIN workflow_versions v ON v.workflow_id = w.id AND v.number = w.latest_version
+     WHERE c.parent_execution_id = :run AND c.expired_at IS NULL
+       AND (v.graph @> '{"nodes": [{"sideEffects": "once"}]}' OR v.calls <> '[]')
+     ORDER BY c.parent_node_id, c.parent_path, c.parent_attempt DESC
+""")
+
 
 @dataclass(frozen=True)
 class Legacy:
@@ -50,6 +62,7 @@ class Legacy:
     graph: Graph  # which the new run follows
     past: Mapping[Step, PastStep]
     kept: Set[Step]
+    alike: Set[Step]  # which begin again as they did
 
     @property
     def credits(self) -> Decimal:
@@ -59,11 +72,8 @@ class Legacy:
     @property
     def acted(self) -> set[str]:
         """Nodes that began and will run again."""
-        return {
-            step.node_id
-            for step, row in self.past.items()
-            if step not in self.kept and row.status is not NodeStatus.SKIPPED
-        }
+        begun = (step for step, row in self.past.items() if row.status is not NodeStatus.SKIPPED)
+        return {step.node_id for step in begun if step not in self.kept and step.node_id in self.graph.nodes}
 
 
 def of(session: Session, run: UUID, *, was: UUID, version: UUID) -> Legacy:
@@ -71,7 +81,8 @@ def of(session: Session, run: UUID, *, was: UUID, version: UUID) -> Legacy:
     before = parse(leases.graph(session, was))
     graph = before if version == was else parse(leases.graph(session, version))
     past = leases.history(session, run)
-    return Legacy(run, graph, past, reusable(graph, {step: row.status for step, row in past.items()}, before))
+    states = {step: row.status for step, row in past.items()}
+    return Legacy(run, graph, past, reusable(graph, states, before), begun_alike(graph, states, before))
 
 
 def of_child(session: Session, child: UUID, version: UUID) -> Legacy | None:
@@ -81,6 +92,19 @@ def of_child(session: Session, child: UUID, version: UUID) -> Legacy | None:
     """
     before = session.scalar(_BEFORE, {"id": child})
     return of(session, before, was=version, version=version) if before else None
+
+
+def below(session: Session, legacy: Legacy) -> Iterator[Legacy]:
+    """What is left to the runs that the new one will start again, as far as any node in them may only act once."""
+    for row in session.execute(_CHILDREN, {"run": legacy.run}).all():
+        step = Step(row.parent_node_id, row.parent_path)
+        if step.node_id not in legacy.acted or step in legacy.kept:
+            continue
+        left = of(session, row.id, was=row.version_id, version=row.newest)
+        goes_on = row.version_id == row.newest and row.status in ("failed", "cancelled") and step in legacy.alike
+        left = left if goes_on else replace(left, kept=frozenset(), alike=frozenset())
+        yield left
+        yield from below(session, left)
 
 
 def hand_down(session: Session, legacy: Legacy, heir: UUID) -> None:

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from models.errors import Conflict, FieldError
 from models.execution import Execution
 from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
-from models.rules.graph import Graph
 from models.rules.states import TERMINAL, ExecutionStatus
 from models.services import executions, legacies, runnable
+from models.services.legacies import Legacy
 from models.user import User
 
 RETRIED = frozenset({ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
@@ -59,7 +59,8 @@ def retry(
 
     Args:
         max_credits: the most the new run may cost, in credits; None: the worst case.
-        repeat: ids of nodes marked `sideEffects: once` that may act again although an earlier attempt began.
+        repeat: ids of nodes marked `sideEffects: once`, here or in runs that this one started, that may act again
+            although an earlier attempt began.
         version: which version of the workflow runs, by number or the `latest`; None: that of the old run. What was
             edited between the two, and all that is computed from it, runs again.
         limits: what the deployment grants; the new run has as much time as the old one had.
@@ -74,17 +75,17 @@ def retry(
         raise NotRetryable(old.status)
     pinned = runnable.again(session, owner, old.workflow_id, version or old.version_id)
     legacy = legacies.of(session, old.id, was=old.version_id, version=pinned.id)
-    _confirm(legacy.graph, legacy.acted.difference(repeat))
+    _confirm(session, legacy, repeat)
     new = executions.submit_again(session, owner, old, pinned, max_credits=max_credits, limits=limits)
     legacies.hand_down(session, legacy, new.id)
     return Retried(new, len(legacy.kept), legacy.credits)
 
 
-def _confirm(graph: Graph, acted: Collection[str]) -> None:
-    asked = sorted(
-        node_id for node_id in acted if node_id in graph.nodes and graph.nodes[node_id].side_effects == "once"
-    )
-    if asked:
-        errors = [FieldError("repeat", f"The node {node_id} may have acted already.") for node_id in asked]
+def _confirm(session: Session, legacy: Legacy, repeat: Collection[str]) -> None:
+    asked: set[str] = set()
+    for left in (legacy, *legacies.below(session, legacy)):
+        asked |= {node_id for node_id in left.acted if left.graph.nodes[node_id].side_effects == "once"}
+    if asked := asked.difference(repeat):
+        errors = [FieldError("repeat", f"The node {node_id} may have acted already.") for node_id in sorted(asked)]
         sentence = "Some nodes must not act twice unless you say so: name them in `repeat`."
         raise ConfirmationRequired(sentence, errors=errors)

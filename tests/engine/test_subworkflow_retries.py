@@ -8,6 +8,7 @@ import pytest
 
 from models.db import session_scope
 from models.execution import Execution
+from models.services.retries import ConfirmationRequired
 from models.workflow import Workflow
 from tests import factories
 from tests.engine.conftest import Bench, ask, call, cancel, connect_all, sub
@@ -98,6 +99,14 @@ class TestFromTheStart:
         assert (child.status, child.retry_of) == ("success", None)
         assert bench.world.calls["a"] == 2
 
+    def test_when_the_old_one_is_still_being_ended(self, bench: Bench, failing: UUID):
+        failed = bench.settle(bench.submit([sub("s", failing)]))
+        (old,) = bench.children(failed.id)
+        bench.sql("UPDATE workflow_executions SET status = 'cancelling', finished_at = NULL WHERE id = :id", id=old.id)
+        _, child = again(bench, failed.id)
+        assert (child.status, child.retry_of) == ("success", None)
+        bench.sql("UPDATE workflow_executions SET status = 'failed', finished_at = now() WHERE id = :id", id=old.id)
+
     def test_for_another_attempt_of_its_node(self, bench: Bench):
         bench.world.on("bad", World.fail(2, retryable=False))
         inner = bench.save([call("a"), call("bad")], "a>bad")
@@ -110,3 +119,70 @@ class TestFromTheStart:
         second = bench.children(run.id)[1]
         assert (run.status, first.status, second.status) == ("success", "failed", "success")
         assert (second.parent_attempt, second.retry_of) == (2, None)
+
+
+class TestANodeThatActsOnce:
+    """It is asked about wherever it is, if it would act again."""
+
+    @pytest.fixture
+    def paying(self, bench: Bench) -> UUID:
+        """A workflow that pays and fails afterwards, once."""
+        bench.world.on("bad", World.fail(1, retryable=False))
+        return bench.save([call("pay", sideEffects="once"), call("bad")], "pay>bad", worst_case="5.00")
+
+    def failed(self, bench: Bench, inner: UUID, *before: dict[str, Any]) -> UUID:
+        pairs = [f"{one['id']}>s" for one in before]
+        run = bench.settle(bench.submit([*before, sub("s", inner)], *pairs))
+        assert run.status == "failed"
+        return run.id
+
+    def asked(self, bench: Bench, failed: UUID) -> list[str]:
+        with pytest.raises(ConfirmationRequired) as refusal:
+            retry(bench, failed)
+        return [error.message for error in refusal.value.errors]
+
+    def test_and_whose_result_is_taken_over_is_not_asked_about(self, bench: Bench, paying: UUID):
+        failed = self.failed(bench, bench.save([sub("s", paying)]))
+        run, _ = again(bench, failed)
+        assert run.status == "success"
+        assert bench.world.calls["pay"] == 1
+
+    def test_in_an_iteration_that_is_taken_over_is_not_asked_about(self, bench: Bench):
+        fail = World.fail(1, retryable=False)
+        bench.world.on("bad", lambda *told: bench.world.calls["bad"] == 1 or fail(*told))
+        inner = bench.save([call("pay", sideEffects="once"), call("bad")], "pay>bad", worst_case="5.00")
+        each = factories.node("each", "loop", config={"items": "{{ input }}"})
+        failed = bench.settle(bench.submit([each, sub("s", inner, parentId="each")], value=[1, 2]))
+        assert [child.status for child in bench.children(failed.id)] == ["success", "failed"]
+        run, _ = again(bench, failed.id)
+        assert run.status == "success"
+        assert bench.world.calls["pay"] == 2
+
+    def test_and_failed_is(self, bench: Bench):
+        bench.world.on("pay", World.fail(1, retryable=False))
+        inner = bench.save([call("pay", sideEffects="once")])
+        failed = self.failed(bench, bench.save([sub("s", inner)]))
+        assert self.asked(bench, failed) == ["The node pay may have acted already."]
+        run, _ = again(bench, failed, repeat=["pay"])
+        assert run.status == "success"
+
+    def test_in_a_workflow_that_was_edited_is(self, bench: Bench, paying: UUID):
+        failed = self.failed(bench, paying)
+        with session_scope() as session:
+            graph = {"nodes": [call("pay", sideEffects="once")], "connections": []}
+            factories.version(session, session.get_one(Workflow, paying), graph=graph)
+        assert self.asked(bench, failed) == ["The node pay may have acted already."]
+
+    def test_in_a_run_that_may_be_given_something_else_is(self, bench: Bench, paying: UUID):
+        bench.world.on("first", World.fail(1, retryable=False))
+        failed = self.failed(bench, paying, call("first", onError="continue", defaultValue="nothing"))
+        assert self.asked(bench, failed) == ["The node pay may have acted already."]
+
+    def test_in_a_run_that_ended_well_and_runs_again_is(self, bench: Bench):
+        bench.world.on("first", World.fail(1, retryable=False))
+        bench.world.on("last", World.fail(1, retryable=False))
+        first = call("first", onError="continue", defaultValue="nothing")
+        inner = bench.save([call("pay", sideEffects="once")])
+        top = bench.submit([first, sub("s", inner), call("last")], "first>s", "s>last")
+        assert bench.settle(top).status == "failed"
+        assert self.asked(bench, top) == ["The node pay may have acted already."]

@@ -26,6 +26,7 @@ from models.services import (
     families,
     figures,
     leases,
+    legacies,
     overdue,
     presence,
     pruning,
@@ -109,6 +110,10 @@ class Crowd:
             session.connection().exec_driver_sql("ANALYZE")
 
 
+def left_by(session: Session, run: Execution) -> legacies.Legacy:
+    return legacies.of(session, run.id, was=run.version_id, version=run.version_id)
+
+
 QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "all runs": lambda s, c: executions.list_owned(s, c.user),
     "runs after a row": lambda s, c: executions.list_owned(s, c.user, after=(datetime.now(UTC), UUID(int=0))),
@@ -146,6 +151,7 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "how stripe is": lambda s, c: stripe_health.standing(s),
     "a cancel": lambda s, c: executions.request_cancel(s, c.user, c.queued.id),
     "a settlement": lambda s, c: credits.settle(s, c.queued.id, c.queued.credits_charged),
+    "what a retry takes over": lambda s, c: list(legacies.below(s, left_by(s, c.queued))),
     "a sweep": lambda s, c: sweeps.due(s),
     "turns that nobody rang for": lambda s, c: sweeps.forgotten_turns(s),
     "who follows a run": lambda s, c: sweeps.following(s, c.queued.id),
