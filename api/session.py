@@ -9,9 +9,9 @@ from models.db import SessionFactory
 
 def db() -> Session:
     """The session of this request."""
-    if "db" not in g:
-        g.db = SessionFactory()
-    session: Session = g.db
+    session: Session | None = g.get("db")
+    if session is None:
+        session = g.db = SessionFactory()
     return session
 
 

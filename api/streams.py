@@ -83,7 +83,7 @@ class Telling:
     def news(self) -> bytes:
         """The next of it; nothing when the client knows it all."""
         with returned(), session_scope() as session:
-            run = executions.get(session, self.owner, self.execution_id)
+            run = executions.look(session, self.owner, self.execution_id)
             self.seen = Version.of(run)
             if self.after is None:
                 self.after = run.last_seq

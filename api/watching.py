@@ -49,10 +49,11 @@ def hub() -> Hub:
 def watch(execution_id: UUID, *, wait: int, since: int | None) -> Response:
     """The run, with `wait` as soon as it has news for this client: events after `since`, or another ETag."""
     pause = _wait([execution_id], wait, lambda first, now: _is_news(first[execution_id], now[execution_id], since))
-    run = executions.get(db(), current_user(), execution_id)
+    run = executions.look(db(), current_user(), execution_id)
     standing = executions.at_rest(db(), run)
     tag = f"{Version.of(run).tag}-{standing.tag if standing else ''}"
     response = unless_known(tag, lambda: document(db(), run, standing))
+    close()  # nothing was written, and giving the connection back costs less than to commit
     if run.status not in TERMINAL:
         place = standing and standing.queue_position
         response.headers["Retry-After"] = str(seconds_until_news(run, place) if pause is None else pause)

@@ -67,7 +67,7 @@ def profile() -> ResponseReturnValue:
     user = current_user()
     if accounts.change_profile(db(), user, **body(ProfileIn)):
         record("auth.email_changed", user.id)
-    shown = show(UserOut, user)
+    shown = show(UserOut, accounts.find(db(), user.id))
     return {"user": shown, **shown}
 
 

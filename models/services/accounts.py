@@ -59,6 +59,7 @@ def change_profile(session: Session, user: User, *, name: str | None = None, ema
 
     The new address counts at once. The old one is told, and links for a new password that went to it are void.
     """
+    user = session.get_one(User, user.id)  # whoever asks is known by a copy
     before, after = user.email, (email or user.email).strip()
     user.name = name or user.name
     user.email = after

@@ -16,12 +16,13 @@ from sqlalchemy.orm import Session
 
 from models.credit import Credit, CreditTransaction, CreditType
 from models.errors import Conflict, InsufficientCredits, NotFound
+from models.plain import Plain
 from models.rules.pricing import CENT
 from models.services.paging import Position
 
 # One statement, because every submission pays for it. The hold's key decides whose turn it is: of two at once, the
 # second waits for the first and then places nothing.
-_HOLD = text("""
+_HOLD = Plain("""
     WITH placed AS (
         INSERT INTO credit_holds (execution_id, user_id, amount) VALUES (:execution, :user, :amount)
         ON CONFLICT (execution_id) DO NOTHING
@@ -181,8 +182,7 @@ def hold(session: Session, user_id: UUID, amount: Decimal, execution_id: UUID) -
     A repeat finds the first one's hold, changes nothing, and is not measured against the balance that is left.
     """
     asked = {"execution": execution_id, "user": user_id, "amount": amount}
-    placed, moved = session.execute(_HOLD, asked).one()
-    if placed and not moved:
+    if _HOLD.first(session, asked) == (True, False):
         session.execute(_UNHOLD, asked)  # for a caller who goes on with the transaction
         raise InsufficientCredits(amount, _available(session, user_id))
 

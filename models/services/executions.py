@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, defer
 from models.base import Json
 from models.errors import Conflict, FieldError, ForgeError, InvalidInput, NotFound
 from models.execution import Execution, ExecutionEvent
+from models.plain import Plain, columns, copied
 from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
 from models.rules.pricing import MOST_CREDITS, PLANS, Priority
 from models.rules.states import TERMINAL, ExecutionStatus
@@ -33,6 +34,7 @@ __all__ = [
     "lines",
     "list_owned",
     "logs",
+    "look",
     "node_states",
     "receipt",
     "recorded",
@@ -44,9 +46,12 @@ __all__ = [
 _LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
 
 
-# Made once, because every poll asks: putting a statement together costs more than running it.
-_GET = select(Execution).where(
-    Execution.user_id == bindparam("owner"), Execution.id == bindparam("id"), Execution.expired_at.is_(None)
+_LOOK = Plain(
+    select(*columns(Execution)).where(
+        Execution.user_id == bindparam("owner", type_=Execution.user_id.type),
+        Execution.id == bindparam("id", type_=Execution.id.type),
+        Execution.expired_at.is_(None),
+    )
 )
 
 
@@ -154,10 +159,18 @@ def _queue(session: Session, **new: Any) -> Execution:
 
 def get(session: Session, owner: User, execution_id: UUID) -> Execution:
     """One run of `owner`'s; raises `NotFound`."""
-    execution = session.scalar(_GET, {"owner": owner.id, "id": execution_id})
+    execution = session.scalar(_owned(owner).where(Execution.id == execution_id))
     if execution is None:
         raise _missing(session, owner, execution_id)
     return execution
+
+
+def look(session: Session, owner: User, execution_id: UUID) -> Execution:
+    """A copy of one run of `owner`'s, for whoever only wants to see it; raises `NotFound`."""
+    row = _LOOK.first(session, {"owner": owner.id, "id": execution_id})
+    if row is None:
+        raise _missing(session, owner, execution_id)
+    return copied(Execution, row)
 
 
 def get_locked(session: Session, owner: User, execution_id: UUID) -> Execution:

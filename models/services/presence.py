@@ -48,13 +48,14 @@ _WORKERS = text("""
       FROM workers w WHERE w.seen_at > now() - interval '1 hour' ORDER BY w.name
 """)
 
-# By the same rules as a worker's `Hearing`.
-_TAKERS = text("""
+# Whether jobs of a queue reach anybody, by the same rules as a worker's `Hearing`, and when one of its workers heard
+# something last: part of what the owner of a run that waits in it is told.
+TAKERS = """
     SELECT coalesce(bool_or(w.seen_at >= now() - make_interval(secs => :gone * w.pace)
                             AND (w.is_full OR w.heard_at >= now() - make_interval(secs => :deaf * w.pace))),
-                    false) AS any, max(w.heard_at) AS heard_at
+                    false) AS taken, max(w.heard_at) AS heard_at
       FROM workers w WHERE w.seen_at > now() - interval '1 hour' AND w.queues ? :queue
-""")
+"""
 
 _CALLS = text("""
     SELECT c.provider, s.state, sum(s.number::int)::int AS number
@@ -145,14 +146,6 @@ class Presence:
         return sum(worker.status is Hearing.DEAF for worker in self.workers)
 
 
-@dataclass(frozen=True)
-class Takers:
-    """Whether jobs of one queue reach anybody, and when one of its workers heard something last."""
-
-    any: bool
-    heard_at: datetime | None
-
-
 def report(session: Session, me: Me, *, silent: float, full: bool, calls: Calls | None = None) -> bool:
     """Say that `me` is alive and heard something `silent` seconds ago; answers whether others hear the broker."""
     row = {"name": me.name, "process": me.process, "pace": me.pace, "queues": orjson.dumps(list(me.queues)).decode()}
@@ -179,12 +172,6 @@ def calls(session: Session) -> dict[tuple[str, str], int]:
     """The calls of all workers together, by provider and state."""
     rows = session.execute(_CALLS, {"gone": GONE_AFTER})
     return {(row.provider, row.state): row.number for row in rows}
-
-
-def takers(session: Session, queue: str) -> Takers:
-    """Who takes from one queue: what the owner of a run that waits in it wants to know."""
-    row = session.execute(_TAKERS, {"gone": GONE_AFTER, "deaf": DEAF_AFTER, "queue": queue}).one()
-    return Takers(row.any, row.heard_at)
 
 
 def overview(session: Session, queues: Iterable[str]) -> Presence:

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.base import Json
 from models.execution import Execution
+from models.plain import Plain
 from models.rules.states import ExecutionStatus, NodeStatus
 
 _OUTLINE = text("""
@@ -26,7 +27,7 @@ _OUTLINE = text("""
 """)
 
 # One statement, because nodes, charges and total must be of the same moment while the run goes on.
-_RECORDED = text("""
+_RECORDED = Plain("""
     SELECT e.credits_charged, e.credits_cap, e.finished_at IS NOT NULL AS is_final, n.*
       FROM workflow_executions e
       LEFT JOIN (
@@ -98,6 +99,27 @@ class NodeState:
         return round(max(0.0, (self.finished_at - self.started_at).total_seconds()), 3)
 
 
+class RecordedNode(NamedTuple):
+    """What the database has of one node, or of all iterations of a node inside a loop."""
+
+    node_id: str
+    is_top: bool | None
+    statuses: list[str]
+    attempts: int
+    port: str | None
+    output: Json
+    error: Json
+    credits: Decimal
+    started_at: datetime | None
+    finished_at: datetime | None
+    child: str | None
+    seen: int
+    done: int
+    charges: int
+    charged_attempts: int
+    unit_price: Decimal
+
+
 @dataclass(frozen=True)
 class Recorded:
     """What was recorded of a run at one moment: its total and cap in credits, and rows by node."""
@@ -105,16 +127,18 @@ class Recorded:
     total: Decimal
     cap: Decimal
     is_final: bool  # nothing more will be charged
-    top: Mapping[str, Row[Any]]
-    repeated: Mapping[str, Row[Any]]  # of nodes inside loops, their iterations summed up
+    top: Mapping[str, RecordedNode]
+    repeated: Mapping[str, RecordedNode]  # of nodes inside loops, their iterations summed up
 
 
 def recorded(session: Session, execution: Execution) -> Recorded:
     """What nodes and receipt are told from."""
-    rows = session.execute(_RECORDED, {"execution": execution.id}).all()
-    top = {row.node_id: row for row in rows if row.is_top}
-    repeated = {row.node_id: row for row in rows if row.is_top is False}
-    return Recorded(rows[0].credits_charged, rows[0].credits_cap, rows[0].is_final, top, repeated)
+    rows = _RECORDED.rows(session, {"execution": execution.id})
+    total, cap, is_final, *_ = rows[0]
+    nodes = [RecordedNode._make(row[3:]) for row in rows]
+    top = {node.node_id: node for node in nodes if node.is_top}
+    repeated = {node.node_id: node for node in nodes if node.is_top is False}
+    return Recorded(total, cap, is_final, top, repeated)
 
 
 def node_states(session: Session, execution: Execution, found: Recorded | None = None) -> list[NodeState]:
@@ -137,7 +161,7 @@ def outline(session: Session, version_id: UUID) -> tuple[Outline, ...]:
     return known
 
 
-def _state(node: Outline, top: Row[Any] | None, repeated: Row[Any] | None, unreached: NodeStatus) -> NodeState:
+def _state(node: Outline, top: RecordedNode | None, repeated: RecordedNode | None, unreached: NodeStatus) -> NodeState:
     row = top or repeated
     if row is None:
         return NodeState(*node, status=unreached)

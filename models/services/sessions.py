@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from models.errors import NotAuthenticated, NotFound
+from models.plain import Plain, columns, copied
 from models.services.paging import Position, newest_first
 from models.user import User
 from models.user_session import UserSession
@@ -25,17 +26,21 @@ AS_IT_IS = {"synchronize_session": False}  # rows that were read before may be l
 REMEMBERED = 8  # generations whose grace may still run; a phone refreshes once a day
 
 
-# Made once: putting a statement together costs more than running it.
-_PRESENT = (
+_ID = User.id.type
+_PRESENT = Plain(
     select(
-        User,
         UserSession.generation,
         UserSession.refreshed_at,
         func.clock_timestamp(),  # the database's clock, which is one for all instances
         UserSession.last_seen_at,
+        *columns(User),
     )
-    .join(UserSession, UserSession.user_id == User.id)
-    .where(UserSession.id == bindparam("session"), User.id == bindparam("user"), UserSession.epoch == User.token_epoch)
+    .join(User, UserSession.user_id == User.id)
+    .where(
+        UserSession.id == bindparam("session", type_=_ID),
+        User.id == bindparam("user", type_=_ID),
+        UserSession.epoch == User.token_epoch,
+    )
 )
 
 
@@ -43,7 +48,7 @@ _PRESENT = (
 class Presented:
     """A token that came with a request, as its session sees it."""
 
-    user: User
+    user: User  # a copy
     session_id: UUID
     generation: int
     is_reused: bool  # it was refreshed, and its grace is over
@@ -66,15 +71,15 @@ def start(session: Session, user: User, *, user_agent: str | None, address: str 
 
 def present(session: Session, user_id: UUID, session_id: UUID, generation: int) -> Presented | None:
     """What a token stands for; None when its session is over or was never ours. One query: every request asks."""
-    found = session.execute(_PRESENT, {"session": session_id, "user": user_id}).one_or_none()
+    found = _PRESENT.first(session, {"session": session_id, "user": user_id})
     if found is None:
         return None
-    user, newest, refreshed_at, now, last_seen_at = found
+    newest, refreshed_at, now, last_seen_at, *facts = found
     age = newest - generation
     if age < 0:
         return None  # a token of a later generation than we know of, such as after the restore of a backup
     is_reused = age > len(refreshed_at) or (age > 0 and refreshed_at[-age] + GRACE <= now)
-    return Presented(user, session_id, generation, is_reused, is_unseen=last_seen_at + SEEN <= now)
+    return Presented(copied(User, facts), session_id, generation, is_reused, is_unseen=last_seen_at + SEEN <= now)
 
 
 def touch(session: Session, session_id: UUID) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import Uuid
 
 from models.errors import Forbidden
+from models.plain import Plain
 from models.rules.pricing import PLANS, Tier
 from models.user import User
 
@@ -20,7 +21,7 @@ MB = 1_000_000
 # Seconds for which a measurement counts: the smaller a limit, the sooner it is passed.
 GOOD_FOR = {Tier.FREE: 60, Tier.PREMIUM: 600, Tier.ENTERPRISE: 3600}
 
-_LAST = text("""
+_LAST = Plain("""
     SELECT bytes, wanted_at IS NULL AND measured_at < now() - make_interval(secs => :good_for) AS is_old
       FROM storage_used WHERE user_id = :user
 """)
@@ -69,18 +70,18 @@ def require_room(session: Session, owner: User) -> None:
     tier = owner.subscription_tier
     limit = PLANS[tier].limits.storage_mb
     asked = {"user": owner.id, "good_for": GOOD_FOR[tier]}
-    last = session.execute(_LAST, asked).one_or_none()
-    if last is None or last.is_old:
+    size, is_old = _LAST.first(session, asked) or (0, True)
+    if is_old:
         session.execute(_WANT, asked)
     # Before anybody is sent away, what they deleted meanwhile counts.
-    if last is not None and last.bytes >= limit * MB and (now := measure(session, owner.id)) >= limit * MB:
+    if size >= limit * MB and (now := measure(session, owner.id)) >= limit * MB:
         raise StorageLimitReached(tier, limit, now)
 
 
 def used(session: Session, user_id: UUID) -> int:
     """Bytes, as last measured; measured now if never."""
-    last = session.execute(_LAST, {"user": user_id, "good_for": 0}).one_or_none()
-    return last.bytes if last is not None else measure(session, user_id)
+    last = _LAST.first(session, {"user": user_id, "good_for": 0})
+    return last[0] if last else measure(session, user_id)
 
 
 def measure(session: Session, user_id: UUID) -> int:

@@ -8,23 +8,24 @@ from decimal import Decimal
 from uuid import UUID
 
 import orjson
-from sqlalchemy import bindparam, select, text
 from sqlalchemy.orm import Session
 
 from models.base import Json
 from models.execution import Execution
+from models.plain import Plain, columns, loaded
 from models.rules.pricing import PLANS, PRICE_LIST, Priority
 
 IN_QUEUES = 2  # times what a tier drives at a time: enough that no worker waits for a bell
 
 # One statement, because every submission pays for it: the run, its place and its first event.
-_ADD = text("""
+_ADD = Plain(
+    """
     WITH added AS (
         INSERT INTO workflow_executions (id, user_id, workflow_id, version_id, workflow_name, status, priority, input,
                                          price_list, credits_cap, nodes_total, retry_of, last_seq, deadline_at,
                                          start_by, deferred_at)
-        SELECT gen_random_uuid(), u.id, :workflow, :version, :name, 'queued', :priority, :input, :prices, :cap, :nodes,
-               CAST(:retry_of AS uuid), 1, now() + make_interval(secs => :timeout),
+        SELECT gen_random_uuid(), u.id, :workflow, :version, :name, 'queued', :priority, CAST(:input AS jsonb),
+               :prices, :cap, :nodes, CAST(:retry_of AS uuid), 1, now() + make_interval(secs => :timeout),
                now() + make_interval(secs => :queue_seconds),
                CASE WHEN EXISTS (SELECT FROM workflow_executions d
                                   WHERE d.user_id = u.id AND d.status = 'queued' AND d.deferred_at IS NOT NULL)
@@ -39,9 +40,9 @@ _ADD = text("""
         INSERT INTO execution_events (execution_id, seq, type, message)
         SELECT id, last_seq, 'execution.queued', workflow_name || ' is queued.' FROM added
     )
-    SELECT * FROM added
-""").bindparams(bindparam("input", type_=Execution.input.type))
-_ADDED = select(Execution).from_statement(_ADD)
+    SELECT COLUMNS FROM added
+""".replace("COLUMNS", ", ".join(column.name for column in columns(Execution)))
+)
 _MOST = orjson.dumps({tier.value: IN_QUEUES * plan.concurrent_runs for tier, plan in PLANS.items()}).decode()
 
 
@@ -76,7 +77,7 @@ def add(
         "version": version,
         "name": name,
         "priority": priority,
-        "input": input,
+        "input": None if input is None else orjson.dumps(input).decode(),
         "prices": PRICE_LIST,
         "cap": cap,
         "nodes": nodes,
@@ -85,5 +86,4 @@ def add(
         "queue_seconds": queue_seconds,
         "most": _MOST,
     }
-    execution: Execution = session.scalars(_ADDED, asked).one()
-    return execution
+    return loaded(session, Execution, *_ADD.rows(session, asked))

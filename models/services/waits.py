@@ -10,6 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from models.execution import Execution
+from models.plain import Plain
 from models.rules import waiting
 from models.rules.graph import Node, parse
 from models.rules.pricing import PLANS
@@ -20,8 +21,10 @@ from models.services import presence
 MOST_LISTED = 20  # nodes under way that are told one by one
 LATE_EVENTS = 500  # among which the last failed attempt of a node is looked for
 
-# Whether its turn has not come, and how many come before it: of its owner's runs then, or else of all in its queue.
-_PLACE = text("""
+# Whether its turn has not come, and how many come before it: of its owner's runs then, or else of all in its queue;
+# and who takes from that.
+_PLACE = Plain(
+    """
     SELECT driven, has_no_turn,
            CASE WHEN has_no_turn
                 THEN (SELECT count(*) FROM (
@@ -31,14 +34,17 @@ _PLACE = text("""
                 ELSE (SELECT count(*) FROM (
                         SELECT FROM workflow_executions
                          WHERE status = 'queued' AND priority = :priority AND deferred_at IS NULL
-                           AND (created_at, id) < (:created, :id) LIMIT :most) AS others) END AS ahead
-      FROM (SELECT driven,
+                           AND (created_at, id) < (:created, :id) LIMIT :most) AS others) END AS ahead,
+           taken, heard_at
+      FROM (TAKERS) AS takers,
+           (SELECT driven,
                    :deferred OR driven >= CAST(CAST(:turns AS jsonb)->>u.subscription_tier AS int) AS has_no_turn
               FROM users u,
                    LATERAL (SELECT count(*) AS driven FROM workflow_executions r
                              WHERE r.user_id = u.id AND r.status IN ('running', 'cancelling')) AS mine
              WHERE u.id = :user) AS turn
-""")
+""".replace("TAKERS", presence.TAKERS)
+)
 _TURNS = orjson.dumps({tier.value: plan.concurrent_runs for tier, plan in PLANS.items()}).decode()
 
 # The longest first, each as it was drawn and with the last attempt that failed.
@@ -117,13 +123,13 @@ def standing(session: Session, execution: Execution) -> Standing:
 def _queued(session: Session, execution: Execution) -> Standing:
     asked = {"id": execution.id, "user": execution.user_id, "created": execution.created_at, "most": MOST_AHEAD}
     asked |= {"priority": execution.priority, "deferred": execution.deferred_at is not None, "turns": _TURNS}
-    place = session.execute(_PLACE, asked).one()
-    if place.has_no_turn:
-        return Standing(waiting.turn(place.driven, place.ahead))
-    takers = presence.takers(session, f"executions.{execution.priority}")
-    if takers.any:
-        return Standing(waiting.queue(execution.priority, place.ahead), place.ahead + 1)
-    return Standing(waiting.workers(execution.priority, takers.heard_at), place.ahead + 1)
+    asked |= {"queue": f"executions.{execution.priority}", "gone": presence.GONE_AFTER, "deaf": presence.DEAF_AFTER}
+    ((driven, has_no_turn, ahead, taken, heard_at),) = _PLACE.rows(session, asked)
+    if has_no_turn:
+        return Standing(waiting.turn(driven, ahead))
+    if taken:
+        return Standing(waiting.queue(execution.priority, ahead), ahead + 1)
+    return Standing(waiting.workers(execution.priority, heard_at), ahead + 1)
 
 
 def _with_those_below(session: Session, execution: Execution) -> WaitingFor | None:

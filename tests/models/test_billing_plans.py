@@ -27,7 +27,8 @@ from models.services import (
 from tests import factories
 from tests.factories import billing
 from tests.factories.billing import NOW, TIERS
-from tests.models.test_query_plans import explain, listening
+from tests.models.test_query_plans import explain
+from tests.statements import listening
 
 QUERIES: dict[str, Callable[[Session, Purchase, Any], Any]] = {
     "a purchase": lambda s, p, u: purchases.start(s, u, package_id="pack_100", payment_method_id="pm_1"),
@@ -75,7 +76,7 @@ def test_reads_no_table_from_end_to_end_for(session: Session, name: str) -> None
     figures.recount(session)
     session.execute(text("SET LOCAL enable_seqscan = off"))
     session.expire_all()
-    with listening(session.get_bind().engine) as statements:
+    with listening() as statements:
         QUERIES[name](session, row, session.get_one(factories.User, user.id))
     plans = [explain(session, *statement) for statement in statements if "SAVEPOINT" not in statement[0]]
     assert plans

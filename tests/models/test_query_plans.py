@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.db import SessionFactory, connect, session_scope
@@ -41,6 +40,7 @@ from models.services import (
 from models.user import User
 from models.workflow import Workflow
 from tests import factories
+from tests.statements import listening
 
 RUNS = 20_000
 PARKED = 10_000  # runs that wait for a moment or for somebody
@@ -125,6 +125,7 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "runs of a workflow that ran long ago": lambda s, c: executions.list_owned(s, c.user, workflow_id=c.rare.id),
     "runs by id": lambda s, c: executions.list_owned(s, c.user, ids=[c.queued.id, c.user.id]),
     "one run": lambda s, c: executions.get(s, c.user, c.queued.id),
+    "a look at a run": lambda s, c: executions.look(s, c.user, c.queued.id),
     "why it does not move": lambda s, c: executions.standing(s, c.queued),
     "why a parent does not move": lambda s, c: executions.standing(s, c.parent),
     "what waits in the queues": lambda s, c: backlog.by_queue(s),
@@ -181,7 +182,7 @@ def crowd(postgres: Any, template_database: str) -> Iterator[Crowd]:
 @pytest.mark.parametrize("name", QUERIES)
 def test_reads_little_for(crowd: Crowd, name: str) -> None:
     with SessionFactory() as session:
-        with listening(session.get_bind()) as statements:
+        with listening() as statements:
             QUERIES[name](session, crowd)
         session.rollback()
         plans = [explain(session, *statement) for statement in statements]
@@ -192,23 +193,6 @@ def test_reads_little_for(crowd: Crowd, name: str) -> None:
         recursive = plan.count("Recursive Union")  # each of which the planner takes for ten rounds of ten rows each
         assert float(costs[1]) < DEAREST * (4 * recursive or 1), plan
         assert not (recursive and "Seq Scan on workflow_executions" in plan), plan
-
-
-@contextmanager
-def listening(engine: Any) -> Iterator[list[tuple[str, Any]]]:
-    """The statements that `engine` is sent meanwhile."""
-    assert isinstance(engine, Engine)
-    heard: list[tuple[str, Any]] = []
-
-    def hear(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        if "SAVEPOINT" not in statement:
-            heard.append((statement, parameters))
-
-    event.listen(engine, "before_cursor_execute", hear)
-    try:
-        yield heard
-    finally:
-        event.remove(engine, "before_cursor_execute", hear)
 
 
 def explain(session: Session, statement: str, parameters: Any) -> str:

@@ -14,8 +14,8 @@ from models.services import executions, retries, runnable, workflows
 from models.user import User
 from models.workflow import Workflow
 from tests import factories
-from tests.models.test_query_plans import listening
 from tests.models.test_workflows import BROKEN, GOOD, OTHER, of_size
+from tests.statements import listening
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -153,6 +153,6 @@ def test_knowing_what_is_read_only_takes_no_query_of_its_own(
         lambda: workflows.get(session, owner, owned[0].id),
         lambda: runnable.newest(session, owner, owned[0].id),
     ):
-        with listening(session.get_bind().engine) as statements:
+        with listening() as statements:
             ask()
         assert len(statements) == 1
