@@ -1,5 +1,8 @@
 """The web process: it parses, asks, enqueues and answers. `create_app` builds it from settings, without a server."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -12,9 +15,17 @@ from models.vault import Vault
 from settings import Settings
 
 
+class App(Flask):
+    """Flask, without looking at every function in every request whether it is asynchronous: none of ours is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """As it is."""
+        return func
+
+
 def create_app(settings: Settings) -> Flask:
     """Build the application; `models.db.connect` must have been called before it answers requests."""
-    app = Flask("agentforge", static_folder=None)
+    app = App("agentforge", static_folder=None)
     app.config["PROPAGATE_EXCEPTIONS"] = False  # errors are answered as problem documents, in tests too
     app.extensions["settings"] = settings
     app.extensions["vault"] = Vault(settings.encryption_keys)

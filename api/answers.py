@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, jsonify, request, url_for
+from flask import Response, request, url_for
 from flask.typing import ResponseReturnValue
 
+from api.json import encode
 from models.execution import Execution
 
 POLL_SECONDS = "2"
@@ -19,8 +20,8 @@ def accepted(execution: Execution, **more: Any) -> ResponseReturnValue:
         "executionId": execution.id,
         "status": execution.status,
         "statusUrl": status_url,
-        "eventsUrl": url_for("executions.events", execution_id=execution.id),
-        "cancelUrl": url_for("executions.cancel", execution_id=execution.id),
+        "eventsUrl": f"{status_url}/events",
+        "cancelUrl": f"{status_url}/cancel",
     }
     return body | more, 202, {"Location": status_url, "Retry-After": POLL_SECONDS}
 
@@ -28,7 +29,7 @@ def accepted(execution: Execution, **more: Any) -> ResponseReturnValue:
 def unless_known(tag: str, make: Callable[[], Any]) -> Response:
     """304 when the client has this version already, otherwise what `make` returns, with its tag."""
     known = request.if_none_match.contains_weak(tag)
-    response = Response(status=304) if known else jsonify(make())
+    response = Response(status=304) if known else Response(encode(make()), mimetype="application/json")
     response.set_etag(tag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
     return response

@@ -41,8 +41,18 @@ def body(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
 
 def query(schema: type[Schema]) -> dict[str, Any]:
     """The arguments of the address as `schema` reads them; those it does not know are ignored."""
-    _refuse(request.args.to_dict(), lambda value: isinstance(value, str) and NUL in value, NO_NUL)
-    loaded: dict[str, Any] = _instance(schema).load(request.args.to_dict())
+    args = request.args.to_dict()
+    if not args:
+        return {**_unasked(schema)}
+    _refuse(args, lambda value: isinstance(value, str) and NUL in value, NO_NUL)
+    loaded: dict[str, Any] = _instance(schema).load(args)
+    return loaded
+
+
+@cache
+def _unasked(schema: type[Schema]) -> dict[str, Any]:
+    """What an address without arguments asks for."""
+    loaded: dict[str, Any] = _instance(schema).load({})
     return loaded
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from flask import g
 from limits.storage import RedisStorage
+from redis.exceptions import NoScriptError
 
 PREFIX = "remembered+"  # before the address of a Redis
 
@@ -29,11 +30,24 @@ class RememberedStorage(RedisStorage):
         super().__init__(uri.removeprefix(PREFIX), **options)
         self._count = self.storage.register_script(_COUNT)
 
+    def _counted(self, *asked: str | int) -> tuple[int, int]:
+        """What the script answers; what the client does around a command takes longer than the command."""
+        pool = self.storage.connection_pool
+        line = pool.get_connection()
+        try:
+            line.send_command("EVALSHA", self._count.sha, 1, *asked)
+            count, milliseconds = line.read_response()
+        except NoScriptError:  # a store that was started anew
+            count, milliseconds = self._count([asked[0]], asked[1:])
+        finally:
+            pool.release(line)
+        return count, milliseconds
+
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count, and answer how many there are in this window."""
-        count, milliseconds = self._count([self.prefixed_key(key)], [expiry, amount])
-        self._known()[key] = int(count), time.time() + max(0, milliseconds) / 1000
-        return int(count)
+        count, milliseconds = self._counted(self.prefixed_key(key), expiry, amount)
+        self._known()[key] = count, time.time() + max(0, milliseconds) / 1000
+        return count
 
     def get(self, key: str) -> int:
         """How many there are, as this request heard it."""
@@ -46,7 +60,5 @@ class RememberedStorage(RedisStorage):
         return known[1] if known else super().get_expiry(key)
 
     def _known(self) -> dict[str, tuple[int, float]]:
-        if "counts" not in g:
-            g.counts = {}
-        counts: dict[str, tuple[int, float]] = g.counts
+        counts: dict[str, tuple[int, float]] = g.setdefault("counts", {})
         return counts

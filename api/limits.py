@@ -7,11 +7,13 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
+from functools import cache
 from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, Response, g, request
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RequestLimit
+from limits import parse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -27,6 +29,7 @@ STRANGERS = "100 per 15 minutes"
 BY_TIER = {Tier.FREE: "60 per minute", Tier.PREMIUM: "300 per minute", Tier.ENTERPRISE: "1200 per minute"}
 ATTEMPTS = "5 per 15 minutes"
 REMEMBERED = frozenset(RememberedStorage.STORAGE_SCHEME)
+KEY_PREFIX, SCOPE = "agentforge", "global"  # as the library calls what all routes share
 UNCOUNTED = {"health", "metrics", "webhooks"}  # blueprints; Stripe comes from few addresses, and in bursts
 # A request must not wait for a store that is away: one try, one second.
 STORE_OPTIONS = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
@@ -57,13 +60,41 @@ def _refused_as(*codes: str) -> Callable[[Response], bool]:
     return lambda response: response.status_code >= 400 and (response.get_json(silent=True) or {}).get("code") in codes
 
 
-limiter = Limiter(
+class _Limiter(Limiter):
+    """Counts what every request is counted by at once. The library finds out anew for each of them that nothing else
+    applies before the view, which takes longer than to count; it still does all that is less usual.
+    """
+
+    def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
+        if not (in_middleware and self._counted()):
+            super()._check_request_limit(callable_name, in_middleware)
+
+    def _counted(self) -> bool:
+        """Whether this request was counted and may go on."""
+        if request.blueprint in UNCOUNTED:
+            return True
+        if self._storage_dead or request.endpoint is None:
+            return False
+        limit, who = _parsed(_allowance()), (KEY_PREFIX, _who(), SCOPE)
+        try:
+            if not self.limiter.hit(limit, *who):
+                return False
+        except Exception as error:  # the library counts in memory then, until the store is back
+            log.warning("limits_unreachable", error=type(error).__name__)
+            self._storage_dead = True
+            return False
+        self.context.view_rate_limit = RequestLimit(self, limit, list(who), breached=False, shared=True)
+        return True
+
+
+_parsed = cache(parse)
+limiter = _Limiter(
     _who,
     application_limits=[_allowance],
     in_memory_fallback_enabled=True,
     swallow_errors=True,
     headers_enabled=False,  # ours are below: the library puts Retry-After on every answer
-    key_prefix="agentforge",
+    key_prefix=KEY_PREFIX,
     storage_options=STORE_OPTIONS,
 )
 limiter.request_filter(lambda: request.blueprint in UNCOUNTED)
