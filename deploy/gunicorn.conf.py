@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import gc
 import os
 import resource
 import shutil
@@ -100,8 +101,10 @@ if sys.platform == "linux":
 
 
 def post_worker_init(worker):
-    """Let go of whoever waits as soon as the process is told to stop."""
+    """Let go of whoever waits as soon as the process is told to stop, and leave what was imported to no collector."""
     worker.wsgi.extensions["hub"].serve_while(lambda: worker.alive)
+    gc.collect()
+    gc.freeze()  # some 150,000 objects that stay: to look through them takes tens of milliseconds
 
 
 def on_exit(server):

@@ -133,6 +133,9 @@ class Recorded:
 
 def recorded(session: Session, execution: Execution) -> Recorded:
     """What nodes and receipt are told from."""
+    is_new = execution.status is ExecutionStatus.QUEUED and not execution.epoch
+    if is_new and execution.retry_of is None:  # nobody drove it yet, and it took nothing over
+        return Recorded(execution.credits_charged, execution.credits_cap, False, {}, {})
     rows = _RECORDED.rows(session, {"execution": execution.id})
     total, cap, is_final, *_ = rows[0]
     nodes = [RecordedNode._make(row[3:]) for row in rows]

@@ -32,9 +32,9 @@ def asked(client: FlaskClient, method: str, path: str, **more: object) -> tuple[
 
 
 class TestReading:
-    def test_a_run_in_the_queue_takes_who_asks_the_run_its_place_and_its_nodes(self, client, run):
+    def test_a_run_in_the_queue_takes_who_asks_the_run_and_its_place(self, client, run):
         answer, statements, commands = asked(client, "GET", f"/executions/{run}")
-        assert (answer.json["status"], statements, commands) == ("queued", 4, 1)
+        assert (answer.json["status"], statements, commands) == ("queued", 3, 1)
 
     def test_a_run_that_is_over_takes_who_asks_the_run_and_its_nodes(self, client, run):
         client.post(f"/executions/{run}/cancel")

@@ -230,6 +230,7 @@ class TestFamilies:
             depth=1,
         )
         waits = NodeExecution(execution_id=parent.id, node_id="in", status=NodeStatus.WAITING, external_ref=reference)
+        parent.epoch = 1  # somebody drives it
         session.add_all([row, waits])
         session.commit()
         return reference["childExecutionId"]

@@ -125,6 +125,7 @@ def execution(
 
 def ran(session: Session, of: Execution, node_id: str, path: str = "", **columns: Any) -> NodeExecution:
     """What was recorded of a node (in one iteration): a success unless `status` says otherwise."""
+    of.epoch = of.epoch or 1  # only who drives a run records anything
     row = NodeExecution(
         execution_id=of.id, node_id=node_id, path=path, **{"status": NodeStatus.SUCCESS, "attempt": 1} | columns
     )

@@ -113,7 +113,7 @@ class TestNodeStates:
         assert ask.error == ({"message": "failed"} if "failed" in recorded else None)
 
     def test_of_ten_thousand_iterations_are_counted_by_the_database(self, session: Session) -> None:
-        run = factories.execution(session, factories.workflow(session, graph=LOOPING))
+        run = factories.execution(session, factories.workflow(session, graph=LOOPING), epoch=1)
         session.execute(
             text("""
                 INSERT INTO node_executions (execution_id, node_id, path, status, attempt, credits)

@@ -104,6 +104,7 @@ class Crowd:
             self.queued: Execution = factories.execution(session, self.workflow)
             waits = {"status": ExecutionStatus.WAITING, "waiting_for": {"message": "Waits.", "types": ["subworkflow"]}}
             self.parent: Execution = factories.execution(session, self.workflow, **waits)
+            self.driven: Execution = factories.execution(session, self.workflow, epoch=1)
             self.rare: Workflow = factories.workflow(session, self.user)
             factories.execution(session, self.rare, status=ExecutionStatus.FAILED, created_at=LONG_AGO)
         with session_scope() as session:
@@ -130,8 +131,8 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "why a parent does not move": lambda s, c: executions.standing(s, c.parent),
     "what waits in the queues": lambda s, c: backlog.by_queue(s),
     "who drives what": lambda s, c: presence.driven(s),
-    "its nodes": lambda s, c: executions.node_states(s, c.queued),
-    "its receipt": lambda s, c: executions.receipt(s, c.queued),
+    "its nodes": lambda s, c: executions.node_states(s, c.driven),
+    "its receipt": lambda s, c: executions.receipt(s, c.driven),
     "the lines of its receipt": lambda s, c: executions.lines(s, c.queued),
     "how its workflow does": lambda s, c: workflow_metrics.metrics(s, c.user, c.rare.id, TimeRange.MONTH),
     "its log": lambda s, c: executions.logs(s, c.user, c.queued.id),
