@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from decimal import Decimal
+from queue import SimpleQueue
 from uuid import UUID
 
 import pytest
@@ -136,8 +137,8 @@ class TestGuilty:
         assert "with exit status 70" in bench.execution(execution_id).error["message"]
 
     def test_what_it_had_under_way_is_closed_and_stopped(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
-        stopped: list[str] = []
-        monkeypatch.setattr(bench.world, "stop", lambda left: stopped.append(left["sessionKey"]), raising=False)
+        stopped: SimpleQueue[str] = SimpleQueue()
+        monkeypatch.setattr(bench.world, "stop", lambda left: stopped.put(left["sessionKey"]), raising=False)
         execution_id = suspected(bench)
         bench.sql(
             "INSERT INTO node_executions (execution_id, node_id, path, status, attempt, external_ref)"
@@ -146,9 +147,7 @@ class TestGuilty:
         )
         bench.another(start_ward=dying(70)).drive(execution_id)
         assert bench.nodes(execution_id)["a"].status == "cancelled"
-        while not stopped:
-            time.sleep(0.01)
-        assert stopped == ["s"]
+        assert stopped.get(timeout=10) == "s"
 
     def test_a_run_that_was_over_before_its_ward_died_stays_as_it_is(self, bench: Bench):
         execution_id = suspected(bench)
