@@ -104,7 +104,7 @@ class TestResume:
 
     def test_one_that_was_merely_beside_those_is_not(self, bench: Bench):
         execution_id = bench.submit([call("a")])
-        for _ in range(3):
+        for _ in range(2):
             bench.crash(execution_id)
         assert bench.another().drive(execution_id) is Left.ENDED
         assert bench.execution(execution_id).status == "success"

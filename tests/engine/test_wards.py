@@ -50,9 +50,9 @@ class TestInnocent:
         run = bench.execution(execution_id)
         assert (run.status, run.credits_charged, bench.world.calls) == ("success", Decimal("1.10"), {"a": 1})
 
-    def test_so_does_one_whose_workers_died_five_times_without_progress(self, bench: Bench):
+    def test_so_does_one_whose_workers_died_three_times_without_progress(self, bench: Bench):
         execution_id = bench.submit([call("a")])
-        for _ in range(5):
+        for _ in range(3):
             bench.crash(execution_id)
         assert bench.another().drive(execution_id) is Left.WARDED
         assert bench.execution(execution_id).status == "success"

@@ -22,7 +22,7 @@ Json = Any
 
 SUSPECT = (1, 2)  # suspicion: it was under way when a worker died
 WATCHED_CRASH, KILLED_WARD = 3, 4  # suspicion: it alone was watched when a worker died; its ward was killed, once
-MAX_CRASHES = 5  # in a row, without getting further: it need not have been watched to be driven alone
+MAX_CRASHES = 3  # in a row, without getting further: it need not have been watched to be driven alone
 
 
 class Left(StrEnum):
