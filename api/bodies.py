@@ -26,6 +26,8 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def receive() -> None:
+        if not (request.environ.get("CONTENT_LENGTH") or request.environ.get("HTTP_TRANSFER_ENCODING")):
+            return  # there is none
         if len(request.get_data(cache=True)) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge
 

@@ -170,6 +170,7 @@ class Broker:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._is_redis = app.conf.broker_url.startswith(SCHEMES)  # asked for once: Celery looks for it at length
         self._lock = threading.Lock()
         self._line: RedisLine | None = None
         self._pool: ProducerPool | None = None
@@ -200,7 +201,7 @@ class Broker:
         return True
 
     def _send(self, doorbell: Doorbell) -> None:
-        if isinstance(doorbell.queue, QueueName) and self._app.conf.broker_url.startswith(SCHEMES):
+        if isinstance(doorbell.queue, QueueName) and self._is_redis:
             self._redis().send(doorbell.task, doorbell.queue, doorbell.ids)
             return
         with self._producers().acquire(block=True, timeout=1) as producer:

@@ -40,12 +40,24 @@ class RedisLine:
 
     def __init__(self, url: str) -> None:
         self._client = redis.Redis.from_url(
-            url, socket_timeout=1, socket_connect_timeout=1, socket_keepalive=True, retry=Retry(NoBackoff(), 1)
+            url, socket_timeout=1, socket_connect_timeout=1, socket_keepalive=True, retry=Retry(NoBackoff(), 0)
         )
 
     def send(self, task: str, queue: str, ids: Mapping[str, str | int]) -> None:
-        """Raises what the client does when Redis does not take it."""
-        self._client.lpush(queue, message(task, queue, ids))
+        """Raises what the client does when Redis does not take it.
+
+        The first try is without what the client does around a command, which takes longer than the command.
+        """
+        body = message(task, queue, ids)
+        pool = self._client.connection_pool
+        line = pool.get_connection()
+        try:
+            line.send_command("LPUSH", queue, body)
+            line.read_response()
+        except (redis.ConnectionError, redis.TimeoutError):
+            self._client.lpush(queue, body)
+        finally:
+            pool.release(line)
 
 
 def message(task: str, queue: str, ids: Mapping[str, str | int]) -> bytes:
