@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NoReturn
 from uuid import UUID
 
 import orjson
@@ -20,8 +21,8 @@ from models.plain import Plain
 from models.rules.pricing import CENT
 from models.services.paging import Position
 
-# One statement, because every submission pays for it. The hold's key decides whose turn it is: of two at once, the
-# second waits for the first and then places nothing.
+# What `turns` does for a new run, for one that is there already. The hold's key decides whose turn it is: of two at
+# once, the second waits for the first and then places nothing.
 _HOLD = Plain("""
     WITH placed AS (
         INSERT INTO credit_holds (execution_id, user_id, amount) VALUES (:execution, :user, :amount)
@@ -183,8 +184,13 @@ def hold(session: Session, user_id: UUID, amount: Decimal, execution_id: UUID) -
     """
     asked = {"execution": execution_id, "user": user_id, "amount": amount}
     if _HOLD.first(session, asked) == (True, False):
-        session.execute(_UNHOLD, asked)  # for a caller who goes on with the transaction
-        raise InsufficientCredits(amount, _available(session, user_id))
+        refuse(session, user_id, amount, execution_id)
+
+
+def refuse(session: Session, user_id: UUID, amount: Decimal, execution_id: UUID) -> NoReturn:
+    """Take back a hold that the wallet does not bear; raises `InsufficientCredits`."""
+    session.execute(_UNHOLD, {"execution": execution_id})  # for a caller who goes on with the transaction
+    raise InsufficientCredits(amount, _available(session, user_id))
 
 
 def raise_hold(session: Session, user_id: UUID, amount: Decimal, execution_id: UUID) -> None:

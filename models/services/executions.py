@@ -5,7 +5,6 @@ A run is accepted in one transaction: its row, its hold and its first event are 
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, bindparam, exists, func, select
@@ -18,7 +17,7 @@ from models.plain import Plain, columns, copied
 from models.rules.deadlines import DEFAULT_LIMITS, RunLimits
 from models.rules.pricing import MOST_CREDITS, PLANS, Priority
 from models.rules.states import TERMINAL, ExecutionStatus
-from models.services import api_calls, credits, families, receipts, runnable, storage, turns, undriven, workflows
+from models.services import api_calls, families, receipts, runnable, storage, turns, undriven, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states, recorded
 from models.services.receipts import lines, receipt
@@ -105,7 +104,7 @@ def submit(
     version = runnable.newest(session, owner, workflow_id)
     storage.require_room(session, owner)
     api_calls.require_some(session, owner, version.id)
-    return _queue(
+    return turns.add(
         session,
         owner=owner.id,
         workflow=workflow_id,
@@ -135,7 +134,7 @@ def submit_again(
     """
     storage.require_room(session, owner)
     api_calls.require_some(session, owner, version.id)
-    return _queue(
+    return turns.add(
         session,
         owner=owner.id,
         workflow=old.workflow_id,
@@ -145,16 +144,10 @@ def submit_again(
         input=old.input,
         cap=_cap(version.worst_case_credits or old.credits_cap, max_credits),
         nodes=version.node_count,
-        timeout=old.deadline_at and (old.deadline_at - old.created_at).total_seconds(),
+        timeout=(old.deadline_at - old.created_at).total_seconds() if old.deadline_at else None,
         queue_seconds=limits.queue_for(version.max_queue_seconds),
         retry_of=old.id,
     )
-
-
-def _queue(session: Session, **new: Any) -> Execution:
-    execution = turns.add(session, **new)
-    credits.hold(session, execution.user_id, execution.credits_cap, execution.id)
-    return execution
 
 
 def get(session: Session, owner: User, execution_id: UUID) -> Execution:

@@ -14,10 +14,13 @@ from models.base import Json
 from models.execution import Execution
 from models.plain import Plain, columns, loaded
 from models.rules.pricing import PLANS, PRICE_LIST, Priority
+from models.services import credits
 
 IN_QUEUES = 2  # times what a tier drives at a time: enough that no worker waits for a bell
 
-# One statement, because every submission pays for it: the run, its place and its first event.
+_COLUMNS = ", ".join(column.name for column in columns(Execution))
+
+# One statement, because every submission pays for it: the run, its place, its first event and its hold.
 _ADD = Plain(
     """
     WITH added AS (
@@ -39,9 +42,16 @@ _ADD = Plain(
     ), told AS (
         INSERT INTO execution_events (execution_id, seq, type, message)
         SELECT id, last_seq, 'execution.queued', workflow_name || ' is queued.' FROM added
+    ), placed AS (
+        INSERT INTO credit_holds (execution_id, user_id, amount) SELECT id, user_id, credits_cap FROM added
+    ), moved AS (
+        UPDATE credits c SET held = c.held + added.credits_cap, updated_at = now()
+          FROM added
+         WHERE c.user_id = added.user_id AND c.balance - c.held >= added.credits_cap
+     RETURNING c.user_id
     )
-    SELECT COLUMNS FROM added
-""".replace("COLUMNS", ", ".join(column.name for column in columns(Execution)))
+    SELECT EXISTS (SELECT FROM moved), COLUMNS FROM added
+""".replace("COLUMNS", _COLUMNS)
 )
 _MOST = orjson.dumps({tier.value: IN_QUEUES * plan.concurrent_runs for tier, plan in PLANS.items()}).decode()
 
@@ -61,7 +71,7 @@ def add(
     queue_seconds: float,
     retry_of: UUID | None = None,
 ) -> Execution:
-    """Add a run, deferred if enough of its owner's are in the queues; such a one is not rung for.
+    """Add a run with its cap held, deferred if enough of its owner's are in the queues; such a one is not rung for.
 
     Args:
         name: the workflow's, as it is now.
@@ -70,6 +80,8 @@ def add(
         timeout: seconds from now in which it must have ended; None for ever.
         queue_seconds: seconds from now in which it must have been started.
         retry_of: the ended run that it repeats.
+
+    Raises `InsufficientCredits`.
     """
     asked = {
         "owner": owner,
@@ -86,4 +98,8 @@ def add(
         "queue_seconds": queue_seconds,
         "most": _MOST,
     }
-    return loaded(session, Execution, *_ADD.rows(session, asked))
+    ((is_held, *row),) = _ADD.rows(session, asked)
+    execution = loaded(session, Execution, row)
+    if not is_held:
+        credits.refuse(session, owner, cap, execution.id)
+    return execution

@@ -49,8 +49,8 @@ class TestReading:
 
 
 class TestSubmitting:
-    def test_takes_six_statements_and_one_doorbell(self, client, flow, sent):
-        """Who asks, the version, the room that is left, this month's calls (of limited tiers), the run, its hold."""
+    def test_takes_five_statements_and_one_doorbell(self, client, flow, sent):
+        """Who asks, the version, the room that is left, the month's calls (of limited tiers), the run with its hold."""
         sent.clear()
         answer, statements, commands = asked(client, "POST", f"/workflows/{flow}/execute", json={})
-        assert (answer.status_code, statements, commands, len(sent)) == (202, 6, 1, 1)
+        assert (answer.status_code, statements, commands, len(sent)) == (202, 5, 1, 1)
