@@ -31,6 +31,7 @@ def encode(value: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
-        rounded = round(value, 2)
-        return int(rounded) if rounded == int(rounded) else float(rounded)
+        number = float(round(value, 2))
+        whole = int(number)
+        return whole if whole == number else number
     raise TypeError(f"{type(value).__name__} has no form in JSON")

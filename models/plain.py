@@ -6,7 +6,8 @@ and lends its connection, so that all happens in the session's transaction and f
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Dialect, Enum, Select, inspect, text
 from sqlalchemy.dialects.postgresql import psycopg2
@@ -59,22 +60,25 @@ def columns(kind: type[Base]) -> Sequence[Any]:
 
 
 def copied(kind: type[E], row: Sequence[Any]) -> E:
-    """An object made of `columns(kind)` that belongs to no session: to be read and not to be changed."""
-    names, words = _shape(kind)
-    values = dict(zip(names, row, strict=True))
-    for name, word in words.items():
-        values[name] = word(values[name])
-    found = kind()
-    instance_dict(found).update(values)
-    return found
+    """What `columns(kind)` are, under the names of its attributes: to be read only, for no session knows of it."""
+    return cast("E", SimpleNamespace(**_values(kind, row)))
 
 
 def loaded(session: Session, kind: type[E], row: Sequence[Any]) -> E:
     """An object of the session, as the ORM would have made it of `columns(kind)`."""
-    found = copied(kind, row)
+    found = kind()
+    instance_dict(found).update(_values(kind, row))
     make_transient_to_detached(found)
     session.add(found)
     return found
+
+
+def _values(kind: type[Base], row: Sequence[Any]) -> dict[str, Any]:
+    names, words = _shape(kind)
+    values = dict(zip(names, row, strict=True))
+    for name, word in words.items():
+        values[name] = word(values[name])
+    return values
 
 
 @cache

@@ -23,7 +23,6 @@ class TestRows:
         found, expected = [[getattr(one, name) for name in names] for one in (copy, run)]
         assert found == expected
         assert [type(value) for value in found] == [type(value) for value in expected]
-        assert copy not in session
 
     def test_that_are_loaded_belong_to_the_session(self, session: Session) -> None:
         run_id = factories.execution(session).id
