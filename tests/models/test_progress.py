@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text, update
@@ -111,6 +112,12 @@ class TestNodeStates:
         ask = states(session, run)["ask"]
         assert ask.status == shown
         assert ask.error == ({"message": "failed"} if "failed" in recorded else None)
+
+    def test_of_a_retried_run_are_what_it_took_over_before_anybody_drives_it(self, session: Session) -> None:
+        run = factories.execution(session, retry_of=uuid4())
+        factories.ran(session, run, "start")
+        run.epoch = 0
+        assert states(session, run)["start"].status is NodeStatus.SUCCESS
 
     def test_of_ten_thousand_iterations_are_counted_by_the_database(self, session: Session) -> None:
         run = factories.execution(session, factories.workflow(session, graph=LOOPING), epoch=1)
