@@ -31,7 +31,7 @@ class Asked:
 
 
 class CountingServer:
-    """Use `running_counting_server`; `most_at_once` is how many requests were ever open together."""
+    """Use `running_counting_server`; `open` is how many requests are, `most_at_once` how many ever were together."""
 
     def __init__(self) -> None:
         self._server = _Server((LOOPBACK, 0), _Handler)
@@ -39,7 +39,7 @@ class CountingServer:
         self.host = f"{LOOPBACK}:{self._server.server_address[1]}"
         self.url = f"http://{self.host}"
         self.most_at_once = 0
-        self._open = 0
+        self.open = 0
         self._asked: list[Asked] = []
         self._times: Counter[str] = Counter()
         self._held: set[str] = set()
@@ -76,8 +76,8 @@ class CountingServer:
             before = self._times[name]
             self._times[name] += 1
             self._asked.append(Asked(name, key, time.monotonic()))
-            self._open += 1
-            self.most_at_once = max(self.most_at_once, self._open)
+            self.open += 1
+            self.most_at_once = max(self.most_at_once, self.open)
             self._changed.notify_all()
         try:
             if delay:
@@ -86,7 +86,7 @@ class CountingServer:
                 self._changed.wait_for(lambda: name not in self._held or self._stopping)
         finally:
             with self._changed:
-                self._open -= 1
+                self.open -= 1
         return before
 
     def _await(self, holds: Callable[[], bool], seconds: float, otherwise: str) -> None:

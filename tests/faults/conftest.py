@@ -1,4 +1,4 @@
-"""One deployment for all tests of a process; each test leaves it without programs, and everything in it settled."""
+"""One deployment for all tests of a process; each test leaves it settled, and its programs idle before they end."""
 
 import tempfile
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.deployment import running_world
+from tests.faults.leftovers import leftovers
+from tests.faults.programs import eventually
 from tests.faults.world import World
 
 
@@ -23,6 +25,7 @@ def world(deployment: World) -> Iterator[World]:
     yield deployment
     try:
         assert set(deployment.wrongs()) - known == set()
+        eventually(lambda: leftovers(deployment) == [], 30, lambda: str(leftovers(deployment)), pause=0.3)
     finally:
         deployment.kill_all()
         for left in deployment.points.iterdir():

@@ -30,6 +30,25 @@ def test_two_beats_ring_for_everything_and_do_nothing_twice(world: World):
     assert {world.run(run)["epoch"] for run in timers} == {2}
 
 
+def test_a_beat_that_was_stopped_does_nothing_twice_when_it_goes_on(world: World):
+    world.worker(hooked=False).ready()
+    stopped = world.beat()
+    world.finish(world.submit([world.call("lost", tag="before-the-stop")], ring=False), sweep=False)
+    stopped.signal(signal.SIGSTOP)
+    timers = world.submit_many(
+        [factories.node("w", "wait", config={"seconds": 12}), world.call("a", tag="stopped-beat")], "w>a", number=20
+    )
+    eventually(lambda: {world.status(run) for run in timers} == {"waiting"})
+    other = world.beat()
+    eventually(lambda: world.outside.times("stopped-beat")["stopped-beat/a"] > 0, 60)
+    stopped.signal(signal.SIGCONT)
+    world.finish(*timers, sweep=False)
+    assert stopped.alive
+    assert other.alive
+    assert world.outside.times("stopped-beat") == {"stopped-beat/a": 20}
+    assert {world.run(run)["epoch"] for run in timers} == {2}
+
+
 def test_a_sweep_that_dies_after_its_commit_is_made_good_by_the_next(world: World):
     doomed = world.worker().ready()
     timers = world.submit_many(

@@ -1,8 +1,12 @@
 """Redis that dies, forgets or hangs, and doorbells that come too often, too late or never: rows are the truth."""
 
 import http.client
+import os
 import random
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from urllib.error import URLError
 from uuid import UUID, uuid4
 
@@ -12,17 +16,11 @@ import redis
 from devstack.app_client import App
 from devstack.fault_proxy import running_fault_proxy
 from tests import factories
+from tests.faults.phones import ask, phone
 from tests.faults.programs import eventually, measured
 from tests.faults.world import World
 
 pytestmark = pytest.mark.faults
-
-
-def phone(world: World, url: str, tag: str, **call) -> tuple[App, str]:
-    """A new user and a workflow of one call."""
-    app = App(url)
-    app.register(f"{tag}-{time.monotonic_ns()}@example.com", "a long password", "Fault")
-    return app, app.save(tag, {"nodes": [world.call("a", tag=tag, **call)], "connections": []})["id"]
 
 
 class TestRedisAway:
@@ -56,6 +54,43 @@ class TestRedisAway:
         world.beat()
         world.finish(*runs, sweep=False)
         assert world.outside.times("flush") == {"flush/a": 20}
+
+
+class TestRedisHangs:
+    def test_frozen_it_keeps_nobody_waiting_for_long(self, world: World):
+        """Connections to it stay open, and nothing is answered."""
+        worker, apis = world.worker(hooked=False), [world.api(), world.api()]
+        for program in (worker, *(program for program, _ in apis)):
+            program.ready()
+        app, workflow = phone(world, apis[0][1], "frozen", delay=1)
+        phones = [App(url, app.token) for _, url in apis]
+        submit = partial(timed, path=f"/workflows/{workflow}/execute", body=b"{}")
+        under_way = app.execute(workflow, None)
+        world.outside.await_call("frozen/a")
+        os.kill(world.redis.pid, signal.SIGSTOP)
+        try:
+            with ThreadPoolExecutor(20) as many:
+                submits = list(many.map(submit, phones * 4))
+                reads = list(many.map(timed, phones * 10))
+            eventually(lambda: world.over(UUID(under_way)))  # what is driven needs no broker
+        finally:
+            os.kill(world.redis.pid, signal.SIGCONT)
+        slowest = [max(seconds for _, seconds in answers) for answers in (submits, reads)]
+        measured(f"a frozen redis: submits {slowest[0]:.1f} s at most, reads {slowest[1]:.1f} s")
+        assert {status for status, _ in submits} <= {202, 503}
+        assert {status for status, _ in reads} == {200}
+        assert max(slowest) < 15
+        world.beat()
+        runs = world.sql("SELECT id FROM workflow_executions WHERE workflow_id = %s", workflow)
+        assert len(runs) == 1 + sum(status == 202 for status, _ in submits)
+        world.finish(*[UUID(run) for (run,) in runs], sweep=False)
+        assert world.outside.times("frozen") == {"frozen/a": len(runs)}
+
+
+def timed(app: App, path: str = "/workflows", body: bytes | None = None) -> tuple[int, float]:
+    """The status of one request, and its seconds."""
+    begun = time.monotonic()
+    return ask(app, path, body)[0], time.monotonic() - begun
 
 
 class TestLostBell:

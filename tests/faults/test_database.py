@@ -8,31 +8,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 from uuid import UUID
 
 import psycopg2
 import pytest
 
-from devstack.app_client import App
 from tests import factories
+from tests.faults.phones import ask, phone
 from tests.faults.programs import eventually
-from tests.faults.test_broker import phone
 from tests.faults.world import World
 
 pytestmark = pytest.mark.faults
-
-
-def ask(app: App, path: str = "/workflows", body: bytes | None = None) -> tuple[int, str | None]:
-    """Status and Retry-After of one request."""
-    headers = {"Authorization": f"Bearer {app.token}", "Content-Type": "application/json"}
-    try:
-        with urlopen(Request(f"{app.url}/api{path}", data=body, headers=headers), timeout=40) as answer:
-            return answer.status, answer.headers["Retry-After"]
-    except HTTPError as error:
-        with error:
-            return error.code, error.headers["Retry-After"]
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ class World(Programs):
         for _ in range(number):
             with session_scope() as session:
                 run = executions.submit(session, session.get_one(User, owner), workflow.id, input=value)
-                if ring:
+                if ring and run.deferred_at is None:
                     enqueue(session, TaskName.DRIVE_EXECUTION, priority=run.priority, execution_id=run.id)
                 submitted.append(run.id)
         return submitted

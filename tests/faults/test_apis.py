@@ -1,0 +1,52 @@
+"""API processes that are stopped: others answer for them, and nothing is accepted twice."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from devstack.app_client import App
+from tests.faults.phones import ask, phone
+from tests.faults.programs import eventually, measured
+from tests.faults.world import World
+
+pytestmark = pytest.mark.faults
+
+
+def test_while_one_process_hangs_another_answers_and_it_is_replaced(world: World):
+    api, url = world.api()
+    api.ready()
+    app, _ = phone(world, url, "hangs")
+    stopped, *others = psutil.Process(api.pid).children()
+    stopped.suspend()
+    assert others
+    assert {ask(app) for _ in range(20)} == {(200, None)}
+    replaced = eventually(lambda: not stopped.is_running() or stopped.status() == psutil.STATUS_ZOMBIE, 60, pause=0.5)
+    measured(f"a process that hangs is replaced after {replaced:.0f} s")
+    eventually(lambda: len(psutil.Process(api.pid).children()) == 1 + len(others))
+    assert ask(app)[0] == 200
+
+
+def test_one_that_is_stopped_between_commit_and_bell_has_accepted_the_run_for_whoever_asks_again(world: World):
+    """The client lost patience, and asks another API with the same key; then the first one goes on and rings late."""
+    worker, (first, url), (second, other_url) = world.worker(), world.api(app="tests.faults.api_app:app"), world.api()
+    for program in (worker, first, second):
+        program.ready()
+    app, workflow = phone(world, url, "stopped")
+    world.arm("ringing", "stop")
+    path, key = f"/workflows/{workflow}/execute", {"Idempotency-Key": "once"}
+    with ThreadPoolExecutor(1) as apart:
+        answer = apart.submit(ask, app, path, b"{}", **key)
+        eventually(lambda: world.taken("ringing"))
+        (stopped,) = [p for p in psutil.Process(first.pid).children() if p.status() == psutil.STATUS_STOPPED]
+        assert ask(App(other_url, app.token), path, b"{}", **key)[0] == 202
+        ((run,),) = world.sql("SELECT id FROM workflow_executions WHERE workflow_id = %s", workflow)
+        world.pass_time()
+        world.finish(run)
+        os.kill(stopped.pid, signal.SIGCONT)
+        assert answer.result()[0] == 202
+    world.finish(world.submit([world.call("last", tag="stopped")]))  # the late bell was heard before it
+    assert world.outside.times("stopped") == {"stopped/a": 1, "stopped/last": 1}
+    assert world.sql("SELECT count(*) FROM workflow_executions WHERE workflow_id = %s", workflow) == [(1,)]
