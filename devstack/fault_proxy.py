@@ -143,6 +143,7 @@ class FaultProxy:
 
     async def _end(self) -> None:
         self._server.close()
+        await asyncio.sleep(0.01)  # whoever was accepted just now is served, and can be cut off like the others
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -157,7 +158,7 @@ class FaultProxy:
             return _reset(writer)
         try:
             from_server, to_server = await asyncio.open_connection(LOOPBACK, self._upstream)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             return _reset(writer)
         pair = _Pair(writer, to_server)
         if not self._frozen:

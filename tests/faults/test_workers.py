@@ -19,16 +19,16 @@ class TestKilled:
     @pytest.mark.faults
     def test_a_node_that_must_not_be_repeated_is_not_and_its_run_says_why(self, world: World):
         doomed, _ = world.worker(queues=HIGH).ready(), world.worker(queues=OTHERS).ready()
-        world.outside.hold("once/a")
-        execution_id = world.submit([world.call("a", tag="once", onCrash="fail")], ring=False)
+        world.outside.hold("unrepeatable/a")
+        execution_id = world.submit([world.call("a", tag="unrepeatable", onCrash="fail")], ring=False)
         world.ring(execution_id, HIGH)
-        world.outside.await_call("once/a")
+        world.outside.await_call("unrepeatable/a")
         doomed.kill()
+        world.outside.release("unrepeatable/a")
         world.finish(execution_id)
         run = world.run(execution_id)
         assert (run["status"], run["error"]["code"], run["credits_charged"]) == ("failed", "worker_died", 0)
-        assert world.outside.times("once") == {"once/a": 1}
-        world.outside.release("once/a")
+        assert world.outside.times("unrepeatable") == {"unrepeatable/a": 1}
 
     @pytest.mark.faults
     def test_a_loop_goes_on_where_it_was(self, world: World):
