@@ -24,7 +24,8 @@ _LOWER_CAP = text("""
 """)
 
 # What the owner added to a run is his again, and not for the runs above. Those that are over pass on what comes from
-# below; where none goes on, it stays in the wallet. A run that waits for credits has some now.
+# below; where none goes on, it stays in the wallet. A run that waits for credits has some now, and the driver of one
+# that does not wait yet must hear of them: the step that had them need not be one that waits for an answer.
 _GIVE_BACK = text("""
     WITH RECURSIVE up AS (
         SELECT c.parent_execution_id AS id, h.amount - h.captured - c.credits_added AS amount
@@ -43,7 +44,8 @@ _GIVE_BACK = text("""
     ), caps AS (
         UPDATE workflow_executions e
            SET credits_cap = e.credits_cap + larger.amount,
-               wake_at = CASE WHEN e.status = 'waiting' AND e.waiting_for->>'type' = 'budget' THEN now()
+               wake_at = CASE WHEN e.status = 'running'
+                                OR (e.status = 'waiting' AND e.waiting_for->>'type' = 'budget') THEN now()
                               ELSE e.wake_at END
           FROM larger WHERE e.id = larger.execution_id
     )

@@ -1,11 +1,15 @@
 """A run and all that it starts never cost more than was held for it, and what a child does not spend comes back."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from models.db import session_scope
 from models.services import answers, executions, overdue
@@ -13,6 +17,7 @@ from models.user import User
 from tests.engine.conftest import Bench, ask, call, cancel, sub, transform
 from tests.engine.world import World
 from tests.factories import node
+from workers.engine import children
 
 
 def held(bench: Bench) -> Decimal:
@@ -193,3 +198,37 @@ class TestWhatAGrandchildDidNotSpend:
         top, _ = self.family(bench, ask("last"))
         cancel(bench, top)
         assert (spent(bench), held(bench)) == (0, 0)
+
+
+def test_the_next_attempt_may_use_what_a_child_that_took_too_long_gives_back(bench: Bench):
+    inner = bench.save([ask()], worst_case="50.00")
+    retry = {"maxAttempts": 2, "initialInterval": 0}
+    top = bench.submit([sub("s", inner, timeout=0.05, retry=retry)], cap="3.00")
+    bench.runtime.drive(top)
+    time.sleep(0.1)
+    bench.settle(top)
+    first, second = bench.children(top)
+    assert (first.status, first.credits_cap) == ("cancelled", second.credits_cap)
+
+
+def test_credits_that_a_child_took_without_a_word_are_not_spent_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """Its start was committed, and the connection was cut before that was said."""
+    cuts = iter([True])
+
+    @contextmanager
+    def cut() -> Iterator[Session]:
+        with session_scope() as session:
+            yield session
+        if next(cuts, False):
+            raise OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
+
+    monkeypatch.setattr(children, "session_scope", cut)
+    inner = bench.save([call("a")], worst_case="50.00")
+    chain = [call(f"c{number}") for number in range(16)]
+    pairs = [f"c{number}>c{number + 1}" for number in range(15)]
+    top = bench.submit([call("c0"), sub("s", inner), *chain[1:]], *pairs, cap="4.00")
+    bench.settle(top)
+    (child,) = bench.children(top)
+    bench.settle(child.id)
+    run = bench.settle(top)
+    assert (run.status, len(bench.children(top))) == ("success", 1)

@@ -203,6 +203,16 @@ class TestBudget:
         assert (run.status, run.credits_charged, run.credits_cap) == ("success", Decimal("1.20"), 5)
         assert bench.world.calls == {"a": 1, "b": 1}
 
+    def test_what_else_it_waits_for_ends_in_its_time(self, bench: Bench):
+        run = bench.run([wait(seconds=3600), call("a"), call("b")], "a>b", cap=Decimal("1.20"))
+        assert run.waiting_for["type"] == "budget"
+        assert timedelta(minutes=59) < run.wake_at - datetime.now(UTC) <= timedelta(hours=1)
+        let_time_pass(bench)
+        bench.sql("UPDATE workflow_executions SET wake_at = now()")
+        assert bench.runtime.drive(run.id) is Left.PARKED
+        run = bench.execution(run.id)
+        assert (run.waiting_for["type"], run.wake_at, bench.nodes(run.id)["w"].status) == ("budget", None, "success")
+
     def test_it_takes_what_the_wallet_has_and_no_more(self, bench: Bench):
         run = bench.run([call("a"), call("b")], "a>b", cap=Decimal("1.10"))
         with pytest.raises(InsufficientCredits):

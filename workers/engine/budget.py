@@ -19,6 +19,7 @@ class Budget:
 
     def __init__(self, cap: Decimal, workflow: Workflow, recorder: Recorder) -> None:
         self.cap = cap
+        self.unsure = Decimal(0)  # of it, what children may have taken whose start nobody confirmed
         self._prices = workflow.prices
         self._fee = workflow.price_list.fee
         self.least_run = workflow.price_list.least_run  # a child costs no less
@@ -37,7 +38,7 @@ class Budget:
         return self.cap - self._spent(step) - self._price(under_way())
 
     def _spent(self, step: Step) -> Decimal:
-        return self._recorder.charged + self._prices[step.node_id] + self._fee
+        return self._recorder.charged + self.unsure + self._prices[step.node_id] + self._fee
 
     def _price(self, steps: Iterable[Step]) -> Decimal:
         return sum((self._prices[step.node_id] for step in steps), Decimal(0))

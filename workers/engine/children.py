@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
@@ -64,6 +65,7 @@ class Child(Wait):
     retry: Retry
     attempt: int = 1
     reference: dict[str, Json] = field(default_factory=dict)
+    unsure: Decimal = Decimal(0)  # credits that it may have taken along: its start was cut off
 
     @property
     def id(self) -> UUID | None:
@@ -190,7 +192,9 @@ class Children:
         if error:
             self._home.lost(progress, error)
             return
-        most = self._budget.spare(child.step, self._others(child))
+        self._budget.unsure -= child.unsure
+        most = max(self._budget.spare(child.step, self._others(child)), child.unsure)
+        child.unsure = Decimal(0)
         del self._starting[child.step]
         if most < self._budget.least_run:
             self._home.block(child)
@@ -200,6 +204,8 @@ class Children:
                 started = children.start(session, self._lease, self._wanted(child, most))
         except (OperationalError, PoolTimeout) as failure:
             log.warning("child.not_started", execution_id=str(self._lease.execution_id), error=type(failure).__name__)
+            child.unsure = most  # perhaps it has started, and only the answer was lost
+            self._budget.unsure += most
             child.reference = _pause(DATABASE_PAUSE, "The database is away.")
             self._home.wait_for(child)
         except LeaseLost as failure:

@@ -217,7 +217,7 @@ class Driver:
             if steps.affordable(steps.blocked[0], steps.past.get(steps.blocked[0])):
                 steps.unblock()
                 return
-            self._reason = Reason.budget(steps.budget.cap)
+            self._reason = Reason.budget(steps.budget.cap, steps.waits)
         elif self._reason is None and len(steps.waits):
             self._reason = Reason.waiting(steps.waits)
         if self._reason is None or self._reason.status is not ExecutionStatus.WAITING:

@@ -85,12 +85,11 @@ class Reason:
         return cls.failed({"code": "internal_error", "message": message})
 
     @classmethod
-    def budget(cls, cap: Decimal) -> "Reason":
-        """The credits held for this run do not cover its next node."""
+    def budget(cls, cap: Decimal, waits: Waits) -> "Reason":
+        """The credits held for this run do not cover its next node. Its other waits end in their time."""
         sentence = f"The {cap} credits set aside for this run are used up; resume it with a higher limit."
-        return cls(
-            ExecutionStatus.WAITING, sentence, waiting_for={"type": "budget", "message": sentence, "cap": float(cap)}
-        )
+        told = {"type": "budget", "message": sentence, "cap": float(cap)}
+        return cls(ExecutionStatus.WAITING, sentence, waiting_for=told, wake_at=waits.next_at)
 
 
 def must_be_alone(lease: Lease) -> bool:
