@@ -19,6 +19,7 @@ from celery_config import settings
 from models.db import connect
 from models.rules.pricing import Priority
 from models.services.presence import Calls
+from models.services.wards import WARD
 from models.vault import Vault
 from tasks.queue import Doorbell, QueueName, TaskName, publish
 from workers.billing.subjects import Follower
@@ -84,7 +85,7 @@ def runtime() -> Runtime:
 @once
 def ward_runtime() -> Runtime:
     """The engine of a ward: its turns come on top of those that workers were allowed, so it has one at a time."""
-    return Runtime(Performer(gateways()), owner=f"ward:{process_name()}", pace=_pace(turns=1), ring=_ring)
+    return Runtime(Performer(gateways()), owner=f"{WARD}{process_name()}", pace=_pace(turns=1), ring=_ring)
 
 
 def calls_under_way() -> Calls:

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     logs.configure(settings.log_format)
     connect(settings.database_url, pool_size=5)
     _be_the_first_to_go()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, _leave_soon)
     threading.Thread(target=_leave_with_the_worker, name="worker", daemon=True).start()
     try:

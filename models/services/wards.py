@@ -19,6 +19,7 @@ from models.services.leases import Lease, granted
 Json = Any
 
 QUARANTINED = "quarantined"  # the error's code of a run that took its workers down
+WARD = "ward:"  # how the names of wards begin, in leases and in crash logs
 DRIVEN = (ExecutionStatus.RUNNING, ExecutionStatus.CANCELLING)
 
 _ADOPT = text("""
@@ -31,6 +32,8 @@ _ADOPT = text("""
                             ELSE e.crash_log END,
            updated_at = now()
      WHERE e.id = :id AND e.epoch = :epoch AND e.status IN ('running', 'cancelling')
+       -- One that did not come so far as to take it over leaves that epoch to whoever claims the run.
+       AND (NOT :died OR starts_with(e.lease_owner, :ward))
  RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
            e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes, e.price_list,
            e.suspicion, e.retry_of IS NOT NULL AS is_retry,
@@ -56,7 +59,7 @@ def adopt(
         seconds: how long the lease lasts unless it is renewed.
         died: the holder was a ward and has died: it is noted with the crashes, though it took no worker with it.
     """
-    values = {"id": execution_id, "epoch": epoch, "owner": owner, "seconds": seconds, "died": died}
+    values = {"id": execution_id, "epoch": epoch, "owner": owner, "seconds": seconds, "died": died, "ward": WARD}
     row = session.execute(_ADOPT, values).one_or_none()
     return granted(row) if row else None
 

@@ -70,16 +70,16 @@ class Bench:
         with session_scope() as session:
             self.user_id: UUID = factories.user(session, credits=100_000).id
 
-    def another(self, pace: Pace | None = None, *, start_ward: Start | None = None) -> Runtime:
+    def another(self, pace: Pace | None = None, *, start_ward: Start | None = None, name: str = "worker") -> Runtime:
         """A second worker process, as far as the engine can tell; its wards drive what they are given."""
         pace = pace or Pace(lease=30, heartbeat=1, threads=64)
-        owner = f"worker-{len(self.runtimes)}"
+        owner = f"{name}-{len(self.runtimes)}"
         runtime = Runtime(
             self.performer,
             owner=owner,
             pace=pace,
             ring=lambda run, _: self.rung.put(run),
-            start_ward=start_ward or (lambda run, epoch: Elsewhere(self.another(), run, epoch)),
+            start_ward=start_ward or (lambda run, epoch: Elsewhere(self.another(name="ward:"), run, epoch)),
         )
         self.runtimes.append(runtime)
         return runtime

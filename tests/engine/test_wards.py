@@ -15,9 +15,9 @@ import pytest
 from models.db import session_scope
 from models.rules.kinds import NodeCall, NodeKind
 from models.rules.nodes import KINDS
-from models.services import quarantine, sweeps
-from tests.engine.conftest import Bench, call, cancel
-from tests.engine.wards import dying
+from models.services import leases, quarantine, sweeps
+from tests.engine.conftest import Bench, call, cancel, sub
+from tests.engine.wards import Dead, dying
 from tests.factories import node
 from workers.engine import probation, wards
 from workers.engine.endings import Left
@@ -96,6 +96,52 @@ class TestInnocent:
         assert left() is Left.POSTPONED
         assert bench.execution(execution_id).status == "success"
 
+    def test_one_whose_killed_wards_got_further_is_spared_each_time(self, bench: Bench):
+        execution_id = suspected(bench)
+
+        def get_further(execution_id: UUID, epoch: int) -> Ward:
+            ward = dying(-signal.SIGKILL)(execution_id, epoch)
+            bench.sql("UPDATE workflow_executions SET nodes_executed = nodes_executed + 1, suspicion = 0, crashes = 0")
+            return ward
+
+        for _ in range(3):
+            assert bench.another(start_ward=get_further).drive(execution_id) is Left.POSTPONED
+        assert bench.execution(execution_id).status == "queued"
+
+    def test_one_whose_ward_ended_while_its_worker_leaves_is_not_to_blame(self, bench: Bench):
+        execution_id = suspected(bench)
+
+        class Leaving(Dead):
+            def wait(self, seconds: float) -> int | None:
+                threading.Thread(target=runtime.leave, args=(5,)).start()
+                time.sleep(0.2)
+                return super().wait(seconds)
+
+        runtime = bench.another(start_ward=lambda run, epoch: Leaving(run, epoch, -signal.SIGSEGV))
+        assert runtime.drive(execution_id) is Left.HANDED_OVER
+        bench.runtimes.remove(runtime)
+        assert bench.execution(execution_id).finished_at is None
+
+    def test_whoever_took_a_run_over_is_not_taken_for_its_ward(self, bench: Bench):
+        """The worker was stopped for longer than its lease, and then its ward did not start."""
+        execution_id = suspected(bench)
+
+        def too_late(execution_id: UUID, epoch: int) -> Ward:
+            bench.sql("UPDATE workflow_executions SET lease_expires_at = now() - interval '1 second'")
+            with session_scope() as session:
+                assert leases.claim(session, execution_id, owner="other", seconds=30)
+            return dying(1, early=True)(execution_id, epoch)
+
+        assert bench.another(start_ward=too_late).drive(execution_id) is Left.POSTPONED
+        run = bench.execution(execution_id)
+        assert (run.status, run.lease_owner) == ("running", "other")
+
+    def test_one_whose_ward_was_told_to_leave_before_it_had_the_run_goes_back_at_once(self, bench: Bench):
+        execution_id = suspected(bench)
+        bench.another(start_ward=dying(0, early=True)).drive(execution_id)
+        run = bench.execution(execution_id)
+        assert (run.status, run.suspicion, run.crashes) == ("queued", 3, 2)
+
 
 class TestGuilty:
     def test_one_that_kills_its_ward_too_is_quarantined(self, bench: Bench):
@@ -124,6 +170,17 @@ class TestGuilty:
         run = bench.execution(execution_id)
         assert (run.status, run.error["code"]) == ("failed", "quarantined")
         assert "by signal 9 (SIGKILL)" in run.error["message"]
+
+    def test_a_step_that_started_it_does_not_try_again(self, bench: Bench):
+        retry = {"maxAttempts": 5, "initialInterval": 0}
+        top = bench.submit([sub("s", bench.save([call("a")]), retry=retry)])
+        bench.runtime.drive(top)
+        child = bench.rung.get()
+        bench.crash(child)
+        bench.crash(child, watched=True)
+        bench.another(start_ward=dying(70)).drive(child)
+        run = bench.settle(top)
+        assert (run.status, run.error["code"], len(bench.children(top))) == ("failed", "quarantined", 1)
 
     def test_a_driver_that_breaks_is_a_verdict_too(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
         """Otherwise it would be taken up again for ever."""

@@ -29,6 +29,7 @@ from models.services import children
 from models.services.children import Started, TooDeep, Wanted
 from models.services.journal import NodeRow, Progress
 from models.services.leases import Lease, PastStep
+from models.services.wards import QUARANTINED
 from workers.engine import clock
 from workers.engine.budget import Budget, Busy
 from workers.engine.recorder import Recorder
@@ -54,7 +55,8 @@ class ChildFailed(ForgeError):
         if answer["status"] == ExecutionStatus.CANCELLED:
             return cls("subworkflow_cancelled", "The workflow that it ran was cancelled.", retryable=False)
         error = answer.get("error") or {}
-        return cls(error.get("code", "subworkflow_failed"), error.get("message", "The workflow that it ran failed."))
+        code, detail = error.get("code", "subworkflow_failed"), error.get("message", "The workflow that it ran failed.")
+        return cls(code, detail, retryable=code != QUARANTINED)
 
 
 @dataclass(kw_only=True)

@@ -137,7 +137,8 @@ class Runtime:
             return Left.BROKEN
         finally:
             self._keeper.forget(lease)
-        if left in (Left.HANDED_OVER, Left.PUT_BACK, Left.POSTPONED):
+        # A ward that was told to leave early has left it to this worker.
+        if left in (Left.HANDED_OVER, Left.PUT_BACK, Left.POSTPONED, Left.WARDED):
             self._hand_over(lease, later=left is Left.POSTPONED)
         bound.info("execution.left", how=left)
         return left
@@ -181,8 +182,8 @@ class Runtime:
             back = self._adopted(session, lease.execution_id, lease.epoch + 1, died=True)
         if back is None:  # the run was over before, or its ward never came so far as to hold it
             return Left.POSTPONED
-        if outcome.is_from_outside and lease.suspicion < KILLED_WARD:
-            return self._hold(back, lambda _: Left.POSTPONED)  # that may have been chance: once
+        if outcome.is_from_outside and (lease.suspicion < KILLED_WARD or back.executed > lease.executed):
+            return self._hold(back, lambda _: Left.POSTPONED)  # that may have been chance: once in a row
         return self._hold(back, partial(self._end, reason=Reason.quarantined(lease.crashes, outcome.how)))
 
     def _adopted(self, session: Session, execution_id: UUID, epoch: int, *, died: bool = False) -> Lease | None:

@@ -32,7 +32,7 @@ LINE = 8  # runs that wait for one of them, each in a thread of the worker
 IDLE_SECONDS = 30.0  # for which a ward may live without its run: it starts, or is about to end
 LEAVING_SECONDS = 7.0  # for it to hand its run over
 LOOK_EVERY = 0.5
-FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGQUIT}
 
 
 class Ward(Protocol):
@@ -156,6 +156,8 @@ class Wards:
                 return Left.POSTPONED
         if status == 0:
             return Left.WARDED
+        if standing.leaving:  # it may have been ended along with this process
+            return Left.HANDED_OVER
         log.warning("ward.ended", execution_id=str(lease.execution_id), status=status)
         return Left.POSTPONED if status == REFUSED else Death(status)
 
