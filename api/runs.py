@@ -5,14 +5,14 @@ from sqlalchemy.orm import Session
 from api.bodies import show
 from api.schemas.executions import ExecutionDetailOut, NodeOut
 from models.base import Json
-from models.execution import Execution
 from models.services import executions
-from models.services.executions import Standing
+from models.services.executions import Sight, Standing
 
 
-def document(session: Session, execution: Execution, standing: Standing | None = None) -> dict[str, Json]:
+def document(session: Session, seen: Sight, standing: Standing | None = None) -> dict[str, Json]:
     """The run, why it is not moving (`standing`, where that is known already), each of its nodes, and its receipt."""
-    standing = standing or executions.standing(session, execution)
+    execution = seen.run
+    standing = standing or executions.standing(session, execution, seen.at)
     found = executions.recorded(session, execution)
     return {
         **show(ExecutionDetailOut, execution),

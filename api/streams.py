@@ -30,6 +30,7 @@ from models.errors import FieldError, ForgeError, InvalidInput
 from models.execution import Execution
 from models.rules.states import TERMINAL, ExecutionStatus
 from models.services import executions
+from models.services.executions import Sight
 from models.services.run_versions import Version, versions
 from models.user import User
 
@@ -83,24 +84,25 @@ class Telling:
     def news(self) -> bytes:
         """The next of it; nothing when the client knows it all."""
         with returned(), session_scope() as session:
-            run = executions.look(session, self.owner, self.execution_id)
+            sight = executions.look(session, self.owner, self.execution_id)
+            run = sight.run
             self.seen = Version.of(run)
             if self.after is None:
                 self.after = run.last_seq
-            lines = [] if self.status else [self._state(session, run)]
+            lines = [] if self.status else [self._state(session, sight)]
             # The run was read before its events, so that the last one is among them.
             events = executions.logs(session, self.owner, self.execution_id, limit=PAGE, after=self.after)
             lines += [_line(event.seq, show(LogOut, event)) for event in events]
             self.after = events[-1].seq if events else self.after
             self.has_more = len(events) == PAGE
             if not self.has_more and self.status != run.status:
-                lines.append(self._state(session, run))
+                lines.append(self._state(session, sight))
             self.is_over = run.status in TERMINAL and not self.has_more
             return b"".join(lines)
 
-    def _state(self, session: Session, run: Execution) -> bytes:
-        self.status = run.status
-        return _line(self.after or 0, document(session, run), b"event: state\n")
+    def _state(self, session: Session, sight: Sight) -> bytes:
+        self.status = sight.run.status
+        return _line(self.after or 0, document(session, sight), b"event: state\n")
 
 
 def _listen(hub: Hub, telling: Telling, line: Line | None) -> Iterator[bytes]:

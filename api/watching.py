@@ -19,6 +19,7 @@ from api.auth import current_user
 from api.bodies import show
 from api.concurrency import away
 from api.hub import Hub, Waiter
+from api.json import encode
 from api.pacing import BUSY, seconds_until_news
 from api.paging import page
 from api.runs import document
@@ -49,10 +50,11 @@ def hub() -> Hub:
 def watch(execution_id: UUID, *, wait: int, since: int | None) -> Response:
     """The run, with `wait` as soon as it has news for this client: events after `since`, or another ETag."""
     pause = _wait([execution_id], wait, lambda first, now: _is_news(first[execution_id], now[execution_id], since))
-    run = executions.look(db(), current_user(), execution_id)
-    standing = executions.at_rest(db(), run)
-    tag = f"{Version.of(run).tag}-{standing.tag if standing else ''}"
-    response = unless_known(tag, lambda: document(db(), run, standing))
+    seen = executions.look(db(), current_user(), execution_id)
+    run, standing = seen.run, executions.at_rest(db(), seen.run, seen.at)
+    below = executions.below(db(), run.id) if seen.has_children else None
+    tag = f"{Version.of(run).tag}-{_digest(run.updated_at, standing, below)}"
+    response = unless_known(tag, lambda: document(db(), seen, standing))
     close()  # nothing was written, and giving the connection back costs less than to commit
     if run.status not in TERMINAL:
         place = standing and standing.queue_position
@@ -84,8 +86,11 @@ def _is_other_page(args: dict[str, Any]) -> bool:
 
 
 def _tag_of(runs: Sequence[Execution]) -> str:
-    told = ",".join(sorted(f"{run.id}:{Version.of(run).tag}" for run in runs))
-    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+    return _digest(*sorted((run.id.hex, Version.of(run).tag, run.updated_at) for run in runs))
+
+
+def _digest(*told: object) -> str:
+    return hashlib.blake2b(encode(told), digest_size=16).hexdigest()
 
 
 def _wait(ids: Collection[UUID], seconds: int, is_news: Callable[[Versions, Versions], bool]) -> int | None:

@@ -4,11 +4,13 @@ A run is accepted in one transaction: its row, its hold and its first event are 
 """
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Select, bindparam, exists, func, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session, aliased, defer
 
 from models.base import Json
 from models.errors import Conflict, FieldError, ForgeError, InvalidInput, NotFound
@@ -20,15 +22,17 @@ from models.rules.states import TERMINAL, ExecutionStatus
 from models.services import api_calls, families, receipts, runnable, storage, turns, undriven, workflows
 from models.services.paging import Position, newest_first
 from models.services.progress import NodeState, node_states, recorded
-from models.services.receipts import lines, receipt
+from models.services.receipts import below, lines, receipt
 from models.services.runnable import Runnable
 from models.services.waits import Standing, at_rest, standing
 from models.user import User
 
 __all__ = [
     "NodeState",
+    "Sight",
     "Standing",
     "at_rest",
+    "below",
     "get",
     "lines",
     "list_owned",
@@ -45,13 +49,26 @@ __all__ = [
 _LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
 
 
+_CHILD = aliased(Execution)
 _LOOK = Plain(
-    select(*columns(Execution)).where(
+    select(
+        func.clock_timestamp(),  # the database's clock, which is one for all instances
+        exists().where(_CHILD.parent_execution_id == Execution.id),
+        *columns(Execution),
+    ).where(
         Execution.user_id == bindparam("owner", type_=Execution.user_id.type),
         Execution.id == bindparam("id", type_=Execution.id.type),
         Execution.expired_at.is_(None),
     )
 )
+
+
+class Sight(NamedTuple):
+    """A run as it was seen at a moment, by the database's clock."""
+
+    run: Execution  # a copy
+    at: datetime
+    has_children: bool
 
 
 class AlreadyFinished(Conflict):
@@ -158,12 +175,13 @@ def get(session: Session, owner: User, execution_id: UUID) -> Execution:
     return execution
 
 
-def look(session: Session, owner: User, execution_id: UUID) -> Execution:
-    """A copy of one run of `owner`'s, for whoever only wants to see it; raises `NotFound`."""
+def look(session: Session, owner: User, execution_id: UUID) -> Sight:
+    """One run of `owner`'s, for whoever only wants to see it; raises `NotFound`."""
     row = _LOOK.first(session, {"owner": owner.id, "id": execution_id})
     if row is None:
         raise _missing(session, owner, execution_id)
-    return copied(Execution, row)
+    at, has_children, *facts = row
+    return Sight(copied(Execution, facts), at, has_children)
 
 
 def get_locked(session: Session, owner: User, execution_id: UUID) -> Execution:

@@ -20,7 +20,8 @@ _TAKE = text("""
     INSERT INTO credit_holds (execution_id, user_id, amount) SELECT :child, user_id, :amount FROM smaller
 """)
 _LOWER_CAP = text("""
-    UPDATE workflow_executions SET credits_cap = credits_cap - :amount WHERE id = :parent RETURNING credits_cap
+    UPDATE workflow_executions SET credits_cap = credits_cap - :amount, updated_at = now()
+     WHERE id = :parent RETURNING credits_cap
 """)
 
 # What the owner added to a run is his again, and not for the runs above. Those that are over pass on what comes from
@@ -43,7 +44,7 @@ _GIVE_BACK = text("""
      RETURNING p.execution_id, p.user_id, rest.amount
     ), caps AS (
         UPDATE workflow_executions e
-           SET credits_cap = e.credits_cap + larger.amount,
+           SET credits_cap = e.credits_cap + larger.amount, updated_at = now(),
                wake_at = CASE WHEN e.status = 'running'
                                 OR (e.status = 'waiting' AND e.waiting_for->>'type' = 'budget') THEN now()
                               ELSE e.wake_at END

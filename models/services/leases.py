@@ -28,7 +28,7 @@ _LOCK_OWNER = text("""
 """)
 
 _DEFER = text("""
-    UPDATE workflow_executions SET deferred_at = now()
+    UPDATE workflow_executions SET deferred_at = now(), updated_at = now()
      WHERE id = :id AND (status = 'queued' OR (status = 'waiting' AND wake_at <= now()))
 """)
 

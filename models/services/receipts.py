@@ -65,7 +65,7 @@ def receipt(session: Session, execution: Execution, found: Recorded | None = Non
     items = [item for node in nodes if (item := _item(node, found))]
     children = (0, Decimal(0))
     if any(node.type == SUBWORKFLOW for node in nodes):
-        children = session.execute(_CHILDREN, {"execution": execution.id}).one()._tuple()
+        children = below(session, execution.id)
     return {
         "priceList": execution.price_list,
         "items": items,
@@ -76,6 +76,12 @@ def receipt(session: Session, execution: Execution, found: Recorded | None = Non
         "final": found.is_final,
         "children": {"runs": children[0], "amount": children[1]},
     }
+
+
+def below(session: Session, execution_id: UUID) -> tuple[int, Decimal]:
+    """How many runs a run started, with all that they started, and what was charged for them so far."""
+    runs, amount = session.execute(_CHILDREN, {"execution": execution_id}).one()
+    return runs, amount
 
 
 def lines(

@@ -31,7 +31,7 @@ _DUE = text("""
 
 # The oldest of those that were passed over because their owner had enough under way.
 _NEXT = text("""
-    UPDATE workflow_executions SET deferred_at = NULL, rung_at = now()
+    UPDATE workflow_executions SET deferred_at = NULL, rung_at = now(), updated_at = now()
      WHERE id = (
         SELECT id FROM workflow_executions
          WHERE user_id = coalesce(CAST(:user AS uuid),

@@ -1,12 +1,11 @@
 """Why a run is not moving: derived from rows when somebody asks, so that moving ones pay nothing for it."""
 
-import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, text
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
 from models.execution import Execution
@@ -88,20 +87,13 @@ class Standing:
     waiting_for: WaitingFor | None = None
     queue_position: int | None = None
 
-    @property
-    def tag(self) -> str:
-        """A word that changes when one would want to be told although the run itself did not change."""
-        told = self.waiting_for or {}
-        below = hashlib.blake2b(orjson.dumps(told["runs"]), digest_size=8).hexdigest() if "runs" in told else ""
-        return f"{told.get('type', '')}{self.queue_position or ''}{below}"
 
-
-def at_rest(session: Session, execution: Execution) -> Standing | None:
+def at_rest(session: Session, execution: Execution, now: datetime) -> Standing | None:
     """Why a run that nobody drives is not moving, or nothing more is to come; None for one that is driven.
 
-    Asked for at every poll: it costs nothing but for those who wait in a queue or for other runs.
+    `now` is the database's, whose clock set the times that it is compared with. Asked for at every poll: it costs
+    nothing but for those who wait in a queue or for other runs.
     """
-    now = datetime.now(UTC)
     match execution.status:
         case ExecutionStatus.QUEUED:
             return _queued(session, execution)
@@ -115,9 +107,10 @@ def at_rest(session: Session, execution: Execution) -> Standing | None:
     return Standing()
 
 
-def standing(session: Session, execution: Execution) -> Standing:
-    """Why `execution` is not moving; nothing for one that is over."""
-    return at_rest(session, execution) or _driven(session, execution)
+def standing(session: Session, execution: Execution, now: datetime | None = None) -> Standing:
+    """Why `execution` is not moving at the moment `now`, if not at this one; nothing for one that is over."""
+    now = now or session.scalars(select(func.clock_timestamp())).one()
+    return at_rest(session, execution, now) or _driven(session, execution)
 
 
 def _queued(session: Session, execution: Execution) -> Standing:
