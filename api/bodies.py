@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from flask import Flask, request
 from marshmallow import Schema
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from models.errors import FieldError, InvalidInput
 
@@ -28,8 +28,18 @@ def init_app(app: Flask) -> None:
     def receive() -> None:
         if not (request.environ.get("CONTENT_LENGTH") or request.environ.get("HTTP_TRANSFER_ENCODING")):
             return  # there is none
-        if len(request.get_data(cache=True)) > MAX_BODY_BYTES:
+        if len(_received()) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge
+
+
+def _received() -> bytes:
+    """The body, read and kept. What is no HTTP is refused, whatever the server calls it: each has errors of its own."""
+    try:
+        return request.get_data(cache=True)
+    except HTTPException:
+        raise
+    except Exception as error:
+        raise BadRequest("The body could not be read: it is not sent as HTTP has it.") from error
 
 
 def body(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:

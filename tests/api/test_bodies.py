@@ -6,6 +6,10 @@ import pytest
 ADA = {"email": "ada@example.com", "password": "correct horse", "name": "Ada"}
 
 
+class Garbled(Exception):
+    """As gunicorn has it: a kind of its own."""
+
+
 def post(stranger, raw: bytes, content_type: str = "application/json"):
     return stranger.post("/auth/register", data=raw, content_type=content_type)
 
@@ -68,6 +72,30 @@ class TestSize:
             environ_overrides={"wsgi.input": Endless(), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
         )
         assert answer.status_code == 413
+
+
+class TestFraming:
+    @pytest.mark.parametrize("error", [Garbled("invalid chunk size"), ConnectionResetError(), ValueError()])
+    def test_what_is_not_sent_as_http_has_it_is_malformed(self, stranger, error):
+        answer = stranger.post(
+            "/auth/register",
+            content_type="application/json",
+            headers={"Transfer-Encoding": "chunked"},
+            environ_overrides={"wsgi.input": Broken(error), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
+        )
+        assert (answer.status_code, answer.json["code"]) == (400, "malformed_request")
+
+
+class Broken:
+    """A client of whose body the server can make nothing."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def read(self, size: int = -1) -> bytes:
+        raise self.error
+
+    readline = read
 
 
 class Endless:
