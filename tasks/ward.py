@@ -31,6 +31,7 @@ from workers.engine.wards import LEAVING_SECONDS, REFUSED
 HANDING_OVER_SECONDS = LEAVING_SECONDS - 1.0  # so that its worker still sees it end
 LAST_SECONDS = 5.0  # for calls that were given up to come back
 BROKEN = os.EX_SOFTWARE
+STOPPED = {Left.ENDED, Left.PARKED}  # no turn is to go on, and those that were given up may be about to be stopped
 log = structlog.get_logger()
 
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, _leave_soon)
     threading.Thread(target=_leave_with_the_worker, name="worker", daemon=True).start()
+    left = None
     try:
         left = ward_runtime().drive_alone(execution_id, epoch)
         call_others(execution_id, left)
@@ -50,7 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         log.warning("ward.refused", execution_id=str(execution_id), error=type(error).__name__)
         return REFUSED
     finally:
-        gateways().openclaw.close()
+        if left not in STOPPED:
+            gateways().openclaw.close()  # whoever goes on with the run finds its turns by their key
     return BROKEN if left is Left.BROKEN else 0
 
 

@@ -12,6 +12,7 @@ from models.db import session_scope
 from models.execution import Execution
 from models.services import executions
 from models.user import User
+from tests.factories import node
 from tests.faults.programs import eventually
 from tests.faults.world import World
 
@@ -160,6 +161,15 @@ class TestCancel:
         assert cancelled(world, execution_id) < 2
         assert eventually(lambda: gone(ward)) < 8
         world.outside.release("stop/b")
+
+    @pytest.mark.faults
+    def test_a_ward_does_not_leave_before_the_turn_that_it_gave_up_is_stopped(self, world: World):
+        world.worker().ready()
+        world.arm("stopping", "sleep 1")
+        execution_id = under_suspicion(world, node("a", "ai_agent", config={"prompt": "[[sim:hang]] Wait."}))
+        eventually(lambda: world.openclaw.active() == 1)
+        assert cancelled(world, execution_id) < 2
+        eventually(lambda: world.openclaw.active() == 0, 10)
 
     @pytest.mark.faults
     def test_and_one_that_stands_in_line_for_a_ward(self, world: World):

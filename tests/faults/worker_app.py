@@ -1,9 +1,9 @@
 """The worker of production with points to interfere at, started as `celery -A tests.faults.worker_app worker`.
 
 It dies before or after a write of any number (`writes`). Further points: `loaded`, before a driver begins; `ringing`,
-between a commit and its doorbell; `ward-starting`, before a worker starts a ward, and `ward-started`, before that holds
-its run. Wards have the same points. A call of an address that ends with `/poison` ends the process, and with
-FAULT_CLOCK the clock of the process jumps to and fro by so many seconds.
+between a commit and its doorbell; `stopping`, before a turn is stopped; `ward-starting`, before a worker starts a ward,
+and `ward-started`, before that holds its run. Wards have the same points. A call of an address that ends with `/poison`
+ends the process, and with FAULT_CLOCK the clock of the process jumps to and fro by so many seconds.
 """
 
 import os
@@ -24,6 +24,7 @@ from tests.faults.writes import count_writes
 from workers.engine.driver import Driver
 from workers.engine.wards import Process
 from workers.gateways.http import HttpGateway
+from workers.gateways.openclaw_talk import Talk
 
 __all__ = ["app"]
 
@@ -56,5 +57,6 @@ HttpGateway.perform = perform
 Driver.run = around(Driver.run, before="loaded")
 wards.adopt = around(wards.adopt, before="ward-started")
 Process.__init__ = around(Process.__init__, before="ward-starting")
+Talk.abort = around(Talk.abort, before="stopping")
 tasks.queue.publish = around(tasks.queue.publish, before="ringing")
 count_writes(DIRECTORY)
