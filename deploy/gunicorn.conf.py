@@ -64,7 +64,12 @@ class PatientWorker(ThreadWorker):
         goes_on = super().handle(conn)
         if not goes_on:
             conn.close(graceful=True)
+            conn.close = _is_closed  # or else the main thread fails to, and counts the connection off twice
         return goes_on
+
+
+def _is_closed(graceful=False):
+    """Instead of closing once more."""
 
 
 worker_class = PatientWorker

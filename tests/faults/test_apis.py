@@ -1,8 +1,11 @@
 """API processes that are stopped: others answer for them, and nothing is accepted twice."""
 
+import http.client
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -27,6 +30,28 @@ def test_while_one_process_hangs_another_answers_and_it_is_replaced(world: World
     measured(f"a process that hangs is replaced after {replaced:.0f} s")
     eventually(lambda: len(psutil.Process(api.pid).children()) == 1 + len(others))
     assert ask(app)[0] == 200
+
+
+def test_one_that_ends_in_good_order_hears_connections_that_it_kept_once_more(world: World):
+    """However many it closed before: their clients may be sending already, and would take a cut for a fault."""
+    api, url = world.api()
+    api.ready()
+    for _ in range(20):
+        with urlopen(f"{url}/health/live") as answer:  # which closes its connection
+            assert answer.status == 200
+    kept = [http.client.HTTPConnection(urlsplit(url).netloc, timeout=20) for _ in range(10)]
+    assert {live(line) for line in kept} == {(200, "keep-alive")}
+    api.signal(signal.SIGTERM)
+    eventually(lambda: "Handling signal: term" in api.output)
+    assert {live(line) for line in kept} == {(200, "close")}
+    assert api.wait() == 0
+
+
+def live(line: http.client.HTTPConnection) -> tuple[int, str | None]:
+    line.request("GET", "/health/live")
+    answer = line.getresponse()
+    answer.read()
+    return answer.status, answer.headers["Connection"]
 
 
 def test_one_that_is_stopped_between_commit_and_bell_has_accepted_the_run_for_whoever_asks_again(world: World):
