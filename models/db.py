@@ -7,14 +7,15 @@ from functools import partial
 
 import orjson
 from sqlalchemy import Dialect, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from models.base import Json
 
 UNTESTED_SECONDS = 1.0  # of rest after which a connection is tested before it is used
+READ_ONLY = "25006"  # SQLSTATE of a write to what is no primary, or not any more
 
 SessionFactory = sessionmaker(expire_on_commit=False)
 
@@ -45,10 +46,21 @@ def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000
             "keepalives_count": 3,
         },
     )
+    event.listen(engine, "handle_error", _name_by_what_helps)
     event.listen(engine, "checkin", _rest)
     event.listen(engine, "checkout", partial(_look_whether_it_lives, engine.dialect))
     SessionFactory.configure(bind=engine)
     return engine
+
+
+def _name_by_what_helps(context: ExceptionContext) -> OperationalError | None:
+    """A lost connection, or one that leads to a standby since a failover, is `OperationalError`: time cures it."""
+    error = context.original_exception
+    if getattr(error, "pgcode", None) == READ_ONLY:
+        context.is_disconnect = True  # a new one may lead to the primary
+    if not context.is_disconnect or isinstance(context.sqlalchemy_exception, OperationalError):
+        return None
+    return OperationalError(context.statement, None, error, hide_parameters=True, connection_invalidated=True)
 
 
 def _rest(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:

@@ -1,6 +1,8 @@
 """The one writer of a process: what waits is written together, but never so much that the database refuses it."""
 
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,6 +10,7 @@ from queue import Queue
 from uuid import UUID
 
 import orjson
+import psycopg2
 import pytest
 
 from models.db import session_scope
@@ -15,8 +18,9 @@ from models.rules.schedule import Step
 from models.rules.states import NodeStatus
 from models.services import leases
 from models.services.journal import NodeRow, Progress
-from tests.engine.conftest import Bench, transform
+from tests.engine.conftest import Bench, call, transform
 from tests.engine.test_waiting import answer, ask
+from workers.engine.endings import Left
 from workers.engine.journal import LARGEST_BATCH, Journal
 
 MIB = orjson.dumps("x" * 1_000_000)
@@ -96,3 +100,31 @@ def test_an_answer_given_meanwhile_survives_a_batch_that_is_written_once_more(be
     written.get(timeout=60)
     journal.stop()
     assert "answer" not in bench.nodes(execution_id)["q"].external_ref, "the answer to another question"
+
+
+def test_a_standby_in_place_of_the_database_is_waited_out(bench: Bench, committed_database: str):
+    """After a failover, connections lead for a while to what was the primary and takes no writes."""
+    bench.world.on("a", bench.world.hang)
+    execution_id = bench.submit([call("a"), call("b")], "a>b")
+    left = bench.in_background(execution_id)
+    assert bench.world.arrived.wait(10)
+    become(committed_database, "on")
+    bench.world.release.set()
+    time.sleep(0.5)
+    become(committed_database, "off")
+    assert left() is Left.ENDED
+    run = bench.execution(execution_id)
+    assert (run.status, run.credits_charged) == ("success", Decimal("1.20"))
+
+
+def become(database: str, read_only: str) -> None:
+    """Let new connections be read-only or not, and end those that there are."""
+    with closing(psycopg2.connect(database, options="-c default_transaction_read_only=off")) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        name = connection.info.dbname
+        cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {read_only}")
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
