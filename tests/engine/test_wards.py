@@ -97,26 +97,24 @@ class TestInnocent:
         assert bench.execution(execution_id).status == "success"
 
     def test_one_whose_killed_wards_got_further_is_spared_each_time(self, bench: Bench):
-        execution_id = suspected(bench)
-
         def get_further(execution_id: UUID, epoch: int) -> Ward:
             ward = dying(-signal.SIGKILL)(execution_id, epoch)
             bench.sql("UPDATE workflow_executions SET nodes_executed = nodes_executed + 1, suspicion = 0, crashes = 0")
             return ward
 
+        execution_id = suspected(bench)
         for _ in range(3):
             assert bench.another(start_ward=get_further).drive(execution_id) is Left.POSTPONED
         assert bench.execution(execution_id).status == "queued"
 
     def test_one_whose_ward_ended_while_its_worker_leaves_is_not_to_blame(self, bench: Bench):
-        execution_id = suspected(bench)
-
         class Leaving(Dead):
             def wait(self, seconds: float) -> int | None:
                 threading.Thread(target=runtime.leave, args=(5,)).start()
                 time.sleep(0.2)
                 return super().wait(seconds)
 
+        execution_id = suspected(bench)
         runtime = bench.another(start_ward=lambda run, epoch: Leaving(run, epoch, -signal.SIGSEGV))
         assert runtime.drive(execution_id) is Left.HANDED_OVER
         bench.runtimes.remove(runtime)
@@ -124,7 +122,6 @@ class TestInnocent:
 
     def test_whoever_took_a_run_over_is_not_taken_for_its_ward(self, bench: Bench):
         """The worker was stopped for longer than its lease, and then its ward did not start."""
-        execution_id = suspected(bench)
 
         def too_late(execution_id: UUID, epoch: int) -> Ward:
             bench.sql("UPDATE workflow_executions SET lease_expires_at = now() - interval '1 second'")
@@ -132,6 +129,7 @@ class TestInnocent:
                 assert leases.claim(session, execution_id, owner="other", seconds=30)
             return dying(1, early=True)(execution_id, epoch)
 
+        execution_id = suspected(bench)
         assert bench.another(start_ward=too_late).drive(execution_id) is Left.POSTPONED
         run = bench.execution(execution_id)
         assert (run.status, run.lease_owner) == ("running", "other")
@@ -254,10 +252,12 @@ class TestLine:
         after = [bench.execution(run) for run in runs]
         assert {(run.status, run.suspicion, run.crashes) for run in after} == {("queued", 3, 2)}
 
-    def test_when_the_line_is_long_others_come_back_later(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(wards, "LINE", 0)
+    @pytest.mark.parametrize("short", ["LINE", "PLACES"])
+    def test_when_the_line_is_long_others_come_back_later(self, bench: Bench, monkeypatch, short: str):
+        monkeypatch.setattr(wards, short, 0)
+        monkeypatch.setattr(wards, "LINE_SECONDS", 0.1)
         execution_id = suspected(bench)
-        assert bench.another().drive(execution_id) is Left.POSTPONED
+        assert bench.in_background(execution_id, bench.another())() is Left.POSTPONED
         assert (bench.execution(execution_id).status, due()) == ("queued", [])
 
 

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 REFUSED = 75  # EX_TEMPFAIL: a ward's status when it could do nothing and nobody is to blame, as without a database
 PLACES = 2  # wards at a time in one worker
 LINE = 8  # runs that wait for one of them, each in a thread of the worker
+LINE_SECONDS = 60.0  # for which one waits: a ward may go on for hours, and another worker may have a place
 IDLE_SECONDS = 30.0  # for which a ward may live without its run: it starts, or is about to end
 LEAVING_SECONDS = 7.0  # for it to hand its run over
 LOOK_EVERY = 0.5
@@ -134,8 +135,9 @@ class Wards:
             if self._waiting >= LINE:
                 return False
             self._waiting += 1
+        until = time.monotonic() + LINE_SECONDS
         try:
-            while not standing.is_called:
+            while not standing.is_called and time.monotonic() < until:
                 if self._places.acquire(timeout=LOOK_EVERY):
                     return True
             return False
