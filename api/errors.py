@@ -48,6 +48,7 @@ HTTP_SENTENCES = {
     404: "There is nothing at this address.",
     405: "This address does not answer that method.",
     413: "The body is larger than the allowed size.",
+    429: "That was too often; try again later.",
 }
 RETRY_SECONDS = "2"
 

@@ -137,9 +137,10 @@ def takeover(since: datetime) -> WaitingFor:
     return {"type": "takeover", "message": message, "since": since}
 
 
-def due(stored: Json) -> WaitingFor:
-    """It waited, and what it waited for came."""
-    return {**(stored or {}), "type": "queue", "message": "Its time has come; a worker takes it on within seconds."}
+def due(stored: Json, *, deferred: bool = False) -> WaitingFor:
+    """It waited, and what it waited for came; one that is `deferred` waits for its turn now."""
+    now = {"type": "queue", "message": "Its time has come; a worker takes it on within seconds."}
+    return {**(stored or {}), **(turn() if deferred else now)}
 
 
 def _counted(number: int, noun: str) -> str:

@@ -99,7 +99,7 @@ def at_rest(session: Session, execution: Execution, now: datetime) -> Standing |
             return _queued(session, execution)
         case ExecutionStatus.WAITING:
             if execution.wake_at is not None and execution.wake_at <= now:
-                return Standing(waiting.due(execution.waiting_for))
+                return Standing(waiting.due(execution.waiting_for, deferred=execution.deferred_at is not None))
             return Standing(_with_those_below(session, execution))
         case ExecutionStatus.RUNNING | ExecutionStatus.CANCELLING:
             lease_end = execution.lease_expires_at
@@ -139,7 +139,8 @@ def _below(row: Row[Any]) -> WaitingFor:
     status = ExecutionStatus(row.status)
     facts = {"deferred": row.deferred, "executed": row.nodes_executed, "total": row.nodes_total}
     is_due = row.due and status is ExecutionStatus.WAITING
-    reason = waiting.due(row.waiting_for) if is_due else waiting.at_a_glance(status, row.waiting_for, **facts)
+    told = waiting.due(row.waiting_for, deferred=row.deferred)
+    reason = told if is_due else waiting.at_a_glance(status, row.waiting_for, **facts)
     return {"executionId": str(row.id), "workflowName": row.workflow_name, "status": status, "waitingFor": reason}
 
 

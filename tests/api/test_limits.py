@@ -40,6 +40,7 @@ class TestStrangers:
         assert set(statuses) == {401}
         answer = stranger.get("/workflows")
         assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
+        assert answer.json["message"].startswith("That was too often")  # the app shows it
         assert 0 < int(answer.headers["Retry-After"]) <= 900
         assert answer.headers["RateLimit-Remaining"] == "0"
 

@@ -157,6 +157,13 @@ class TestWaiting:
         assert told(found)[0] == "queue"
         assert found.waiting_for["nodeId"] == "w"
 
+    def test_whose_time_has_come_may_wait_for_its_turn(self, session, workflow):
+        past = {"wake_at": NOW - timedelta(seconds=1), "deferred_at": NOW}
+        timer = {"type": "timer", "message": "Waits until then.", "nodeId": "w"}
+        execution = run(session, workflow, status=ExecutionStatus.WAITING, waiting_for=timer, **past)
+        sentence = "As many of your runs as your tier allows are under way."
+        assert told(standing(session, execution)) == ("turn", sentence)
+
 
 class TestAParent:
     attempts = itertools.count(1)
