@@ -11,23 +11,30 @@ from sqlalchemy.orm import Session
 
 from models.rules.pricing import PLANS, Priority, Tier
 
-# A queued row whose doorbell was lost (never rung: the process died after its commit), a lease that ran out, a timer.
-_DUE = text("""
+_RING = """
     UPDATE workflow_executions SET rung_at = now()
      WHERE id IN (
         SELECT id FROM workflow_executions
-         WHERE (status = 'queued' AND deferred_at IS NULL
-                AND coalesce(rung_at, created_at + make_interval(secs => :first - :again))
-                    < now() - make_interval(secs => :again))
-            OR (lease_expires_at < now()
-                AND coalesce(rung_at, '-infinity') < now() - make_interval(secs => :first))
-            OR (status = 'waiting' AND wake_at <= now() AND deferred_at IS NULL
-                AND coalesce(rung_at, '-infinity') < now() - make_interval(secs => :first))
+         WHERE {due}
          ORDER BY created_at
          LIMIT :limit
            FOR UPDATE SKIP LOCKED)
  RETURNING id, priority
-""")
+"""
+
+# A lease that ran out, a timer, a queued row whose doorbell was lost (never rung: the process died after its commit).
+# Each for itself: however long the queue is, it keeps nobody from going on.
+_DUE = [
+    text(_RING.format(due=due))
+    for due in (
+        """lease_expires_at < now() AND coalesce(rung_at, '-infinity') < now() - make_interval(secs => :first)""",
+        """status = 'waiting' AND wake_at <= now() AND deferred_at IS NULL
+           AND coalesce(rung_at, '-infinity') < now() - make_interval(secs => :first)""",
+        """status = 'queued' AND deferred_at IS NULL
+           AND coalesce(rung_at, created_at + make_interval(secs => :first - :again))
+               < now() - make_interval(secs => :again)""",
+    )
+]
 
 # The oldest of those that were passed over because their owner had enough under way.
 _NEXT = text("""
@@ -67,9 +74,9 @@ RING_AGAIN = 60.0  # seconds between further rings: behind a backlog the first b
 
 
 def due(session: Session, *, limit: int = 500) -> Sequence[Turn]:
-    """Executions to ring for now, the oldest first, at most `limit`."""
-    rows = session.execute(_DUE, {"first": FIRST_RING, "again": RING_AGAIN, "limit": limit})
-    return [(row.id, Priority(row.priority)) for row in rows]
+    """Executions to ring for now: of each kind the oldest, at most `limit`."""
+    asked = {"first": FIRST_RING, "again": RING_AGAIN, "limit": limit}
+    return [(row.id, Priority(row.priority)) for due in _DUE for row in session.execute(due, asked)]
 
 
 def again(session: Session, execution_id: UUID) -> Sequence[Turn]:

@@ -51,6 +51,15 @@ class TestSweeps:
             leases.claim(session, execution_id, owner="doomed", seconds=-1)
         assert self.due() == [execution_id]
 
+    def test_a_long_queue_keeps_no_run_from_being_taken_up_again(self, bench: Bench):
+        queued, dropped, parked = (bench.submit([call("a")]) for _ in range(3))
+        bench.sql("UPDATE workflow_executions SET created_at = now() - interval '1 hour' WHERE id = :id", id=queued)
+        with session_scope() as session:
+            leases.claim(session, dropped, owner="doomed", seconds=-1)
+        bench.sql("UPDATE workflow_executions SET status = 'waiting', wake_at = now() WHERE id = :id", id=parked)
+        with session_scope() as session:
+            assert {run for run, _ in sweeps.due(session, limit=1)} == {queued, dropped, parked}
+
     def test_a_run_whose_time_has_come_is_rung_for(self, bench: Bench):
         execution_id = bench.submit([call("a")])
         bench.sql("UPDATE workflow_executions SET status = 'waiting', wake_at = now() + interval '1 hour'")
