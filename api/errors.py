@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, request
 from marshmallow import ValidationError
-from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -67,7 +67,8 @@ def answer(error: BaseException) -> Response:
             return problem(422, "invalid_input", "Some fields are not as they should be.", errors=fields_of(error))
         case HTTPException():
             return _http(error)
-        case OperationalError() | InterfaceError() | PoolTimeout():
+        # The driver has no better word than `DatabaseError` for some of the ways in which a connection is lost.
+        case OperationalError() | InterfaceError() | PoolTimeout() | DatabaseError(connection_invalidated=True):
             log.warning("database_unavailable", error=type(error).__name__, cause=str(error.__cause__)[:200])
             return unavailable("The database does not answer just now; try again.")
         case DataError():

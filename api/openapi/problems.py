@@ -10,7 +10,6 @@ Json = dict[str, Any]
 OURS = ("api.", "models.")
 SAID_BY_HTTP = {
     "malformed_request": "The body is not valid JSON.",
-    "rate_limited": "That was too often; try again later.",
     "unsupported_media_type": "The body must be sent as application/json.",
     "internal_error": "Something went wrong on our side. It has been logged.",
 }

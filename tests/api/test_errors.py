@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import create_app
@@ -72,7 +72,13 @@ class TestStatus:
         assert (answer.json["code"], answer.json["detail"]) == (error.code, str(error))
 
     @pytest.mark.parametrize(
-        "error", [OperationalError("SELECT secret", {}, Exception("10.0.0.1")), PoolTimeout()], ids=["gone", "full"]
+        "error",
+        [
+            OperationalError("SELECT secret", {}, Exception("10.0.0.1")),
+            DatabaseError("SELECT secret", {}, Exception("10.0.0.1"), connection_invalidated=True),
+            PoolTimeout(),
+        ],
+        ids=["gone", "cut", "full"],
     )
     def test_a_database_that_is_away_means_later(self, raising, error):
         answer = raising(error)
