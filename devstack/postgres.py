@@ -69,7 +69,9 @@ class PostgresServer(Server):
 
     def create_database(self, name: str, *, template: str = "template1") -> str:
         """Create a database as a copy of `template`, unless it is there; returns its address."""
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        # Copying files takes a quarter of the time of logging every block.
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        statement = create.format(sql.Identifier(name), sql.Identifier(template))
         with suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):  # somebody was faster
             if not self._execute(sql.SQL("SELECT 1 FROM pg_database WHERE datname = {}").format(sql.Literal(name))):
                 self._execute(statement)

@@ -6,7 +6,6 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from api.openapi.__main__ import text
 from devstack.collection import collection
 from devstack.contract import CHANGELOG, DESCRIPTION, ROOT, ContractBroken, check, write
 
@@ -59,7 +58,7 @@ class TestTheContract:
 
 class TestTheCollection:
     def test_has_every_operation_with_a_body_that_may_be_sent(self):
-        document = json.loads(text())
+        document = json.loads((ROOT / DESCRIPTION).read_text())
         folders = collection(document, "https://api.test")["item"]
         items = {item["id"]: item["request"] for folder in folders for item in folder["item"]}
         operations = {
@@ -76,7 +75,9 @@ class TestTheCollection:
 
     def test_names_what_stands_in_an_address(self):
         (workflows,) = (
-            f for f in collection(json.loads(text()), "https://api.test")["item"] if f["name"] == "workflows"
+            f
+            for f in collection(json.loads((ROOT / DESCRIPTION).read_text()), "https://api.test")["item"]
+            if f["name"] == "workflows"
         )
         (execute,) = (item["request"]["url"] for item in workflows["item"] if item["id"] == "workflows_execute")
         assert execute["raw"] == "{{baseUrl}}/workflows/:workflowId/execute"
