@@ -62,7 +62,7 @@ _CLAIM = text("""
        AND (e.status IN ('running', 'cancelling') OR (least(e.start_by, e.deadline_at) <= now()) IS NOT TRUE)
  RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
            e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes, e.price_list,
-           e.suspicion, e.retry_of IS NOT NULL AS is_retry,
+           e.suspicion, coalesce(jsonb_array_length(e.crash_log), 0) AS deaths, e.retry_of IS NOT NULL AS is_retry,
            e.cancel_requested_at IS NOT NULL AS cancelled, e.deadline_at, e.depth, clock_timestamp() AS claimed_at
 """)
 
@@ -137,6 +137,7 @@ class Lease:
     last_seq: int  # of its newest event
     started_at: datetime
     crashes: int  # how often a driver vanished without handing over, since the run last got further
+    deaths: int  # the same, since it was submitted
     suspicion: int  # see `Execution.suspicion`
     is_retry: bool  # results of an ended run were taken over
     cancelled: bool
@@ -277,6 +278,7 @@ def granted(row: Row[Any]) -> Lease:
         last_seq=row.last_seq,
         started_at=row.started_at,
         crashes=row.crashes,
+        deaths=row.deaths,
         suspicion=row.suspicion,
         is_retry=row.is_retry,
         cancelled=row.cancelled,

@@ -36,7 +36,7 @@ _ADOPT = text("""
        AND (NOT :died OR starts_with(e.lease_owner, :ward))
  RETURNING e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.credits_cap,
            e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, e.crashes, e.price_list,
-           e.suspicion, e.retry_of IS NOT NULL AS is_retry,
+           e.suspicion, coalesce(jsonb_array_length(e.crash_log), 0) AS deaths, e.retry_of IS NOT NULL AS is_retry,
            e.cancel_requested_at IS NOT NULL AS cancelled, e.deadline_at, e.depth, clock_timestamp() AS claimed_at
 """)
 

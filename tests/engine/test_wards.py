@@ -57,6 +57,14 @@ class TestInnocent:
         assert bench.another().drive(execution_id) is Left.WARDED
         assert bench.execution(execution_id).status == "success"
 
+    def test_so_does_one_whose_workers_died_again_and_again_although_it_got_further(self, bench: Bench):
+        often, oftener = (bench.submit([call("a")]) for _ in range(2))
+        for execution_id, deaths in ((often, 7), (oftener, 8)):
+            for _ in range(deaths):
+                bench.crash(execution_id)
+                bench.sql("UPDATE workflow_executions SET crashes = 0, suspicion = 0")  # as when a node has finished
+        assert [bench.another().drive(run) for run in (often, oftener)] == [Left.ENDED, Left.WARDED]
+
     def test_one_whose_ward_is_killed_is_spared_once(self, bench: Bench):
         """By the kernel for want of memory, or by an operator: that may be chance as well."""
         execution_id = suspected(bench)

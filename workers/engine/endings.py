@@ -23,6 +23,7 @@ Json = Any
 SUSPECT = (1, 2)  # suspicion: it was under way when a worker died
 WATCHED_CRASH, KILLED_WARD = 3, 4  # suspicion: it alone was watched when a worker died; its ward was killed, once
 MAX_CRASHES = 3  # in a row, without getting further: it need not have been watched to be driven alone
+MAX_DEATHS = 8  # in all: one that kills beside a branch that gets further each time would go on doing so
 
 
 class Left(StrEnum):
@@ -94,7 +95,7 @@ class Reason:
 
 def must_be_alone(lease: Lease) -> bool:
     """Whether a run is believed to kill whoever drives it, so that only a process of its own may."""
-    return lease.suspicion >= WATCHED_CRASH or lease.crashes >= MAX_CRASHES
+    return lease.suspicion >= WATCHED_CRASH or lease.crashes >= MAX_CRASHES or lease.deaths >= MAX_DEATHS
 
 
 def verdict_on_arrival(lease: Lease) -> Reason | None:
