@@ -11,7 +11,8 @@ from sqlalchemy import select, text
 from models.credit import Credit
 from models.db import session_scope
 from models.errors import InsufficientCredits
-from models.services import credits
+from models.services import credits, executions
+from models.user import User
 from tests import factories
 from tests.models.hands import at_once
 
@@ -21,13 +22,12 @@ pytestmark = pytest.mark.usefixtures("committed_database")
 def test_a_hundred_runs_of_ten_credits_cannot_take_more_than_a_hundred() -> None:
     with session_scope() as session:
         user = factories.user(session, credits=100)
-        workflow = factories.workflow(session, user)
-        runs = [factories.execution(session, workflow, cap=10, held=False) for _ in range(100)]
+        workflow = factories.workflow(session, user, worst_case=10)
 
-    def take(number: int) -> bool:
+    def take(_: int) -> bool:
         try:
             with session_scope() as session:
-                credits.hold(session, user.id, Decimal(10), runs[number].id)
+                executions.submit(session, session.get_one(User, user.id), workflow.id)
         except InsufficientCredits:
             return False
         return True
