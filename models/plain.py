@@ -28,8 +28,9 @@ class Plain:
     Values and columns are what the driver makes of them: ids, decimals, times and JSON as everywhere, words as text.
     """
 
-    def __init__(self, statement: str | Select[Any]) -> None:
-        made = text(statement) if isinstance(statement, str) else statement
+    def __init__(self, statement: str | Select[Any], **parts: str) -> None:
+        """Each name in `parts` stands in an SQL text for a piece of SQL of ours."""
+        made = text(_assembled(statement, parts)) if isinstance(statement, str) else statement
         compiled = made.compile(dialect=_DIALECT)
         self._sql = str(compiled)
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
@@ -52,6 +53,12 @@ class Plain:
         """Run it, and read one row."""
         found = self.rows(session, values)
         return found[0] if found else None
+
+
+def _assembled(statement: str, parts: Mapping[str, str]) -> str:
+    for name, part in parts.items():
+        statement = statement.replace(name, part)
+    return statement
 
 
 def columns(kind: type[Base]) -> Sequence[Any]:

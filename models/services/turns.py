@@ -51,7 +51,8 @@ _ADD = Plain(
      RETURNING c.user_id
     )
     SELECT EXISTS (SELECT FROM moved), COLUMNS FROM added
-""".replace("COLUMNS", _COLUMNS)
+""",
+    COLUMNS=_COLUMNS,
 )
 _MOST = orjson.dumps({tier.value: IN_QUEUES * plan.concurrent_runs for tier, plan in PLANS.items()}).decode()
 

@@ -42,7 +42,8 @@ _PLACE = Plain(
                    LATERAL (SELECT count(*) AS driven FROM workflow_executions r
                              WHERE r.user_id = u.id AND r.status IN ('running', 'cancelling')) AS mine
              WHERE u.id = :user) AS turn
-""".replace("TAKERS", presence.TAKERS)
+""",
+    TAKERS=presence.TAKERS,
 )
 _TURNS = orjson.dumps({tier.value: plan.concurrent_runs for tier, plan in PLANS.items()}).decode()
 
