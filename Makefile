@@ -26,7 +26,7 @@ down: .venv/ready ## Stop the stack that `up` or `demo` started
 test: .venv/ready ## Run all tests but the long ones, with real servers of their own; ARGS="tests/x -k y" runs some
 	$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 3 --dist loadfile --ignore tests/api/test_fuzz.py)
 
-test-faults: .venv/ready ## Break everything that may break, with real processes, the slow tests too (about twenty minutes)
+test-faults: .venv/ready ## Break everything that may break, with real processes, the slow tests too (about a quarter of an hour)
 	$(PY) -m pytest -m "faults or not faults" tests/faults tests/tasks/test_presence.py $(ARGS)
 
 openapi: .venv/ready ## Keep the API's description; SAYS="what changed for callers" when it changed
