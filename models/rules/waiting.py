@@ -19,13 +19,14 @@ TAKEOVER_SECONDS = 20  # from the end of a lease until the sweep has rung and so
 
 @dataclass(frozen=True)
 class UnderWay:
-    """One step whose effect is under way, or waits for its next attempt at `next_at`."""
+    """One step whose effect is under way, waits for its next attempt at `next_at`, or for what `pause` says."""
 
     node: Node
     path: str
     attempt: int
     since: datetime | None
     next_at: datetime | None = None
+    pause: str | None = None
 
     @property
     def most(self) -> int:
@@ -58,6 +59,8 @@ class UnderWay:
     @property
     def sentence(self) -> str:
         """For people."""
+        if self.pause:
+            return f"{self.node.label}: {self.pause}"
         which = f"{self.node.label}: attempt {self.attempt} of {max(self.most, self.attempt)}"
         if self.next_at:
             return f"{which} comes at {_clock(self.next_at)}."

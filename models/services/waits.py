@@ -50,8 +50,9 @@ _TURNS = orjson.dumps({tier.value: plan.concurrent_runs for tier, plan in PLANS.
 # The longest first, each as it was drawn and with the last attempt that failed.
 _UNDER_WAY = text("""
     SELECT n.*, drawn.node, failed.attempt AS failed, failed.next_at
-      FROM (SELECT node_id, path, attempt, started_at, count(*) OVER () AS number
-              FROM node_executions WHERE execution_id = :id AND status = 'running'
+      FROM (SELECT node_id, path, attempt, started_at, count(*) OVER () AS number,
+                   CASE WHEN status = 'waiting' THEN external_ref->>'message' END AS pause
+              FROM node_executions WHERE execution_id = :id AND status IN ('running', 'waiting')
              ORDER BY started_at, node_id LIMIT :most) AS n
       JOIN LATERAL (SELECT node FROM workflow_versions, jsonb_array_elements(graph->'nodes') AS node
                      WHERE id = :version AND node->>'id' = n.node_id) AS drawn ON true
@@ -154,12 +155,12 @@ def _driven(session: Session, execution: Execution) -> Standing:
     steps = [_step(row, drawings[row.node_id]) for row in rows]
     more = rows[0].number - len(rows) if rows else 0
     if execution.status is ExecutionStatus.CANCELLING:
-        return Standing(waiting.cancel(steps, more))
+        return Standing(waiting.cancel([step for step in steps if not step.pause], more))
     told = waiting.nodes(steps, more, executed=execution.nodes_executed, total=execution.nodes_total)
     return Standing(told)
 
 
 def _step(row: Row[Any], node: Node) -> UnderWay:
     if row.failed is None or row.failed < row.attempt:
-        return UnderWay(node, row.path, row.attempt, row.started_at)
+        return UnderWay(node, row.path, row.attempt, row.started_at, pause=row.pause)
     return UnderWay(node, row.path, row.failed + 1, row.started_at, row.next_at)

@@ -127,6 +127,15 @@ class TestRunning:
         session.execute(text("UPDATE node_executions SET attempt = 2"))
         assert "attempt 2 of 5 calls its HTTP API" in told(standing(session, execution))[1]
 
+    def test_tells_of_a_short_wait_that_its_driver_sits_out(self, session, workflow):
+        execution = driven(session, workflow)
+        pause = {"type": "timer", "message": "Waits until noon."}
+        factories.ran(session, execution, "ask", status=NodeStatus.WAITING, attempt=1, external_ref=pause)
+        assert told(standing(session, execution)) == ("nodes", "Ask: Waits until noon.")
+        execution.status = ExecutionStatus.CANCELLING
+        session.flush()
+        assert told(standing(session, execution)) == ("cancel", "Stops.")
+
     def test_with_nothing_under_way_it_tells_how_far_it_is(self, session, workflow):
         execution = driven(session, workflow, nodes_executed=1)
         assert told(standing(session, execution)) == ("nodes", "1 of 2 nodes are done; nothing is waited for.")
