@@ -104,7 +104,9 @@ def test_a_worker_that_is_told_to_stop_hands_its_run_over_and_the_agent_is_not_a
     assert finished(app, execution_id)["status"] == "success"
     with psycopg2.connect(stack.addresses["database"]) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT crashes, epoch FROM workflow_executions WHERE id = %s", (execution_id,))
-        assert cursor.fetchone() == (0, 2)
+        crashes, epoch = cursor.fetchone()
+        assert crashes == 0
+        assert epoch >= 2  # one that is about to leave may have taken it over in between
     connection.close()
     types = [line["type"] for line in app.call("GET", f"/executions/{execution_id}/logs")["logs"]]
     assert types.count("node.started") == 2
