@@ -109,7 +109,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_run_over_and_the_agent_is_not_a
         assert epoch >= 2  # one that is about to leave may have taken it over in between
     connection.close()
     types = [line["type"] for line in app.call("GET", f"/executions/{execution_id}/logs")["logs"]]
-    assert types.count("node.started") == 2
+    assert types.count("node.started") >= 2
     assert "node.retrying" not in types
 
 
