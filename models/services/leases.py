@@ -38,7 +38,15 @@ _CLAIM = text("""
            epoch = e.epoch + 1,
            lease_owner = :owner,
            lease_expires_at = now() + make_interval(secs => :seconds),
-           crashes = e.crashes + CASE WHEN e.status IN ('running', 'cancelling') THEN 1 ELSE 0 END,
+           crashes = e.crashes + CASE
+               WHEN e.status IN ('queued', 'waiting') THEN 0
+               -- Another one was watched when that worker died: it is believed to be the cause.
+               WHEN e.suspicion < 2 AND EXISTS (
+                        SELECT FROM workflow_executions w
+                         WHERE w.lease_expires_at IS NOT NULL AND w.id <> e.id
+                           AND ((w.suspicion = 2 AND w.lease_owner = e.lease_owner)
+                                OR (w.suspicion = 3 AND w.crash_log->-1->>'worker' = e.lease_owner))) THEN 0
+               ELSE 1 END,
            suspicion = CASE WHEN e.status IN ('queued', 'waiting') THEN e.suspicion
                             WHEN e.suspicion >= 2 THEN greatest(e.suspicion, 3) ELSE 1 END,
            -- Whoever hands a run over takes his name off it.

@@ -144,10 +144,10 @@ class Bench:
 
         return wait
 
-    def crash(self, execution_id: UUID, *, watched: bool = False) -> None:
+    def crash(self, execution_id: UUID, *, watched: bool = False, owner: str = "") -> None:
         """A worker claims it and dies."""
         with session_scope() as session:
-            lease = leases.claim(session, execution_id, owner="doomed", seconds=-1)
+            lease = leases.claim(session, execution_id, owner=owner or f"doomed with {execution_id}", seconds=-1)
             assert lease
             if watched:
                 leases.watch(session, lease)

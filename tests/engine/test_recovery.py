@@ -102,13 +102,6 @@ class TestResume:
         run = bench.execution(execution_id)
         assert (run.status, run.crashes, run.crash_log) == ("cancelled", 0, None)
 
-    def test_one_that_was_merely_beside_those_is_not(self, bench: Bench):
-        execution_id = bench.submit([call("a")])
-        for _ in range(2):
-            bench.crash(execution_id)
-        assert bench.another().drive(execution_id) is Left.ENDED
-        assert bench.execution(execution_id).status == "success"
-
     def test_one_that_lives_through_its_moment_is_trusted_again(self, bench: Bench):
         bench.world.on("a", bench.world.hang)
         execution_id = bench.submit([call("a")])

@@ -49,20 +49,38 @@ class TestInnocent:
         run = bench.execution(execution_id)
         assert (run.status, run.credits_charged, bench.world.calls) == ("success", Decimal("1.10"), {"a": 1})
 
-    def test_so_does_one_whose_workers_died_three_times_without_progress(self, bench: Bench):
+    def test_so_does_one_whose_workers_died_twice_without_progress(self, bench: Bench):
         execution_id = bench.submit([call("a")])
-        for _ in range(3):
+        for _ in range(2):
             bench.crash(execution_id)
         assert bench.another().drive(execution_id) is Left.WARDED
         assert bench.execution(execution_id).status == "success"
 
     def test_so_does_one_whose_workers_died_again_and_again_although_it_got_further(self, bench: Bench):
         often, oftener = (bench.submit([call("a")]) for _ in range(2))
-        for execution_id, deaths in ((often, 7), (oftener, 8)):
+        for execution_id, deaths in ((often, 3), (oftener, 4)):
             for _ in range(deaths):
                 bench.crash(execution_id)
                 bench.sql("UPDATE workflow_executions SET crashes = 0, suspicion = 0")  # as when a node has finished
         assert [bench.another().drive(run) for run in (often, oftener)] == [Left.ENDED, Left.WARDED]
+
+    @pytest.mark.parametrize("turn", ["before", "after"])
+    def test_whoever_was_beside_a_watched_one_is_not_to_blame(self, bench: Bench, turn: str):
+        """Whether its turn comes before that one is in its ward or after."""
+        bench.world.on("a", bench.world.hang)
+        watched, beside = bench.submit([call("a")]), bench.submit([call("b")])
+        for owner in ("one", "two"):
+            bench.crash(beside, owner=owner)
+            bench.crash(watched, owner=owner, watched=owner == "two")
+        if turn == "before":
+            assert bench.another().drive(beside) is Left.ENDED
+        left = bench.in_background(watched, bench.another())
+        assert bench.world.arrived.wait(10)
+        if turn == "after":
+            assert bench.another().drive(beside) is Left.ENDED
+        bench.world.release.set()
+        assert left() is Left.WARDED
+        assert bench.execution(beside).status == bench.execution(watched).status == "success"
 
     def test_one_whose_ward_is_killed_is_spared_once(self, bench: Bench):
         """By the kernel for want of memory, or by an operator: that may be chance as well."""
@@ -162,7 +180,7 @@ class TestGuilty:
         with session_scope() as session:
             letter = quarantine.letters(session)[0]
         assert (letter.id, letter.reason, letter.attempts) == (str(execution_id), reason, 3)
-        assert [crash["worker"] for crash in letter.crashes] == ["doomed", "doomed", "ward:dead"]
+        assert [crash["worker"] for crash in letter.crashes] == [f"doomed with {execution_id}"] * 2 + ["ward:dead"]
 
     def test_the_reason_names_a_signal(self):
         assert Death(-signal.SIGSEGV).how == "by signal 11 (SIGSEGV)"

@@ -52,9 +52,17 @@ def _sessions_of(program: Program, sessions: dict[int, bool]) -> list[str]:
     processes = [psutil.Process(program.pid), *psutil.Process(program.pid).children(recursive=True)]
     left = []
     for process in processes:
-        ports = {line.laddr.port for line in process.net_connections("tcp") if line.laddr} & sessions.keys()
+        ports = _ports(process) & sessions.keys()
         if len(ports) > CONNECTIONS:
             left.append(f"{len(ports)} connections to the database")
         if any(sessions[port] for port in ports):
             left.append("an open transaction")
     return left
+
+
+def _ports(process: psutil.Process) -> set[int]:
+    """Its ends of its connections; a child that has just ended has none."""
+    try:
+        return {line.laddr.port for line in process.net_connections("tcp") if line.laddr}
+    except psutil.NoSuchProcess:
+        return set()

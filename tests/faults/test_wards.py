@@ -63,6 +63,18 @@ class TestGuilty:
             [False, False, True]
         ]
 
+    @pytest.mark.faults
+    def test_one_that_kills_later_than_it_is_watched_takes_no_third_worker_either(self, world: World):
+        poison = world.submit([world.call("late-poison")], ring=False)
+        for _ in range(2):
+            worker = world.worker().ready()
+            eventually(lambda worker=worker: world.ring(poison) or world.sweep() or not worker.alive, 60, pause=0.3)
+            assert worker.wait() == 70
+        last = world.worker().ready()
+        eventually(lambda: world.sweep() or world.over(poison), 60, pause=0.3)
+        run = world.run(poison)
+        assert (run["error"]["code"], run["crashes"], last.alive) == ("quarantined", 2, True)
+
 
 class TestInnocent:
     @pytest.mark.faults

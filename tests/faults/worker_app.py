@@ -3,7 +3,8 @@
 It dies before or after a write of any number (`writes`). Further points: `loaded`, before a driver begins; `ringing`,
 between a commit and its doorbell; `stopping`, before a turn is stopped; `ward-starting`, before a worker starts a ward,
 and `ward-started`, before that holds its run. Wards have the same points. A call of an address that ends with `/poison`
-ends the process, and with FAULT_CLOCK the clock of the process jumps to and fro by so many seconds.
+ends the process, one of `/late-poison` two seconds later. With FAULT_CLOCK the clock of the process jumps to and fro
+by so many seconds.
 """
 
 import os
@@ -33,7 +34,8 @@ _perform = HttpGateway.perform
 
 def perform(self: HttpGateway, call: Any, **rest: Any) -> Any:
     """A node's call; its start is stored already, and its end is not yet."""
-    if call.url.endswith("/poison"):
+    if call.url.endswith("poison"):
+        time.sleep(2 if call.url.endswith("/late-poison") else 0)
         os._exit(70)
     return _perform(self, call, **rest)
 

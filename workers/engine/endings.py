@@ -22,8 +22,8 @@ Json = Any
 
 SUSPECT = (1, 2)  # suspicion: it was under way when a worker died
 WATCHED_CRASH, KILLED_WARD = 3, 4  # suspicion: it alone was watched when a worker died; its ward was killed, once
-MAX_CRASHES = 3  # in a row, without getting further: it need not have been watched to be driven alone
-MAX_DEATHS = 8  # in all: one that kills beside a branch that gets further each time would go on doing so
+MAX_CRASHES = 2  # in a row, without getting further: it need not have been watched to be driven alone
+MAX_DEATHS = 4  # in all: one that kills beside a branch that gets further each time would go on doing so
 
 
 class Left(StrEnum):
