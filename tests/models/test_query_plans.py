@@ -48,6 +48,10 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 DEAREST = 250  # of the planner's units; reading a table of this size, or all of a user's rows, costs several times that
 
 _FILL = """
+    WITH many AS (
+        INSERT INTO users (email, name, password_hash)
+        SELECT i || '@many.example', 'Many', 'none' FROM generate_series(1, :runs) i RETURNING id)
+    INSERT INTO credits (user_id) SELECT id FROM many;
     INSERT INTO workflow_executions (user_id, workflow_id, version_id, workflow_name, status, priority, price_list,
                                      credits_cap, nodes_total, created_at, finished_at)
     SELECT :user, :workflow, :version, 'Many', CASE WHEN i % 500 = 0 THEN 'failed' ELSE 'success' END, 'low', 'test', 1,
@@ -193,7 +197,7 @@ def test_reads_little_for(crowd: Crowd, name: str) -> None:
         assert costs, plan
         recursive = plan.count("Recursive Union")  # each of which the planner takes for ten rounds of ten rows each
         assert float(costs[1]) < DEAREST * (4 * recursive or 1), plan
-        assert not (recursive and "Seq Scan on workflow_executions" in plan), plan
+        assert not (recursive and "Seq Scan" in plan), plan
 
 
 def explain(session: Session, statement: str, parameters: Any) -> str:
