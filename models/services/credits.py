@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NoReturn
 from uuid import UUID
 
 import orjson
@@ -17,26 +16,8 @@ from sqlalchemy.orm import Session
 
 from models.credit import Credit, CreditTransaction, CreditType
 from models.errors import Conflict, InsufficientCredits, NotFound
-from models.plain import Plain
 from models.rules.pricing import CENT
 from models.services.paging import Position
-
-# What `turns` does for a new run, for one that is there already. The hold's key decides whose turn it is: of two at
-# once, the second waits for the first and then places nothing.
-_HOLD = Plain("""
-    WITH placed AS (
-        INSERT INTO credit_holds (execution_id, user_id, amount) VALUES (:execution, :user, :amount)
-        ON CONFLICT (execution_id) DO NOTHING
-     RETURNING user_id, amount
-    ), moved AS (
-        UPDATE credits c SET held = c.held + placed.amount, updated_at = now()
-          FROM placed
-         WHERE c.user_id = placed.user_id AND c.balance - c.held >= placed.amount
-     RETURNING c.user_id
-    )
-    SELECT EXISTS (SELECT FROM placed) AS placed, EXISTS (SELECT FROM moved) AS moved
-""")
-_UNHOLD = text("DELETE FROM credit_holds WHERE execution_id = :execution")
 
 _RAISE_HELD = text("""
     UPDATE credits c SET held = c.held + greatest(:amount - h.amount, 0), updated_at = now()
@@ -177,22 +158,6 @@ def restore(
     return _move(session, user_id, CreditType.CREDIT, amount, key, reason, source, purchase_id)
 
 
-def hold(session: Session, user_id: UUID, amount: Decimal, execution_id: UUID) -> None:
-    """Set credits aside for a run; raises `InsufficientCredits`.
-
-    A repeat finds the first one's hold, changes nothing, and is not measured against the balance that is left.
-    """
-    asked = {"execution": execution_id, "user": user_id, "amount": amount}
-    if _HOLD.first(session, asked) == (True, False):
-        refuse(session, user_id, amount, execution_id)
-
-
-def refuse(session: Session, user_id: UUID, amount: Decimal, execution_id: UUID) -> NoReturn:
-    """Take back a hold that the wallet does not bear; raises `InsufficientCredits`."""
-    session.execute(_UNHOLD, {"execution": execution_id})  # for a caller who goes on with the transaction
-    raise InsufficientCredits(amount, _available(session, user_id))
-
-
 def raise_hold(session: Session, user_id: UUID, amount: Decimal, execution_id: UUID) -> None:
     """Let the open hold of a run, whose row the caller has locked, cover `amount` credits in all.
 
@@ -200,7 +165,7 @@ def raise_hold(session: Session, user_id: UUID, amount: Decimal, execution_id: U
     """
     values = {"user": user_id, "execution": execution_id, "amount": amount}
     if session.execute(_RAISE_HELD, values).first() is None:
-        raise InsufficientCredits(amount, _available(session, user_id))
+        raise InsufficientCredits(amount, available(session, user_id))
     session.execute(_RAISE_HOLD, values)
 
 
@@ -230,6 +195,12 @@ def balance(session: Session, user_id: UUID) -> Balance:
     if row is None:
         raise NotFound("wallet")
     return Balance(row.balance, row.held, row.updated_at)
+
+
+def available(session: Session, user_id: UUID) -> Decimal:
+    """Credits that a user may still spend, negative when a clawback took more than there was; 0 without a wallet."""
+    free = session.scalar(select(Credit.balance - Credit.held).where(Credit.user_id == user_id))
+    return free if free is not None else Decimal(0).quantize(CENT)
 
 
 def history(
@@ -290,8 +261,3 @@ def _move(
     session.add(transaction)
     session.flush()
     return transaction
-
-
-def _available(session: Session, user_id: UUID) -> Decimal:
-    free = session.scalar(select(Credit.balance - Credit.held).where(Credit.user_id == user_id))
-    return free if free is not None else Decimal(0).quantize(CENT)

@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy.orm import Session
 
 from models.base import Json
+from models.errors import InsufficientCredits
 from models.execution import Execution
 from models.plain import Plain, columns, loaded
 from models.rules.pricing import PLANS, PRICE_LIST, Priority
@@ -20,10 +21,15 @@ IN_QUEUES = 2  # times what a tier drives at a time: enough that no worker waits
 
 _COLUMNS = ", ".join(column.name for column in columns(Execution))
 
-# One statement, because every submission pays for it: the run, its place, its first event and its hold.
+# One statement, because every submission pays for it: its credits, the run, its place, its first event and its hold. A
+# wallet that does not bear it leaves no row, and who submits at once waits for the wallet.
 _ADD = Plain(
     """
-    WITH added AS (
+    WITH moved AS (
+        UPDATE credits SET held = held + :cap, updated_at = now()
+         WHERE user_id = :owner AND balance - held >= :cap
+     RETURNING user_id
+    ), added AS (
         INSERT INTO workflow_executions (id, user_id, workflow_id, version_id, workflow_name, status, priority, input,
                                          price_list, credits_cap, nodes_total, retry_of, last_seq, deadline_at,
                                          start_by, deferred_at)
@@ -37,20 +43,15 @@ _ADD = Plain(
                                LIMIT CAST(CAST(:most AS jsonb)->>u.subscription_tier AS int)) AS queued)
                          = CAST(CAST(:most AS jsonb)->>u.subscription_tier AS int)
                     THEN now() END
-          FROM users u WHERE u.id = :owner
+          FROM users u JOIN moved ON moved.user_id = u.id
      RETURNING *
     ), told AS (
         INSERT INTO execution_events (execution_id, seq, type, message)
         SELECT id, last_seq, 'execution.queued', workflow_name || ' is queued.' FROM added
     ), placed AS (
         INSERT INTO credit_holds (execution_id, user_id, amount) SELECT id, user_id, credits_cap FROM added
-    ), moved AS (
-        UPDATE credits c SET held = c.held + added.credits_cap, updated_at = now()
-          FROM added
-         WHERE c.user_id = added.user_id AND c.balance - c.held >= added.credits_cap
-     RETURNING c.user_id
     )
-    SELECT EXISTS (SELECT FROM moved), COLUMNS FROM added
+    SELECT COLUMNS FROM added
 """,
     COLUMNS=_COLUMNS,
 )
@@ -99,8 +100,7 @@ def add(
         "queue_seconds": queue_seconds,
         "most": _MOST,
     }
-    ((is_held, *row),) = _ADD.rows(session, asked)
-    execution = loaded(session, Execution, row)
-    if not is_held:
-        credits.refuse(session, owner, cap, execution.id)
-    return execution
+    row = _ADD.first(session, asked)
+    if row is None:
+        raise InsufficientCredits(cap, credits.available(session, owner))
+    return loaded(session, Execution, row)

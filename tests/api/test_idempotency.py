@@ -39,6 +39,15 @@ class TestRepeats:
         assert len(sent) == 1
         assert client.get("/credits/balance").json["held"] == 1.2
 
+    @pytest.mark.parametrize("left", [0, 50])
+    def test_a_repeat_is_not_measured_against_the_credits_that_are_left(self, client, session, left):
+        workflow_id = client.post("/workflows", json=workflow()).json["workflow"]["id"]
+        first = post(client, {}, path=f"/workflows/{workflow_id}/execute")
+        session.execute(text("UPDATE credits SET balance = held + :left"), {"left": left})
+        again = post(client, {}, path=f"/workflows/{workflow_id}/execute")
+        assert (again.status_code, again.json["id"]) == (202, first.json["id"])
+        assert client.get("/credits/balance").json["held"] == 1.2
+
     def test_another_body_is_refused(self, client, session):
         post(client, workflow())
         answer = post(client, workflow(name="Other"))

@@ -9,12 +9,13 @@ from uuid import uuid4
 from sqlalchemy.orm import Session
 
 from models.credit import CreditHold
-from models.execution import Execution, ExecutionEvent, NodeExecution
+from models.execution import Execution, NodeExecution
 from models.rules.graph import parse
-from models.rules.pricing import PLANS, PRICE_LIST, Tier
+from models.rules.pricing import PLANS, Tier
 from models.rules.states import TERMINAL, ExecutionStatus, NodeStatus, WorkflowStatus
 from models.rules.subworkflows import calls_of
 from models.services import credits as ledger
+from models.services import turns
 from models.user import User
 from models.workflow import Workflow, WorkflowVersion
 
@@ -94,32 +95,33 @@ def execution(
     held: bool = True,
     **columns: Any,
 ) -> Execution:
-    """A run with its hold and its first event; one that is over has its hold settled for what it was charged."""
+    """A run as it is submitted, then with `columns`; one that is over has its hold settled for what it was charged."""
     of = of or workflow(session)
     owner = session.get_one(User, of.user_id)
     session.refresh(of, ["latest"])
-    row = Execution(
-        id=uuid4(),
-        user_id=owner.id,
-        workflow_id=of.id,
-        version_id=of.latest.id,
-        workflow_name=of.name,
-        status=status,
+    row = turns.add(
+        session,
+        owner=owner.id,
+        workflow=of.id,
+        version=of.latest.id,
+        name=of.name,
         priority=PLANS[owner.subscription_tier].priority,
-        price_list=PRICE_LIST,
-        credits_cap=Decimal(cap),
-        nodes_total=of.latest.node_count,
-        last_seq=1,
-        **({"finished_at": of.created_at} if status in TERMINAL else {}) | columns,
+        input=None,
+        cap=Decimal(cap),
+        nodes=of.latest.node_count,
+        timeout=None,
+        queue_seconds=None,
     )
-    session.add(row)
+    over = {"finished_at": of.created_at} if status in TERMINAL else {}
+    for name, value in ({"status": status, "deferred_at": None} | over | columns).items():
+        setattr(row, name, value)
     session.flush()
-    if held:
-        ledger.hold(session, owner.id, row.credits_cap, row.id)
-    session.add(ExecutionEvent(execution_id=row.id, seq=1, type="execution.queued", message="Queued."))
-    session.flush()
-    if status in TERMINAL:
+    if not held:
+        ledger.settle(session, row.id, Decimal(0))
+        session.delete(session.get_one(CreditHold, row.id))
+    elif status in TERMINAL:
         ledger.settle(session, row.id, row.credits_charged)
+    session.flush()
     return row
 
 

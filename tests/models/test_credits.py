@@ -4,12 +4,13 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models.credit import CreditTransaction, CreditType, HoldStatus
+from models.credit import CreditHold, CreditTransaction, CreditType, HoldStatus
 from models.errors import Conflict, InsufficientCredits, NotFound
+from models.execution import Execution, ExecutionEvent
 from models.services import credits
 from tests import factories
 
@@ -68,24 +69,17 @@ class TestHold:
 
     def test_that_was_refused_leaves_nothing_to_a_caller_who_goes_on(self, session: Session) -> None:
         user = factories.user(session, credits=10)
-        run = factories.execution(session, factories.workflow(session, user), cap=11, held=False)
+        workflow = factories.workflow(session, user)
         with pytest.raises(InsufficientCredits):
-            credits.hold(session, user.id, Decimal(11), run.id)
-        assert not credits.settle(session, run.id, Decimal(0))
+            factories.execution(session, workflow, cap=11)
         assert credits.balance(session, user.id).held == 0
+        for table in (CreditHold, Execution, ExecutionEvent):
+            assert session.scalars(select(table)).all() == []
 
     def test_takes_the_last_cent(self, session: Session) -> None:
         user = factories.user(session, credits=10)
         factories.execution(session, factories.workflow(session, user), cap=10)
         assert credits.balance(session, user.id).available == 0
-
-    @pytest.mark.parametrize("left", [0, 50])
-    def test_is_repeatable_whatever_is_left(self, session: Session, left: int) -> None:
-        user = factories.user(session, credits=50 + left)
-        run = factories.execution(session, factories.workflow(session, user), cap=50)
-        credits.hold(session, user.id, Decimal(50), run.id)
-        assert credits.balance(session, user.id).held == 50
-        assert credits.violations(session) == []
 
 
 class TestSettle:

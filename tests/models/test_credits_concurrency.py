@@ -38,20 +38,6 @@ def test_a_hundred_runs_of_ten_credits_cannot_take_more_than_a_hundred() -> None
         assert (wallet.balance, wallet.held, wallet.available) == (100, 100, 0)
 
 
-def test_one_hold_for_one_run_however_many_ask_for_it() -> None:
-    with session_scope() as session:
-        user = factories.user(session, credits=100)
-        run = factories.execution(session, factories.workflow(session, user), cap=60, held=False)
-
-    def take(_: int) -> None:
-        with session_scope() as session:
-            credits.hold(session, user.id, Decimal(60), run.id)
-
-    at_once(16, take)
-    with session_scope() as session:
-        assert credits.balance(session, user.id).held == 60
-
-
 def test_each_hold_is_settled_once_however_many_try() -> None:
     with session_scope() as session:
         user = factories.user(session, credits=100)
