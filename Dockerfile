@@ -1,25 +1,35 @@
-# One image for every process of the service; the command decides which one it is.
-# There are no simulators, tests or compilers in it.
+# One image for every process of the service; the command selects the process.
+# It contains no simulators, tests or compilers.
 FROM python:3.11-slim AS packages
 COPY requirements.txt /
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r /requirements.txt
 
+# The sandbox of expressions, prepared for this environment; only its result is in the image below.
+FROM packages AS sandbox
+COPY requirements-node.txt /
+RUN python -m venv /node \
+    && /node/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r /requirements-node.txt
+COPY sandbox /app/sandbox
+RUN cd /app && PYTHONPATH=/node/lib/python3.11/site-packages /venv/bin/python -m sandbox \
+    && rm -r /venv/share/agentforge-sandbox/packages-*
+
 FROM python:3.11-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin agentforge
-COPY --from=packages /venv /venv
+COPY --from=sandbox /venv /venv
 WORKDIR /app
-COPY alembic.ini celery_config.py logs.py settings.py wsgi.py ./
+COPY alembic.ini celery_config.py logs.py roles.py settings.py threads.py wsgi.py ./
 COPY api api
 COPY migrations migrations
 COPY models models
+COPY sandbox sandbox
 COPY tasks tasks
 COPY workers workers
 COPY deploy/gunicorn.conf.py deploy/
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 AGENTFORGE_ENV=production
 USER 10001
 EXPOSE 3000
-# Of the API; the other services of docker-compose.yml have their own or none.
+# For the API; the other services of docker-compose.yml have their own health check or none.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/health/live', timeout=2)"]
 CMD ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", "0.0.0.0:3000", "wsgi:app"]

@@ -1,4 +1,4 @@
-# Everything a developer types. It needs Python 3.11 or newer and make; the rest goes into .venv by itself.
+# The commands for developers. They need Python 3.11 or newer and make; everything else is installed into .venv.
 
 .DEFAULT_GOAL := help
 .SILENT:
@@ -7,7 +7,7 @@ SHELL := /bin/sh
 unexport PYTHONDONTWRITEBYTECODE  # compiled once, not by each of the many processes; `make clean` removes it
 
 PY := .venv/bin/python
-PRODUCTION := api models tasks workers settings.py celery_config.py wsgi.py logs.py
+PRODUCTION := api models sandbox tasks workers settings.py celery_config.py wsgi.py logs.py threads.py
 PYTHONS := $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14
 LOCK := $(PY) -m uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url
 
@@ -17,31 +17,34 @@ help: ## Show this list
 demo: .venv/ready ## Watch a real workflow run; WORKFLOW=file.json and INPUT=text-or-file run another one
 	$(PY) -m devstack.demo $(if $(WORKFLOW),--workflow "$$WORKFLOW") $(if $(INPUT),--input "$$INPUT")
 
-up: .venv/ready ## Run the whole stack here with one log, until Ctrl-C; PORT= moves the API from 3000
+up: .venv/ready ## Run the whole stack here with one log, until Ctrl-C; PORT=4000 sets the API's port
 	$(PY) -m devstack up
 
 down: .venv/ready ## Stop the stack that `up` or `demo` started
 	$(PY) -m devstack down
 
-test: .venv/ready ## Run all tests but the long ones, with real servers of their own; ARGS="tests/x -k y" runs some
-	$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 3 --dist loadfile --ignore tests/api/test_fuzz.py)
+test: .venv/ready ## Run all tests but the long ones, on real servers of their own; ARGS="tests/x -k y" runs some
+	$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 4 --dist loadfile --ignore tests/api/contract/test_fuzz.py)
 
-test-faults: .venv/ready ## Break everything that may break, with real processes, the slow tests too (about a quarter of an hour)
-	$(PY) -m pytest -m "faults or not faults" tests/faults tests/tasks/test_presence.py $(ARGS)
+test-faults: .venv/ready ## Run the fault tests on real processes, and all cases of which `test` samples some (half an hour)
+	THOROUGH=1 $(PY) -m pytest -m "faults or thorough" $(ARGS)
 
-openapi: .venv/ready ## Keep the API's description; SAYS="what changed for callers" when it changed
+test-stories: .venv/ready ## Run the part of test-faults with other servers around the stack: poolers, brokers, TLS, proxies (minutes)
+	$(PY) -m pytest -m faults $(if $(ARGS),$(ARGS),-n 3 --dist loadfile tests/stories tests/test_story.py)
+
+openapi: .venv/ready ## Write the API's description; SAYS="what changed for callers" when it changed
 	$(PY) -m devstack.contract write "$$SAYS"
 
-contract: .venv/ready ## Code, docs/openapi.json and docs/CHANGELOG.md go together
+contract: .venv/ready ## Check that code, docs/openapi.json and docs/api-changelog.md match
 	$(PY) -m devstack.contract check
 
 clients: .venv/ready ## Generate a Python client and a Postman collection in build/clients, and run a workflow with it
 	$(PY) -m devstack.clients
 
-fuzz: .venv/ready ## Ask every operation strange things, as CI does with fewer; EXAMPLES=40 of each kind
-	FUZZ_EXAMPLES=$(or $(EXAMPLES),40) FUZZ_SEED=$(or $(SEED),$$(date +%s)) $(PY) -m pytest tests/api/test_fuzz.py
+fuzz: .venv/ready ## Send invalid requests to every operation; EXAMPLES=40 of each kind, CI uses fewer
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),40) FUZZ_SEED=$(or $(SEED),$$(date +%s)) $(PY) -m pytest tests/api/contract/test_fuzz.py
 
-check: lint test ## Everything that must hold before a change is merged: lint, then test
+check: lint test ## Run all checks that a change must pass: lint, then test
 
 lint: .venv/ready ## ruff, mypy, import contracts, bandit, migrations against the models
 	$(PY) -m ruff check .
@@ -51,39 +54,53 @@ lint: .venv/ready ## ruff, mypy, import contracts, bandit, migrations against th
 	$(PY) -m bandit --quiet --recursive --severity-level medium $(PRODUCTION)
 	$(PY) -m devstack with-database sh -c '$(PY) -m alembic upgrade head && $(PY) -m alembic check'
 
-audit: .venv/ready ## Ask PyPI for known holes in the pinned packages; needs a network that lets it
+audit: .venv/ready ## Ask PyPI for known vulnerabilities of the pinned packages; needs network access
 	.venv/bin/uv tool run --from pip-audit==2.9.0 pip-audit --strict --disable-pip --require-hashes -r requirements-dev.txt \
 	    || { echo "Not audited, or not clean: see above. Without a network nothing is known."; exit 1; }
 
-fmt: .venv/ready ## Format the code, and repair what can be repaired by itself
+fmt: .venv/ready ## Format the code, and fix lint automatically where possible
 	$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
-lock: .venv/ready ## Pin what requirements*.in ask for, with hashes
+lock: .venv/ready ## Pin the packages of requirements*.in, with hashes
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
+	$(LOCK) requirements-node.in -o requirements-node.txt
+	cd sandbox/guest && npm install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved --silent
 
-migrate: .venv/ready ## Bring the stack's database to the newest revision
+migrate: .venv/ready ## Migrate the stack's database to the newest revision
 	$(PY) -m devstack migrate
 
 psql: .venv/ready ## Open psql on the stack's database
 	$(PY) -m devstack psql
 
-bench: .venv/ready ## Measure the engine beside plain Celery
-	$(PY) -m bench.engine
+bench: .venv/ready ## Measure the engine beside a bare one that only drives
+	$(PY) -m bench.engine $(ARGS)
 
 bench-api: .venv/ready ## Measure submitting and reading beside a bare Flask
-	$(PY) -m bench.api
+	$(PY) -m bench.api $(ARGS)
 
-bench-watching: .venv/ready ## Let 2,000 clients wait at one process, wake them, kill them
+bench-watching: .venv/ready ## Measure 2,000 clients that wait at one process
 	$(PY) -m bench.watching $(ARGS)
+
+bench-memory: .venv/ready ## Measure a worker's memory under large values; ARGS="--runs 3 --rounds 1" for less
+	$(PY) -m bench.memory $(ARGS)
+
+bench-neighbours: .venv/ready ## Measure how much an attacker slows a user; ARGS="--seconds 5 unknown_keys" for less
+	$(PY) -m bench.neighbours $(ARGS)
+
+bench-expressions: .venv/ready ## Measure what an expression costs; ARGS="--evaluations 1000000" for the long one
+	$(PY) -m bench.expressions $(ARGS)
 
 bench-faults: .venv/ready ## Kill workers at random and count what is lost; ARGS="resume inflight" measures parts
 	$(PY) -m bench.faults $(ARGS)
 
-bench-fairness: .venv/ready ## Measure how long one user's flood keeps another waiting; ARGS="--runs 1000" for less
+bench-fairness: .venv/ready ## Measure how long one user's flood delays another user; ARGS="--runs 1000" for less
 	$(PY) -m bench.fairness $(ARGS)
 
-soak: .venv/ready ## Pay, refund and run by the thousand while workers are killed; ARGS="--purchases 60" for less
+bench-check: .venv/ready ## Run every benchmark in its short form, to show that it works
+	$(PY) -m bench.check
+
+soak: .venv/ready ## Run thousands of payments, refunds and executions while workers are killed; ARGS="--purchases 60" for less
 	$(PY) -m bench.soak $(ARGS)
 
 clean: ## Stop the stack; delete its data and all caches (.venv stays)
@@ -91,20 +108,31 @@ clean: ## Stop the stack; delete its data and all caches (.venv stays)
 	rm -rf build .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-venv: .venv/ready ## Make .venv; every other target does so by itself
+venv: .venv/ready ## Create .venv; every other target does so if needed
 
-.venv/ready: requirements-dev.txt
+# What the sandbox of an environment is made of; see sandbox/image.py.
+SANDBOX := $(wildcard sandbox/*.py sandbox/guest/*.js* sandbox/guest/prelude/*.js)
+
+.venv/ready: .venv/packages $(SANDBOX)
+	$(PY) -m sandbox
+	touch $@
+
+.venv/packages: requirements-dev.txt requirements-node.txt
 	python=; for name in $(PYTHONS); do \
 	    if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then echo "AgentForge needs Python 3.11 or newer, and none was found (PYTHON=/path names one)."; exit 1; fi; \
 	echo "Installing the pinned packages into .venv (once, about a minute) ..."; \
 	set -e; pip='.venv/bin/python -m pip'; \
-	if ! "$$python" -m venv .venv >/dev/null 2>&1; then \
+	if [ -L .venv ]; then \
+	    if ! [ -x .venv/bin/python ]; then echo ".venv is a link to no environment; remove the link, or make one where it leads."; exit 1; fi; \
+	elif ! "$$python" -m venv .venv >/dev/null 2>&1; then \
 	    "$$python" -m venv --clear --without-pip .venv; pip="$$python -m pip --python .venv/bin/python"; \
 	fi; \
-	$$pip install --quiet --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.txt
+	install="$$pip install --quiet --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes"; \
+	$$install -r requirements-dev.txt; \
+	if ! command -v npm >/dev/null 2>&1; then $$install -r requirements-node.txt; fi
 	touch $@
 
-.PHONY: help demo up down test test-faults fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
-	bench-api bench-fairness bench-faults bench-watching soak clean venv
+.PHONY: help demo up down test test-faults test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
+	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak clean venv

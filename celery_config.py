@@ -1,58 +1,66 @@
 """The Celery application: queues, routes, schedule and the broker's time-outs.
 
-Messages are doorbells (see `tasks/queue.py`): they are acknowledged early, carry ids only, have no results, and may be
-lost or doubled without harm. Task modules are named as strings, so that importing this module imports no task.
+Task messages (see `tasks/queue.py`) carry no data: they are acknowledged early, carry ids only, have no results, and
+may be lost or doubled without harm. Task modules are named as strings, so that importing this module imports no task.
 """
 
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging
+from celery.signals import beat_init, setup_logging, task_received
 from kombu import Queue
 
 import logs
-from models.changes import announce_through
-from settings import Settings
-from tasks.announcer import Announcer
-from tasks.queue import ROUTES, Broker, Doorbell, QueueName, TaskName, publish_through
+import threads
+from settings import process_settings
+from tasks import publisher
+from tasks.queue import ROUTES, QueueName, TaskMessage, TaskName
+from tasks.redis_client import celery_broker, is_redis
 
 SWEEP_SECONDS = 5.0
 PRUNE_SECONDS = 60.0
-CANARY_SECONDS = 60.0
+QUEUE_PROBE_SECONDS = 60.0
 BILLING_SWEEP_SECONDS = 10.0
 RECONCILE_SECONDS = 300.0
+RECEIPTS_SECONDS = 60.0
+AGENTS_SECONDS = 120.0
 
-settings = Settings.from_env()
+settings = process_settings()
+_broker = celery_broker(settings.broker_url)
+_REDIS_OPTIONS = {
+    # Without these a worker with a half-open connection receives nothing for minutes.
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "queue_order_strategy": "tasks.queue_order:WeightedRoundRobin",
+    # Only prefetched messages wait unacknowledged; a repeat is harmless, a lost one is found by the sweep.
+    "visibility_timeout": 600,
+}
 
 app = Celery(
     "agentforge",
     include=(
+        "tasks.providers",
         "tasks.billing",
         "tasks.executions",
-        "tasks.keys",
         "tasks.maintenance",
         "tasks.notifications",
-        "tasks.presence",
-        "tasks.reconcile",
+        "tasks.consumer_probe",
+        "tasks.reconciliation",
     ),
 )
 app.conf.update(
-    broker_url=settings.redis_url,
+    broker_url=_broker.url,
     broker_connection_retry_on_startup=True,
-    broker_connection_max_retries=None,  # a worker waits for its broker as long as it takes
-    broker_transport_options={
-        # Without these a worker with a half-open connection stays deaf for minutes.
-        "socket_timeout": 10,
-        "socket_connect_timeout": 5,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-        "queue_order_strategy": "tasks.order:WeightedOrder",
-        # Only prefetched messages wait unacknowledged; a repeat is harmless, a lost one is found by the sweep.
-        "visibility_timeout": 600,
-    },
+    broker_connection_max_retries=None,  # a worker waits for its broker without limit
+    broker_transport_options={**(_REDIS_OPTIONS if is_redis(settings.broker_url) else {}), **_broker.options},
+    broker_use_ssl=_broker.tls,
+    broker_heartbeat=10,  # of AMQP
     accept_content=["json"],
     task_serializer="json",
     task_ignore_result=True,
+    result_backend_thread_safe=True,  # there is none; or each thread would look for it in all installed packages
     task_store_errors_even_if_ignored=False,
     task_acks_late=False,
     task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2},
@@ -61,17 +69,18 @@ app.conf.update(
     task_queues=[Queue(name.value, routing_key=name.value) for name in QueueName],
     task_routes={task.value: {"queue": queue.value} for task, queue in ROUTES.items()},
     worker_prefetch_multiplier=1,
-    worker_disable_prefetch=True,  # a job waits where another worker can take it, and behind those before it
+    # A job waits in the queue, in order and where any worker can take it, not in one worker's memory.
+    worker_disable_prefetch=is_redis(settings.broker_url),
     worker_send_task_events=True,
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     enable_utc=True,
     timezone="UTC",
-    beat_scheduler="celery.beat:Scheduler",  # intervals only, so there is nothing to remember in a file
+    beat_scheduler="celery.beat:Scheduler",  # intervals only, so it needs no schedule file
     beat_max_loop_interval=SWEEP_SECONDS,
     beat_schedule={
-        # Sweeps that nobody took expire before the next one, so a backlog of them never builds.
+        # A sweep that no worker took expires before the next one, so a backlog of them never builds.
         "sweep": {"task": TaskName.SWEEP.value, "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}},
         "prune": {"task": TaskName.PRUNE.value, "schedule": PRUNE_SECONDS, "options": {"expires": PRUNE_SECONDS}},
         "billing": {
@@ -84,16 +93,26 @@ app.conf.update(
             "schedule": SWEEP_SECONDS,
             "options": {"expires": SWEEP_SECONDS},
         },
+        "agents": {
+            "task": TaskName.LIST_AGENTS.value,
+            "schedule": AGENTS_SECONDS,
+            "options": {"expires": AGENTS_SECONDS},
+        },
+        "push receipts": {
+            "task": TaskName.PUSH_RECEIPTS.value,
+            "schedule": RECEIPTS_SECONDS,
+            "options": {"expires": RECEIPTS_SECONDS},
+        },
         **{
-            f"canary {queue}": {
-                "task": TaskName.CANARY.value,
-                "schedule": CANARY_SECONDS,
+            f"queue probe {queue}": {
+                "task": TaskName.QUEUE_PROBE.value,
+                "schedule": QUEUE_PROBE_SECONDS,
                 "kwargs": {"queue": queue.value},
-                "options": {"queue": queue.value, "expires": CANARY_SECONDS},
+                "options": {"queue": queue.value, "expires": QUEUE_PROBE_SECONDS},
             }
             for queue in QueueName
         },
-        # Beat has no memory, so each is asked for often, and the rows of past runs say whether it is due.
+        # Beat stores no times, so each is enqueued often, and the rows of past runs decide whether it is due.
         **{
             task.name.lower(): {
                 "task": task.value,
@@ -104,19 +123,24 @@ app.conf.update(
         },
     },
 )
-broker = Broker(app)
-publish_through(broker)
-announce_through(Announcer(settings.redis_url))
+broker = publisher.install(settings)
+
+
+@task_received.connect(weak=False)
+def _use_broker_again(**_: Any) -> None:
+    """The broker has just delivered a message to this process, so publishing need not wait any longer."""
+    broker.close_circuit()
 
 
 @setup_logging.connect(weak=False)
-def _log_our_way(**_: Any) -> None:
-    """Taking this signal keeps Celery from configuring its own logging."""
+def _configure_logging(**_: Any) -> None:
+    """Configure our logging; a receiver of this signal keeps Celery from configuring its own."""
     logs.configure(settings.log_format)
+    threads.report_unhandled()
 
 
 @beat_init.connect(weak=False)
-def _sing_at_once(**_: Any) -> None:
-    """A schedule begins with its first pause; whoever looks at a service that was just started need not wait for it."""
+def probe_queues_on_start(**_: Any) -> None:
+    """Probe every queue when beat starts, because the schedule's first probe comes only after its interval."""
     for queue in QueueName:
-        broker.ring(Doorbell(TaskName.CANARY, queue, {"queue": queue.value}))
+        broker(TaskMessage(TaskName.QUEUE_PROBE, queue, {"queue": queue.value}))

@@ -1,6 +1,7 @@
-"""Every knob of the service, read once from the environment into one frozen value.
+"""The settings of the service, read once from the environment into one frozen value.
 
-No other module reads `os.environ`. A missing secret stops a production start with one sentence.
+No other module reads `os.environ`. A process has the settings of its role (roles.py); those of other roles are empty.
+In production, a missing secret stops the process at start with one sentence.
 """
 
 import base64
@@ -10,16 +11,23 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Self
+from urllib.parse import quote
 
-from models.rules.deadlines import RunLimits
+from models.rules.executions.deadlines import RunTimeLimits
+from roles import READS, ProcessRole
 
+REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
+BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps")
+WITH_TLS = ("rediss", "sentinels", "amqps")
+DEVELOPMENT_REDIS = "redis://127.0.0.1:6379/0"
 DEVELOPMENT_JWT_SECRET = "development-only-secret-of-32-bytes-or-more"  # noqa: S105  # no secret, and not for production
 DEVELOPMENT_KEY = "dev:" + base64.b64encode(b"development-only-encryption-key!").decode()
 
 
 class SettingsError(SystemExit):
-    """A setting is missing or wrong; printed as one sentence, and the process ends with status 1."""
+    """A setting is missing or wrong: prints one sentence to standard error and ends the process with status 1."""
 
     def __init__(self, sentence: str) -> None:
         sys.stderr.write(f"agentforge: {sentence}\n")
@@ -28,7 +36,7 @@ class SettingsError(SystemExit):
 
 @dataclass(frozen=True)
 class OpenClawSettings:
-    """Where the gateway is and how to speak with it."""
+    """Address, credentials and limits of the OpenClaw gateway."""
 
     url: str  # ws:// or wss:// for the socket driver, http:// or https:// work too
     token: str = field(repr=False)
@@ -51,44 +59,42 @@ class ProviderUrls:
 
 @dataclass(frozen=True)
 class StripeSettings:
-    """The account at Stripe, and what it sells for us."""
+    """The Stripe account and the prices of its subscriptions."""
 
     secret_key: str = field(repr=False)
     webhook_secrets: tuple[str, ...] = field(repr=False)  # more than one while an endpoint's secret is rolled
-    base_url: str  # empty but for simulators
+    base_url: str  # of a simulator; empty for Stripe itself
     price_premium: str
     price_enterprise: str
-
-    @property
-    def livemode(self) -> bool:
-        """Whether real money moves; events of the other mode are not ours."""
-        return "_live_" in self.secret_key
+    livemode: bool  # whether real money moves; events of the other mode are ignored
 
     @property
     def tiers(self) -> dict[str, str]:
-        """The tier that each price stands for."""
+        """Tiers by the id of their price."""
         return {self.price_premium: "premium", self.price_enterprise: "enterprise"}
 
 
 @dataclass(frozen=True)
 class MessageSettings:
-    """How users are told."""
+    """Servers for mails and push notifications, and the address that links in mails lead to."""
 
     smtp_url: str = field(repr=False)  # smtp:// or smtps://, with user and password if need be
     mail_from: str
     expo_url: str
-    expo_token: str = field(repr=False)  # empty unless the account demands one
-    app_url: str  # where links in mails lead: to the API itself, or to whatever shows its pages
+    expo_token: str = field(repr=False)  # empty unless the Expo account requires one
+    app_url: str  # where links in mails lead: to the API itself, or to the site that shows its pages
 
 
 @dataclass(frozen=True)
 class Settings:
     """The frozen settings of one process."""
 
+    role: ProcessRole | None  # which process this is; None reads the settings of every role
     environment: str  # development | test | production
     database_url: str = field(repr=False)
-    redis_url: str = field(repr=False)  # broker
-    limiter_url: str = field(repr=False)  # rate limits, apart from the broker's data
+    redis_url: str = field(repr=False)  # carries change notifications; redis, rediss, unix, sentinel or sentinels
+    broker_url: str = field(repr=False)  # of the task queues: a Redis address, amqp or amqps
+    limiter_url: str = field(repr=False)  # of the Redis with the rate limits; may be another than the broker's
     jwt_keys: Mapping[str, str] = field(repr=False)  # secrets by id; the first one signs, all of them verify
     encryption_keys: str = field(repr=False)  # "id:base64 of 32 bytes", comma separated, the first one encrypts
     openclaw: OpenClawSettings
@@ -98,43 +104,52 @@ class Settings:
     egress_allow: tuple[str, ...]  # private hosts that `api_call` may reach, as host or host:port
     welcome_credits: Decimal
     port: int
-    metrics_directory: str  # where several processes count together; empty for one that counts for itself
+    metrics_port: int  # of the metrics server, apart from the API; 0 for no metrics server
+    metrics_bind: str  # its address: this host, or a network that no proxy forwards from
+    metrics_directory: str  # where the processes of one server add their metrics; empty for a single process
     proxy_hops: int  # reverse proxies in front of the API whose X-Forwarded-For is believed
+    proxy_prefix_hops: int  # of them, the nearest ones whose X-Forwarded-Prefix is believed
     cors_origins: tuple[str, ...]
-    session_days: int  # after signing in, for which a session can be refreshed
+    session_days: int  # for which a session can be refreshed after signing in
     log_format: str  # json | console
     lease_seconds: float
     heartbeat_seconds: float
-    node_threads: int  # node calls in flight per worker process
-    presence_seconds: float  # between two words of a worker that it is alive; six without a message and it leaves
-    run_limits: RunLimits
+    node_threads: int  # provider calls and agent turns in flight per worker process
+    presence_seconds: float  # between two heartbeats of a worker; after six without a consumer probe it leaves
+    run_limits: RunTimeLimits
 
     def __post_init__(self) -> None:
         if not 0 < 2 * self.heartbeat_seconds <= self.lease_seconds:
             raise SettingsError("LEASE_SECONDS must be at least twice HEARTBEAT_SECONDS.")
+        if self.proxy_prefix_hops > self.proxy_hops:
+            raise SettingsError("PROXY_PREFIX_HOPS must not be more than PROXY_HOPS.")
         if self.presence_seconds < 1:
             raise SettingsError("PRESENCE_SECONDS must be at least 1.")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read the settings; raises `SettingsError` (a `SystemExit`) naming the first variable that is wrong."""
-        read = _Reader(env)
-        redis_url = read.secret("REDIS_URL", "redis://127.0.0.1:6379/0")
+        read = _VariableReader(env)
+        redis_url = read.backend("REDIS_URL", read.secret("REDIS_URL", DEVELOPMENT_REDIS), REDIS_SCHEMES)
+        broker_url = redis_url or read.secret("BROKER_URL", DEVELOPMENT_REDIS)
+        stripe_key = read.secret("STRIPE_SECRET_KEY", "sk_test_development")
         return cls(
+            role=read.role,
             environment=read.environment,
             database_url=read.secret("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/agentforge"),
             redis_url=redis_url,
-            limiter_url=read.text("LIMITER_URL", redis_url),
+            broker_url=read.backend("BROKER_URL", broker_url, BROKER_SCHEMES),
+            limiter_url=read.backend("LIMITER_URL", redis_url, REDIS_SCHEMES),
             jwt_keys=read.signing_keys("JWT_SECRETS", "JWT_SECRET", DEVELOPMENT_JWT_SECRET),
             encryption_keys=read.keyring("ENCRYPTION_KEYS", DEVELOPMENT_KEY),
             openclaw=OpenClawSettings(
-                url=read.text("OPENCLAW_URL", "ws://127.0.0.1:18789"),
+                url=read.secret("OPENCLAW_URL", "ws://127.0.0.1:18789"),
                 token=read.secret("OPENCLAW_TOKEN", "development-token"),
                 driver=read.choice("OPENCLAW_DRIVER", "ws", ("ws", "http")),
                 agent_id=read.text("OPENCLAW_AGENT_ID", "flow"),
                 device_key=read.text("OPENCLAW_DEVICE_KEY", ""),
                 max_in_flight=read.whole("OPENCLAW_MAX_IN_FLIGHT", 6),
-                deployment_id=read.text("DEPLOYMENT_ID", "dev"),
+                deployment_id=read.secret("DEPLOYMENT_ID", "dev"),
                 agents=read.names("OPENCLAW_AGENTS"),
             ),
             providers=ProviderUrls(
@@ -143,15 +158,16 @@ class Settings:
                 google=read.text("GOOGLE_BASE_URL", "https://generativelanguage.googleapis.com/v1beta"),
             ),
             stripe=StripeSettings(
-                secret_key=read.secret("STRIPE_SECRET_KEY", "sk_test_development"),
+                secret_key=stripe_key,
                 webhook_secrets=read.secrets("STRIPE_WEBHOOK_SECRET", "whsec_development"),
                 base_url=read.text("STRIPE_API_BASE", ""),
                 price_premium=read.text("STRIPE_PRICE_PREMIUM", "price_premium_monthly"),
                 price_enterprise=read.text("STRIPE_PRICE_ENTERPRISE", "price_enterprise_monthly"),
+                livemode=read.livemode("STRIPE_LIVEMODE", stripe_key),
             ),
             messages=MessageSettings(
-                smtp_url=read.text("SMTP_URL", "smtp://127.0.0.1:1025"),
-                mail_from=read.text("MAIL_FROM", "AgentForge <no-reply@localhost>"),
+                smtp_url=read.secret("SMTP_URL", "smtp://127.0.0.1:1025"),
+                mail_from=read.secret("MAIL_FROM", "AgentForge <no-reply@localhost>"),
                 expo_url=read.text("EXPO_URL", "https://exp.host"),
                 expo_token=read.text("EXPO_ACCESS_TOKEN", ""),
                 app_url=read.secret("APP_URL", f"http://127.0.0.1:{read.whole('PORT', 3000)}"),
@@ -159,8 +175,11 @@ class Settings:
             egress_allow=read.names("EGRESS_ALLOW"),
             welcome_credits=Decimal(read.whole("WELCOME_CREDITS", 10)),
             port=read.whole("PORT", 3000),
+            metrics_port=read.whole("METRICS_PORT", 0),
+            metrics_bind=read.text("METRICS_BIND", "127.0.0.1"),
             metrics_directory=read.text("PROMETHEUS_MULTIPROC_DIR", ""),
             proxy_hops=read.whole("PROXY_HOPS", 0),
+            proxy_prefix_hops=read.whole("PROXY_PREFIX_HOPS", 0),
             cors_origins=read.names("CORS_ORIGINS"),
             session_days=read.whole("SESSION_DAYS", 180),
             log_format=read.choice("LOG_FORMAT", "json", ("json", "console")),
@@ -168,51 +187,68 @@ class Settings:
             heartbeat_seconds=read.whole("HEARTBEAT_SECONDS", 10),
             node_threads=read.whole("NODE_THREADS", 256),
             presence_seconds=read.whole("PRESENCE_SECONDS", 15),
-            run_limits=RunLimits(
-                timeout=read.whole("RUN_TIMEOUT_SECONDS", RunLimits.timeout),
-                longest_timeout=read.whole("RUN_TIMEOUT_MAX_SECONDS", RunLimits.longest_timeout),
-                queue=read.whole("RUN_QUEUE_SECONDS", RunLimits.queue),
+            run_limits=RunTimeLimits(
+                timeout=read.whole("RUN_TIMEOUT_SECONDS", RunTimeLimits.timeout),
+                max_timeout=read.whole("RUN_TIMEOUT_MAX_SECONDS", RunTimeLimits.max_timeout),
+                queue=read.whole("RUN_QUEUE_SECONDS", RunTimeLimits.queue),
             ),
         )
 
 
-class _Reader:
-    """Reads variables by kind; in production, secrets have no defaults."""
+@cache
+def process_settings() -> Settings:
+    """The settings of this process, read from its environment on the first call."""
+    return Settings.from_env()
+
+
+class _VariableReader:
+    """Reads variables by kind. In production, secrets have no defaults; variables of other roles read as empty."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
+        self.role: ProcessRole | None = None
+        named = self.choice("AGENTFORGE_ROLE", "", ("", *ProcessRole))
+        self.role = ProcessRole(named) if named else None
         self.environment = self.choice("AGENTFORGE_ENV", "development", ("development", "test", "production"))
 
+    def is_read(self, name: str) -> bool:
+        """Whether the role of this process reads the variable."""
+        return self.role is None or name in READS[self.role]
+
     def text(self, name: str, default: str) -> str:
-        return self._env.get(name, "").strip() or default
+        return (self._env.get(name, "").strip() if self.is_read(name) else "") or default
 
     def secret(self, name: str, development_default: str) -> str:
-        value = self._env.get(name, "").strip()
+        if not self.is_read(name):
+            return ""
+        value = self.text(name, "")
         if not value and self.environment == "production":
             raise SettingsError(f"{name} is not set, and production does not start without it.")
         return value or development_default
 
     def secrets(self, name: str, development_default: str) -> tuple[str, ...]:
         values = tuple(part.strip() for part in self.secret(name, development_default).split(",") if part.strip())
-        if not values:
+        if not values and self.is_read(name):
             raise SettingsError(f"{name} has nothing between its commas.")
         return values
 
-    def signing_keys(self, ring: str, single: str, development_default: str) -> Mapping[str, str]:
+    def signing_keys(self, plural: str, single: str, development_default: str) -> Mapping[str, str]:
         """Secrets by id from a list of id:secret; the single one, if set, comes last under the id `default`."""
-        entries = [entry.strip().partition(":") for entry in self._env.get(ring, "").split(",") if entry.strip()]
+        if not self.is_read(plural):
+            return {}
+        entries = [entry.strip().partition(":") for entry in self.text(plural, "").split(",") if entry.strip()]
         keys = {key_id: secret for key_id, _, secret in entries}
         if len(keys) < len(entries) or not all(keys) or "default" in keys:
-            raise SettingsError(f"{ring} must be a list of id:secret, no id twice and none called default.")
-        if not keys or self._env.get(single, "").strip():
+            raise SettingsError(f"{plural} must be a list of id:secret, no id twice and none called default.")
+        if not keys or self.text(single, ""):
             keys["default"] = self.secret(single, development_default)
         if any(len(secret.encode()) < 32 for secret in keys.values()):
-            raise SettingsError(f"{ring if entries else single} must have at least 32 bytes in each secret.")
+            raise SettingsError(f"{plural if entries else single} must have at least 32 bytes in each secret.")
         return keys
 
     def keyring(self, name: str, development_default: str) -> str:
         value = self.secret(name, development_default)
-        for entry in value.split(","):
+        for entry in value.split(",") if self.is_read(name) else ():
             key_id, _, encoded = entry.partition(":")
             try:
                 usable = bool(key_id) and len(base64.b64decode(encoded, validate=True)) == 32
@@ -222,17 +258,41 @@ class _Reader:
                 raise SettingsError(f"{name} must be a list of id:key, each key 32 bytes in base64.")
         return value
 
+    def livemode(self, name: str, key: str) -> bool:
+        """Whether the Stripe account is live: derived from the secret key, or set in a process that has no key."""
+        given = self.choice(name, "", ("", "true", "false"))
+        if not key:
+            return self.secret(name, "false") == "true"
+        if given and (given == "true") is not ("_live_" in key):
+            raise SettingsError(f"{name} and STRIPE_SECRET_KEY are not of the same mode.")
+        return "_live_" in key
+
+    def backend(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
+        """The address of one of our servers; with TLS_CA_FILE set, its certificate is verified by that file."""
+        if not self.is_read(name):
+            return ""
+        url = self.text(name, default)
+        scheme = url.partition("://")[0]
+        if scheme not in schemes:
+            raise SettingsError(f"{name} must begin with one of {', '.join(f'{one}://' for one in schemes)}.")
+        authority = self.text("TLS_CA_FILE", "")
+        if not authority or scheme not in WITH_TLS or "ssl_ca_certs=" in url:
+            return url
+        if not os.path.isfile(authority):
+            raise SettingsError("TLS_CA_FILE must be the path of a PEM file.")
+        return f"{url}{'&' if '?' in url else '?'}ssl_ca_certs={quote(authority)}"
+
     def whole(self, name: str, default: int) -> int:
-        value = self._env.get(name, "").strip()
+        value = self.text(name, "")
         if value and not value.isdigit():
             raise SettingsError(f"{name} must be a whole number.")
         return int(value) if value else default
 
     def names(self, name: str) -> tuple[str, ...]:
-        return tuple(part.strip() for part in self._env.get(name, "").split(",") if part.strip())
+        return tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         value = self.text(name, default)
         if value not in choices:
-            raise SettingsError(f"{name} must be one of {', '.join(choices)}.")
+            raise SettingsError(f"{name} must be one of {', '.join(filter(None, choices))}.")
         return value

@@ -1,11 +1,19 @@
 """Composition root of the web process: settings, logs, database, broker, application."""
 
-import celery_config
-import logs
-from api import create_app
-from models.db import connect
+from functools import partial
 
-settings = celery_config.settings  # importing it also connected the doorbells to the broker
+import logs
+import threads
+from api import create_app
+from api.ops import metrics_server
+from models.db import connect
+from settings import process_settings
+from tasks import publisher
+
+settings = process_settings()
 logs.configure(settings.log_format)
+threads.report_unhandled()
 connect(settings.database_url)
+publisher.install(settings)
 app = create_app(settings)
+app.extensions["serve_metrics"] = partial(metrics_server.serve, app)  # once the server has its processes

@@ -1,10 +1,11 @@
-"""`make bench-api`: what submitting a run and reading its state cost, beside a Flask that does next to nothing.
+"""`make bench-api`: the cost of submitting a run and of reading its state, beside a minimal Flask application.
 
-Ours has everything in it: tokens, sessions, limits, holds, events, doorbells, logs, counts. Both have one process of
-gunicorn with production's configuration; the rounds take turns. Machines are noisy: the ratios mean more than the
-numbers, and those of CPU time (of the web process) more than those of requests per second.
+The API runs with all features: tokens, sessions, limits, holds, events, messages, logs, metrics. Both run in one
+process of gunicorn with production's configuration, in alternating rounds. Machines are noisy: the ratios mean more
+than the numbers, and those of CPU time (of the web process) more than those of requests per second.
 """
 
+import argparse
 import importlib
 import json
 import socket
@@ -18,14 +19,15 @@ from uuid import UUID
 import psutil
 import redis
 
+from bench.arguments import parse
 from bench.served import served, servers, users
-from devstack.ports import LOOPBACK
+from devstack.servers.ports import LOOPBACK
 from models.db import session_scope
-from models.execution import Execution
-from models.services import executions, workflows
-from models.user import User
+from models.services.executions import executions
+from models.services.workflows import workflows
+from models.tables import Execution, User
 
-CONNECTIONS, REQUESTS, ROUNDS, USERS = 8, 160, 15, 40  # short rounds: what disturbs the machine hits all alike
+CONNECTIONS, REQUESTS, USERS = 8, 160, 40  # short rounds, so that noise affects all cases alike
 NODES = [
     {"id": name, "type": kind, "label": name, "position": {"x": 0, "y": 0}, "config": {}}
     for name, kind in (("in", "input"), ("out", "output"))
@@ -34,8 +36,8 @@ GRAPH = {"nodes": NODES, "connections": [{"id": "c", "from": "in", "to": "out"}]
 
 
 @dataclass
-class Case:
-    """Requests of one kind, and what they cost: seconds of CPU and of time for each."""
+class ApiCase:
+    """Requests of one kind, and their cost: CPU and wall seconds of each."""
 
     name: str
     port: int
@@ -45,7 +47,7 @@ class Case:
     wall: list[float] = field(default_factory=list)
 
     def measure(self) -> None:
-        """One round."""
+        """Run one round."""
         before, started = _cpu(self.server), time.monotonic()
         share = REQUESTS // CONNECTIONS
         threads = [threading.Thread(target=self._ask, args=(index * share, share)) for index in range(CONNECTIONS)]
@@ -65,7 +67,15 @@ class Case:
 
 def main() -> None:
     """Measure, and print one table."""
-    with servers() as env, served(env, "bench.bare:app") as (bare, bare_process), served(env) as (port, api):
+    parser = argparse.ArgumentParser(prog="make bench-api", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parse(parser, {"rounds": 1}).rounds
+    with (
+        servers() as env,
+        served(env, "bench.baselines.bare:app") as (bare, bare_process),
+        served(env) as (port, api),
+        served(env, "bench.baselines.through_kombu:app") as (kombu_port, kombu_api),
+    ):
         ours = _prepare()
         insert = _request("POST", "/jobs", body=b'{"input": 1}')
         job = json.loads(_once(bare, insert))["id"]
@@ -73,34 +83,42 @@ def main() -> None:
         over = [_request("GET", f"/api/executions/{_ended(run)}", token) for token, _, run in ours]
         writes = [_request("POST", f"/api/workflows/{flow}/execute", token, b'{"input": 1}') for token, flow, _ in ours]
         cases = [
-            Case("bare Flask", bare, bare_process, [_request("GET", "/health/live")]),
-            Case("bare Flask, one ORM read", bare, bare_process, [_request("GET", f"/jobs/{job}")]),
-            Case("ours: read a queued run", port, api, reads),
-            Case("ours: read a run that is over", port, api, over),
-            Case(
+            ApiCase("bare Flask", bare, bare_process, [_request("GET", "/health/live")]),
+            ApiCase("bare Flask, one ORM read", bare, bare_process, [_request("GET", f"/jobs/{job}")]),
+            ApiCase("ours: read a queued run", port, api, reads),
+            ApiCase("ours: read a run that is over", port, api, over),
+            ApiCase(
                 "bare Flask, ORM insert + .delay()",
                 bare,
                 bare_process,
                 [_request("POST", "/jobs", body=b'{"input": 1}')],
             ),
-            Case("ours: submit a run", port, api, writes),
+            ApiCase("ours: submit a run", port, api, writes),
+            ApiCase("ours: submit through kombu", kombu_port, kombu_api, writes),
         ]
-        _run(cases, redis.Redis.from_url(env["REDIS_URL"]))
+        _run(cases, rounds, redis.Redis.from_url(env["REDIS_URL"]))
 
 
-def _run(cases: list[Case], broker: "redis.Redis") -> None:
-    for number in range(ROUNDS + 1):
+def _run(cases: list[ApiCase], rounds: int, broker: "redis.Redis") -> None:
+    for number in range(rounds + 1):
         for case in cases:
-            broker.flushall()  # counts of the limits, and doorbells
+            broker.flushall()  # counts of the limits, and task messages
             case.measure()
-            if number == 0:  # everybody is warm now
+            if number == 0:  # the first round warms up
                 case.cpu.clear()
                 case.wall.clear()
     print(f"\n{'':36}{'requests/s':>11}{'CPU ms':>8}")
     for case in cases:
         print(f"{case.name:36}{1 / min(case.wall):11.0f}{1000 * statistics.median(case.cpu):8.2f}")
-    nothing, read, our_read, our_over, insert, our_submit = cases
-    pairs = ((our_read, read, "0.6"), (our_over, read, "0.6"), (our_read, nothing, "-"), (our_submit, insert, "0.8"))
+    nothing, read, our_read, our_over, insert, our_submit, through_kombu = cases
+    pairs = (
+        (our_read, read, "0.6"),
+        (our_over, read, "0.6"),
+        (our_read, nothing, "-"),
+        (our_submit, insert, "0.8"),
+        (through_kombu, insert, "0.8"),
+        (through_kombu, our_submit, "-"),
+    )
     for ours, other, target in pairs:
         by_cpu = statistics.median(b / a for a, b in zip(ours.cpu, other.cpu, strict=True))
         by_time = statistics.median(b / a for a, b in zip(ours.wall, other.wall, strict=True))
@@ -108,7 +126,7 @@ def _run(cases: list[Case], broker: "redis.Redis") -> None:
 
 
 def _prepare() -> list[tuple[str, str, str]]:
-    """Token, workflow and run of users."""
+    """Create users; return token, workflow and run of each."""
     importlib.import_module("wsgi")
     found = []
     for user_id, token in users(USERS):
@@ -120,7 +138,7 @@ def _prepare() -> list[tuple[str, str, str]]:
 
 
 def _ended(run: str) -> str:
-    """A run like that one, which was cancelled."""
+    """Create a cancelled run like that one."""
     with session_scope() as session:
         execution = session.get_one(Execution, UUID(run))
         owner = session.get_one(User, execution.user_id)

@@ -15,15 +15,17 @@ from uuid import UUID, uuid4
 
 import psutil
 
-from api import create_app, tokens
-from api.tokens import Token
-from devstack.ports import LOOPBACK, free_port
-from devstack.postgres import running_postgres
-from devstack.redis_server import running_redis
+from api import create_app
+from api.auth import tokens
+from api.auth.tokens import AccessToken
+from devstack.servers.ports import LOOPBACK, free_port
+from devstack.servers.postgres import running_postgres
+from devstack.servers.redis_server import running_redis
 from models.db import connect, session_scope
-from models.rules.pricing import Tier
-from models.services import credits, sessions
-from models.user import User
+from models.rules.prices.pricing import Tier
+from models.services.accounts import sessions
+from models.services.credits import ledger
+from models.tables import User
 from settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 
 @contextmanager
 def servers() -> Iterator[dict[str, str]]:
-    """PostgreSQL and Redis; this process is connected to both. Answers the environment for others."""
+    """Run PostgreSQL and Redis, connect this process to both, and yield the environment for other processes."""
     with tempfile.TemporaryDirectory(prefix="agentforge-bench-") as folder:
         directory = Path(folder)
         with running_postgres(directory / "postgres") as postgres, running_redis(directory / "redis") as broker:
@@ -44,22 +46,29 @@ def servers() -> Iterator[dict[str, str]]:
             subprocess.run([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=ROOT, env=env, check=True)
             os.environ.update(env)
             connect(env["DATABASE_URL"])
-            importlib.import_module("celery_config")  # reads the environment, and becomes who publishes
+            importlib.import_module("celery_config")  # reads the environment and installs the task publisher
             yield env
 
 
 @contextmanager
 def served(env: dict[str, str], app: str = "wsgi:app", *options: str) -> Iterator[tuple[int, psutil.Process]]:
-    """`app` under one worker of gunicorn: its port, and the process that answers."""
+    """Run `app` under one worker of gunicorn; yield its port and the process that responds."""
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--workers", "1"]
     command += ["--bind", f"{LOOPBACK}:{port}", *options, app]
-    log = open(os.environ.get("BENCH_LOG", os.devnull), "ab")  # noqa: SIM115  # as long as the process
-    with log, subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log) as process:
+    with running(command, env) as process:
+        until_ready(port)
+        (worker,) = psutil.Process(process.pid).children()
+        yield port, worker
+
+
+@contextmanager
+def running(command: Sequence[str], env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process of ours, which logs to the file that BENCH_LOG names."""
+    said = Path(os.environ.get("BENCH_LOG", os.devnull))
+    with said.open("ab") as log, subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log) as process:
         try:
-            until_ready(port)
-            (worker,) = psutil.Process(process.pid).children()
-            yield port, worker
+            yield process
         finally:
             process.terminate()
 
@@ -80,12 +89,12 @@ def until_ready(port: int, path: str = "/health/live", seconds: float = 30) -> N
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """The value below which that part of them lies."""
+    """The value below which that share of them lies."""
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
 def users(number: int) -> list[tuple[UUID, str]]:
-    """So many users of the largest tier, with credits to spend: their ids and their tokens."""
+    """Create users of the largest tier with credits; return their ids and tokens."""
     settings: Settings = importlib.import_module("celery_config").settings
     app = create_app(settings)
     found = []
@@ -95,8 +104,8 @@ def users(number: int) -> list[tuple[UUID, str]]:
             user = User(email=email, name="Bench", password_hash="!", subscription_tier=Tier.ENTERPRISE)
             session.add(user)
             session.flush()
-            credits.open_wallet(session, user.id)
-            credits.grant(session, user.id, Decimal(100_000), key=f"bench:{user.id}", reason="Bench", source="test")
+            ledger.open_wallet(session, user.id)
+            ledger.grant(session, user.id, Decimal(100_000), key=f"bench:{user.id}", reason="Bench", source="test")
             begun = sessions.start(session, user, user_agent="bench", address=LOOPBACK)
-            found.append((user.id, tokens.write(Token(user.id, begun.id, begun.generation))))
+            found.append((user.id, tokens.write(AccessToken(user.id, begun.id, begun.generation))))
     return found

@@ -1,7 +1,7 @@
-"""`make bench-watching`: how many clients one API process can let wait, and what it costs everybody else.
+"""`make bench-watching`: how many waiting clients one API process can serve, and what they cost other clients.
 
-Half of them hold a long poll, half an event stream, each of a run of its own. Then all runs change at once, and at the
-end the clients are killed. Beside them somebody reads a run again and again.
+Half of them hold a long poll, half an event stream, each of a different run. Then all runs change at once, and at the
+end the clients are killed. Meanwhile another client reads a run again and again.
 """
 
 import argparse
@@ -17,13 +17,15 @@ from uuid import UUID
 import psutil
 from sqlalchemy import text
 
-from api.hub import PLACES_EACH
+from api.live.change_notifier import MAX_SUBSCRIPTIONS_PER_USER
+from bench.arguments import parse
 from bench.served import ROOT, percentile, served, servers, users
-from devstack.ports import LOOPBACK
-from models.changes import announce
+from devstack.servers.ports import LOOPBACK
+from models.changes import notify_changed
 from models.db import session_scope
-from models.services import executions, workflows
-from models.user import User
+from models.services.executions import executions
+from models.services.workflows import workflows
+from models.tables import User
 
 _CHANGE = text("UPDATE workflow_executions SET last_seq = 2 WHERE last_seq = 1 AND id = ANY(:ids)")
 _EVENT = text("""
@@ -34,30 +36,32 @@ NODE = {"id": "in", "type": "input", "label": "In", "position": {"x": 0, "y": 0}
 
 
 def main() -> None:
-    """Measure once, and print."""
+    """Measure once, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=2000)
-    clients = parser.parse_args().clients
+    parser.add_argument("--seconds", type=float, default=10.0, help="that they wait for while CPU is measured")
+    args = parse(parser, {"clients": 60, "seconds": 1.0})
+    clients = args.clients
     with servers() as env, served(env) as (port, api):
         pairs = _prepare(clients)
         alone = _read(port, pairs[-1], seconds=3)
-        print(f"nobody waits: {_memory(api)}; reading a run: {alone}")
+        print(f"no client waits: {_memory(api)}; reading a run: {alone}")
         with _watchers(port, pairs[:clients]) as watchers:
-            _hold(port, api, pairs[-1], clients)
+            _hold(port, api, pairs[-1], args)
             _wake(port, watchers, pairs, clients)
             _drop(port, api, watchers)
 
 
-def _hold(port: int, api: psutil.Process, pair: list[str], clients: int) -> None:
+def _hold(port: int, api: psutil.Process, pair: list[str], args: argparse.Namespace) -> None:
     began = time.monotonic()
-    while api.num_threads() < clients:
+    while api.num_threads() < args.clients:
         time.sleep(0.1)
     print(f"all of them wait {time.monotonic() - began:.1f} s after the first connected")
     time.sleep(2)
     before, started = _cpu(api), time.monotonic()
-    time.sleep(10)
+    time.sleep(args.seconds)
     share = (_cpu(api) - before) / (time.monotonic() - started)
-    print(f"{clients} wait: {_memory(api)}; {100 * share:.1f} % of a core; {_waiting(api)} connections")
+    print(f"{args.clients} wait: {_memory(api)}; {100 * share:.1f} % of a core; {_waiting(api)} connections")
     print(f"meanwhile, reading a run: {_read(port, pair, seconds=3)}")
 
 
@@ -70,9 +74,9 @@ def _wake(port: int, watchers: "subprocess.Popen[str]", pairs: list[list[str]], 
     with session_scope() as session:
         session.execute(_CHANGE, {"ids": ids})
         session.execute(_EVENT, {"ids": ids})
-        announce(session, *ids)
+        notify_changed(session, *ids)
     changed = time.monotonic()
-    print(f"all of them hear of a change within {float(_line(watchers, 'heard').split()[1]) - changed:.2f} s")
+    print(f"all of them receive a change within {float(_line(watchers, 'heard').split()[1]) - changed:.2f} s")
     reader.join()
     print(f"meanwhile, reading a run: {answers[0]}")
 
@@ -89,7 +93,7 @@ def _drop(port: int, api: psutil.Process, watchers: "subprocess.Popen[str]") -> 
 
 @contextmanager
 def _watchers(port: int, pairs: list[list[str]]) -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-m", "bench.watchers", str(port)]
+    command = [sys.executable, "-m", "bench.clients.watchers", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdin
@@ -108,12 +112,12 @@ def _line(process: "subprocess.Popen[str]", word: str) -> str:
     for line in process.stdout:
         if line.startswith(word):
             return line
-        raise SystemExit(f"a client said: {line}")
+        raise SystemExit(f"a client reported: {line}")
     raise SystemExit("the clients died")
 
 
 def _read(port: int, pair: list[str], *, seconds: float) -> str:
-    """Read one run as fast as it goes, and say how long it takes."""
+    """Read one run as fast as possible; return percentiles of the response times."""
     token, execution = pair
     connection = HTTPConnection(LOOPBACK, port, timeout=30)
     times: list[float] = []
@@ -132,13 +136,13 @@ def _read(port: int, pair: list[str], *, seconds: float) -> str:
 def _prepare(clients: int) -> list[list[str]]:
     """Pairs of token and run: for each client, and one more."""
     pairs = []
-    for user_id, token in users(-(-clients // PLACES_EACH) + 1):
+    for user_id, token in users(-(-clients // MAX_SUBSCRIPTIONS_PER_USER) + 1):
         with session_scope() as session:
             user = session.get_one(User, user_id)
             flow = workflows.create(
                 session, user, name="bench", description="", graph={"nodes": [NODE], "connections": []}, status="active"
             )
-            for _ in range(PLACES_EACH):
+            for _ in range(MAX_SUBSCRIPTIONS_PER_USER):
                 run = executions.submit(session, user, flow.id)
                 pairs.append([token, str(run.id)])
     return pairs
@@ -149,7 +153,7 @@ def _memory(api: psutil.Process) -> str:
 
 
 def _waiting(api: psutil.Process) -> int:
-    """Connections of clients, one less: somebody else reads."""
+    """The number of waiting connections; the reading client's own is not counted."""
     ours = [one for one in api.net_connections() if one.status == psutil.CONN_ESTABLISHED]
     listening = {one.laddr.port for one in api.net_connections() if one.status == psutil.CONN_LISTEN}
     return sum(one.laddr.port in listening for one in ours)

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Dumps the database and copies Redis' last snapshot, then removes what is older than it must be kept. Run it daily:
+# Dump the database and copy Redis' last snapshot, then remove backups past their retention. Run it daily:
 #
 #     17 3 * * *  agentforge  DATABASE_URL=... BACKUP_DIR=/var/backups/agentforge /opt/agentforge/deploy/backup.sh
 #
-# A day is more than may be lost: see "Backups" in docs/operations.md for the archive of the write-ahead log.
-# Ends with a status other than 0, and leaves no half file, when anything fails.
+# Losing a day is too much: see "Backups" in docs/operations.md for the archive of the write-ahead log.
+# Exits with a status other than 0, and leaves no partial file, when anything fails.
 set -eu
 umask 077
 
@@ -20,7 +20,7 @@ moment=$(date -u +%Y%m%dT%H%M%SZ)
 dump=$BACKUP_DIR/postgres-$moment.dump
 trap 'rm -f "$dump.part" "$BACKUP_DIR/redis-$moment.rdb.part"' EXIT
 pg_dump --format=custom --no-owner --dbname="$DATABASE_URL" --file="$dump.part"
-pg_restore --list "$dump.part" >/dev/null # it can be read
+pg_restore --list "$dump.part" >/dev/null # checks that it is readable
 mv "$dump.part" "$dump"
 
 if [ -n "$REDIS_RDB" ]; then
@@ -28,7 +28,7 @@ if [ -n "$REDIS_RDB" ]; then
     mv "$BACKUP_DIR/redis-$moment.rdb.part" "$BACKUP_DIR/redis-$moment.rdb"
 fi
 
-# Only after a new one is safe.
+# Only now that the new backup is complete.
 find "$BACKUP_DIR" -name 'postgres-*.dump' -mtime "+$((KEEP_DAYS - 1))" -delete
 find "$BACKUP_DIR" -name 'redis-*.rdb' -mtime "+$((KEEP_REDIS_DAYS - 1))" -delete
 echo "$dump"

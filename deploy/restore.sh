@@ -1,10 +1,10 @@
 #!/bin/sh
-# Replaces the database by a dump of backup.sh. Stop the API, the workers and beat first; DATABASE_URL names the database,
+# Replace the database by a dump of backup.sh. Stop the API, the workers and beat first; DATABASE_URL names the database,
 # and its role must be allowed to create databases:
 #
 #     deploy/restore.sh /var/backups/agentforge/postgres-20261125T031700Z.dump
 #
-# What follows (migrations, Stripe, telling users) is in docs/operations.md, "Restoring".
+# The next steps (migrations, Stripe, informing users) are in docs/operations.md, "Restoring".
 set -eu
 
 : "${DATABASE_URL:?names the database}"
@@ -20,7 +20,7 @@ DROP DATABASE IF EXISTS :"name" WITH (FORCE);
 CREATE DATABASE :"name" TEMPLATE template0 ENCODING 'UTF8';
 SQL
 pg_restore --no-owner --exit-on-error --single-transaction --dbname="$DATABASE_URL" "$dump"
-# A driver of the time before may still have a lease in the dump; its epoch is not to be met again.
+# A driver from before the restore may hold a lease that is in the dump, so no epoch may be used again.
 psql --quiet --dbname="$DATABASE_URL" --set=ON_ERROR_STOP=1 \
     --command="UPDATE workflow_executions SET epoch = epoch + 1000 WHERE finished_at IS NULL"
 echo "restored $name from $dump"

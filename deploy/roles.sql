@@ -1,11 +1,11 @@
--- What the API and the workers may do to the database. Run it as the owner of the tables, after every migration; it may
--- be run again. Then give the processes a user of that role, and keep the owner's password for migrations alone:
+-- The privileges of the API and the workers. Run this as the owner of the tables after every migration; repeating it is
+-- safe. Then give the processes a user of that role, and use the owner's password for migrations only:
 --
 --     CREATE ROLE agentforge_service LOGIN PASSWORD '...' IN ROLE agentforge_app;
 --     DATABASE_URL=postgresql://agentforge_service:...@host/agentforge
 --
--- They read and write rows. They change no tables, and what is only added to, they cannot change: the ledger, the audit
--- log and the versions of workflows have triggers against that too, which only the owner could take away.
+-- They read and write rows, but cannot change tables or append-only rows: the ledger, the audit log and the versions of
+-- workflows also have triggers against that, which only the owner can remove.
 
 DO $$
 BEGIN
@@ -22,4 +22,5 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO agentforge_app;
 
 REVOKE UPDATE, DELETE ON credit_transactions FROM agentforge_app;
 REVOKE UPDATE ON audit_log, workflow_versions FROM agentforge_app; -- of the log, a trigger keeps the last year
+GRANT UPDATE (data) ON audit_log TO agentforge_app; -- a trigger lets names and reasons be taken out, and nothing else
 REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM agentforge_app;

@@ -11,8 +11,8 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from devstack import control
-from devstack.postgres import postgres_programs, running_postgres
-from devstack.process import DevstackError
+from devstack.processes.process import DevstackError
+from devstack.servers.postgres import postgres_programs, running_postgres
 from devstack.stack import DATABASE, Stack
 
 
@@ -56,7 +56,7 @@ def psql(arguments: list[str]) -> int:
 
 
 def with_database(command: list[str]) -> int:
-    """Run a command with DATABASE_URL naming an empty database that is thrown away afterwards."""
+    """Run a command with DATABASE_URL naming an empty database that is deleted afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="agentforge-") as directory,
         running_postgres(Path(directory) / "postgres", durable=False) as server,

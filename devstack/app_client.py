@@ -1,19 +1,24 @@
 """The API as the mobile app uses it: a bearer token, JSON, and long polls until a run is over."""
 
+import http.client
 import json
+import secrets
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
+from urllib.request import HTTPHandler, OpenerDirector, Request, build_opener
 
 Json = Any
-OVER = ("success", "failed", "cancelled")
+FINAL_STATUSES = ("success", "failed", "cancelled")
 
 
-class Refused(Exception):
-    """The API said no; the message is its own sentence, with the fields it names."""
+class AppClientError(Exception):
+    """The API responded with an error; the message is its own sentence, with the fields that it names."""
 
     def __init__(self, status: int, problem: dict[str, Json]) -> None:
         fields = "".join(f"\n  {error['field']}: {error['message']}" for error in problem.get("errors", []))
@@ -22,15 +27,40 @@ class Refused(Exception):
         self.code = problem.get("code")
 
 
+class _From(HTTPHandler):
+    """Connects from one of this host's addresses."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._connection = partial(http.client.HTTPConnection, source_address=(address, 0))
+
+    def http_open(self, request: Request) -> http.client.HTTPResponse:
+        """Send the request."""
+        return self.do_open(self._connection, request)
+
+
+def _opener(url: str) -> OpenerDirector:
+    """Give each client of a local stack its own source address, because sign-ups are limited by address.
+
+    Only Linux lets every address of 127.0.0.0/8 be used.
+    """
+    if sys.platform != "linux" or urlsplit(url).hostname not in ("127.0.0.1", "localhost"):
+        return build_opener()
+    return build_opener(_From("127." + ".".join(str(1 + secrets.randbelow(254)) for _ in range(3))))
+
+
 @dataclass
-class App:
+class AppClient:
     """A signed-in (after `register`) client of the API at `url`."""
 
     url: str
     token: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None:
+        self._open = _opener(self.url).open
+
     def call(self, method: str, path: str, body: Json = None) -> Json:
-        """One request; raises `Refused` for everything but success."""
+        """Send one request; raises `AppClientError` for every response but success."""
         headers = {"Accept": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -40,17 +70,26 @@ class App:
             headers["Content-Type"] = "application/json"
         request = Request(f"{self.url}/api{path}", data=data, headers=headers, method=method)
         try:
-            with urlopen(request, timeout=30) as answer:
+            with self._open(request, timeout=30) as answer:
                 return json.loads(answer.read() or b"null")
         except HTTPError as error:
             with error:
-                raise Refused(error.code, _problem(error.read())) from None
+                raise AppClientError(error.code, _problem(error.read())) from None
 
     def register(self, email: str, password: str, name: str) -> Json:
-        """Make an account, and keep its token."""
+        """Create an account, and keep its token."""
         answer = self.call("POST", "/auth/register", {"email": email, "password": password, "name": name})
         self.token = answer["token"]
         return answer["user"]
+
+    def verify(self, mail: str, email: str, seconds: float = 30) -> None:
+        """Follow the link that was mailed to `email`, as soon as the mail catcher at `mail` has it."""
+        until = time.monotonic() + seconds
+        while (token := _mailed_token(mail, email)) is None:
+            if time.monotonic() > until:
+                raise TimeoutError(f"No link for {email} arrived at {mail}.")
+            time.sleep(0.1)
+        self.call("POST", "/auth/verify", {"token": token})
 
     def instantiate(self, template_name: str) -> Json:
         """Save a workflow made from the gallery's template of that name."""
@@ -63,19 +102,28 @@ class App:
         return self.call("POST", "/workflows", {"name": name, **graph})["workflow"]
 
     def execute(self, workflow_id: str, value: Json) -> str:
-        """Submit a run; answers its id."""
+        """Submit a run; return its id."""
         return str(self.call("POST", f"/workflows/{workflow_id}/execute", {"input": value})["executionId"])
 
     def watch(self, execution_id: str, pause: float = 0.2) -> Iterator[Json]:
-        """The run's state, at first and after each change, until it is over."""
+        """Yield the run's state, at first and after each change, until it is over."""
         path = f"/executions/{execution_id}"
         state = self.call("GET", path)
         yield state
-        while state["status"] not in OVER:
+        while state["status"] not in FINAL_STATUSES:
             time.sleep(pause)
             pause = min(pause * 1.2, 1.0)  # a free account may ask once a second on average
             state = self.call("GET", f"{path}?wait=25&since={state['seq']}")
             yield state
+
+
+def _mailed_token(mail: str, email: str) -> str | None:
+    """The token in the newest link that was mailed to this address."""
+    with build_opener().open(f"{mail}/messages.json", timeout=30) as answer:
+        mails = json.loads(answer.read())["mails"]
+    texts = [found["text"] for found in mails if email in found["to"]]
+    tokens = [word.partition("#")[2] for text in texts for word in text.split() if "/verify#" in word]
+    return tokens[-1] if tokens else None
 
 
 def _problem(body: bytes) -> dict[str, Json]:

@@ -1,7 +1,7 @@
-"""`python -m devstack.clients`: generates what others call the API with, from its description, and tries it out.
+"""`python -m devstack.clients`: generate API clients from the OpenAPI description, and test them.
 
-In build/clients: a typed Python package, and a Postman collection. The package is installed in an environment of its
-own, the types of examples/use_client.py are checked with it, and that example runs a workflow on a stack of its own.
+build/clients gets a typed Python package and a Postman collection. The package is installed in a separate environment,
+examples/use_client.py is type-checked with it, and that example runs a workflow on a separate stack.
 """
 
 import json
@@ -12,18 +12,18 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from api.openapi.__main__ import text
+from api.__main__ import text
 from devstack import control
 from devstack.collection import collection
-from devstack.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "clients"
 EXAMPLE = ROOT / "examples" / "use_client.py"
 UV = [sys.executable, "-m", "uv"]
-GENERATOR = "openapi-python-client==0.29.1"  # in an environment of its own: it wants other versions than we do
+GENERATOR = "openapi-python-client==0.29.1"  # in a separate environment: it needs other versions than we do
 MYPY = f"mypy=={version('mypy')}"
 NAMES = {"project_name_override": "agentforge-client", "package_name_override": "agentforge_client"}
+BINARY = {"application/zip": "application/octet-stream"}  # the media type that the generator maps to bytes
 PUBLIC_URL = "https://api.agentforge.io"
 
 
@@ -43,28 +43,28 @@ def main() -> None:
 
 
 def generate(description: Path) -> Path:
-    """The Python package; a warning of the generator means that something of the API would be missing."""
+    """Generate the Python package; a warning of the generator fails, because a part of the API would be missing."""
     package = BUILD / "python"
     config = BUILD / "generator.json"
-    config.write_text(json.dumps(NAMES))
+    config.write_text(json.dumps(NAMES | {"content_type_overrides": BINARY}))
     tool = [*UV, "tool", "run", "--from", GENERATOR, "openapi-python-client", "generate", "--fail-on-warning"]
     done([*tool, "--path", str(description), "--config", str(config), "--output-path", str(package), "--overwrite"])
     return package
 
 
 def run_example(command: list[str], directory: Path) -> None:
-    """Start a stack for the example, and stop it whatever comes of it."""
+    """Start a stack for the example, and stop it in any case."""
     env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    env |= {"PORT": str(free_port(0)), "FLOWER_PORT": str(free_port(0))}
+    env |= {"PORT": "0", "FLOWER_PORT": "0"}
     try:
         stack = control.ensure_up(directory, env)
-        done([*command, "python", str(EXAMPLE), stack.addresses["api"]])
+        done([*command, "python", str(EXAMPLE), stack.addresses["api"], stack.addresses["mail"]])
     finally:
         control.stop(directory)
 
 
 def done(command: list[str]) -> None:
-    """Run it to its end; what it says is shown."""
+    """Run a command to its end; its output is shown."""
     subprocess.run(command, check=True, cwd=ROOT)
 
 

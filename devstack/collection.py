@@ -1,4 +1,4 @@
-"""A Postman collection (v2.1) made from the API's description: every operation with an example of its body.
+"""Make a Postman collection (v2.1) from the API's description: every operation with an example of its body.
 
 `{{baseUrl}}` and `{{token}}` are variables of the collection; signing in keeps its token in the latter.
 """

@@ -1,8 +1,8 @@
-"""`python -m devstack.contract`: the API's description as it is committed, and its changes, told to those who call it.
+"""`python -m devstack.contract`: keep the committed API description and its changelog for callers up to date.
 
-`write` brings docs/openapi.json up to date, and adds a line to docs/CHANGELOG.md when it changed; `check` fails when
-the committed description is not the one that the code makes, when its newest line is for another description, or when
-lines that were there are gone. A line begins with a digest of the description, so it needs no history to be checked.
+`write` brings docs/openapi.json up to date, and adds a line to docs/api-changelog.md when it changed; `check` fails
+when the committed description is not the one that the code generates, when the newest line is for another description,
+or when older lines are missing. A line begins with a digest of the description, so it is checked without git history.
 """
 
 import argparse
@@ -13,20 +13,20 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from api.openapi.__main__ import text
+from api.__main__ import text
 
 ROOT = Path(__file__).parent.parent
 DESCRIPTION = "docs/openapi.json"
-CHANGELOG = "docs/CHANGELOG.md"
+CHANGELOG = "docs/api-changelog.md"
 LINE = re.compile(r"^- `([0-9a-f]{12})` \d{4}-\d\d-\d\d: \S.*$", re.MULTILINE)
 
 
 class ContractBroken(Exception):
-    """What is committed does not go together; the message says what to do."""
+    """The committed files do not match; the message says what to do."""
 
 
 def main() -> int:
-    """Write or check; status 1 when it does not go together."""
+    """Write or check; return 1 when the files do not match."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("what", choices=("write", "check"))
     arguments.add_argument("says", nargs="?", default="", help="what changed for callers, in one line")
@@ -43,43 +43,45 @@ def main() -> int:
 
 
 def write(root: Path, made: str, says: str) -> None:
-    """Keep the description; a changed one is kept together with the line that says what changed."""
+    """Write the description, and for a changed one the line that says what changed."""
     changelog = root / CHANGELOG
-    told = changelog.read_text()
-    newest = LINE.search(told)
+    content = changelog.read_text()
+    newest = LINE.search(content)
     if newest is None or newest[1] != digest(made):
         if not says:
-            raise ContractBroken('it changed. Say to those who call the API how: make openapi SAYS="..."')
+            raise ContractBroken('it changed. Describe the change for callers: make openapi SAYS="..."')
         line = f"- `{digest(made)}` {datetime.now(UTC):%Y-%m-%d}: {says}\n"
-        place = newest.start() if newest else len(told)
-        changelog.write_text(told[:place] + line + told[place:])
+        position = newest.start() if newest else len(content)
+        changelog.write_text(content[:position] + line + content[position:])
     (root / DESCRIPTION).write_text(made)
 
 
 def check(root: Path, made: str, before: list[str]) -> None:
-    """Raises `ContractBroken` unless code, description and changelog go together; `before` are older changelogs."""
+    """Raise `ContractBroken` unless code, description and changelog match; `before` are older changelogs."""
     if (root / DESCRIPTION).read_text() != made:
-        raise ContractBroken(f'{DESCRIPTION} is not what the code makes. make openapi SAYS="what changed for callers"')
-    told = (root / CHANGELOG).read_text()
-    newest = LINE.search(told)
+        raise ContractBroken(
+            f'{DESCRIPTION} differs from what the code generates. make openapi SAYS="what changed for callers"'
+        )
+    content = (root / CHANGELOG).read_text()
+    newest = LINE.search(content)
     if newest is None or newest[1] != digest(made):
-        raise ContractBroken(f'{CHANGELOG} says nothing of this description. make openapi SAYS="..."')
-    gone = {line for old in before for line in _lines(old)} - set(_lines(told))
+        raise ContractBroken(f'{CHANGELOG} has no line for this description. make openapi SAYS="..."')
+    gone = {line for old in before for line in _lines(old)} - set(_lines(content))
     if gone:
-        raise ContractBroken(f"{CHANGELOG} has lost what it told before: {sorted(gone)[0]}")
+        raise ContractBroken(f"{CHANGELOG} has lost an earlier line: {sorted(gone)[0]}")
 
 
 def digest(made: str) -> str:
-    """How a line of the changelog names a description."""
+    """The digest that identifies a description in its line of the changelog."""
     return hashlib.sha256(made.encode()).hexdigest()[:12]
 
 
-def _lines(told: str) -> list[str]:
-    return [found[0] for found in LINE.finditer(told)]
+def _lines(content: str) -> list[str]:
+    return [found[0] for found in LINE.finditer(content)]
 
 
 def _before(commit: str) -> str:
-    """The changelog of that commit; nothing where there is no history, or none that far back."""
+    """The changelog at that commit; empty when there is no such commit."""
     command = ["git", "show", f"{commit}:{CHANGELOG}"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return found.stdout if found.returncode == 0 else ""

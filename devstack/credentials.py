@@ -1,4 +1,4 @@
-"""Secrets of one machine's stack, made once and kept where only their owner can read them."""
+"""Secrets of one machine's stack, generated once and readable by their owner only."""
 
 import base64
 import json
@@ -6,12 +6,12 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from devstack.process import locked, write_private
+from devstack.processes.process import locked, write_private
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the programs of a stack share."""
+    """The secrets that the programs of a stack share."""
 
     jwt_secret: str
     encryption_keys: str
@@ -22,7 +22,7 @@ class Credentials:
 
 
 def credentials(directory: Path) -> Credentials:
-    """Those kept in `directory`, made on the first call; kinds that are new since then are made now."""
+    """Read the secrets in `directory`; missing ones are generated and stored."""
     path = directory / "secrets.json"
     with locked(directory / "secrets.lock"):
         kept = json.loads(path.read_text()) if path.exists() else {}
@@ -33,7 +33,7 @@ def credentials(directory: Path) -> Credentials:
 
 
 def _new() -> Credentials:
-    """Hexadecimal, so that none starts with a dash or means something in an address."""
+    """Generate secrets, in hexadecimal, so that none starts with a dash or needs escaping in a URL."""
     return Credentials(
         jwt_secret=secrets.token_hex(32),
         encryption_keys="k1:" + base64.b64encode(secrets.token_bytes(32)).decode(),

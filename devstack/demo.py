@@ -1,4 +1,4 @@
-"""`python -m devstack.demo`: acts as the mobile app and runs a workflow on the stack, which it starts if needed.
+"""`python -m devstack.demo`: act as the mobile app and run a workflow on the stack, which is started if needed.
 
 WORKFLOW names a workflow file; without it the gallery's content analysis runs. INPUT is a file or the value itself.
 """
@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import sys
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,14 +15,11 @@ from uuid import UUID
 from rich.console import Console
 from rich.markup import escape
 
-from devstack import control
-from devstack.app_client import App, Refused
+from devstack import control, health, workflow_files
+from devstack.app_client import AppClient, AppClientError
 from devstack.demo_view import RunView, show_receipt, show_result
-from devstack.process import DevstackError
-from models.db import connect, session_scope
-from models.rules.pricing import Tier
-from models.services import credits
-from models.user import User
+from devstack.processes.process import DevstackError
+from models.db import connect
 
 Json = Any
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -32,28 +28,37 @@ TEXT = EXAMPLES / "review.txt"
 
 
 def main() -> int:
-    """Run the demo; status 1 when the run does not succeed."""
+    """Run the demo; status 1 when the run does not succeed, or the stack is not well after it."""
     arguments = _arguments()
     console = Console()
     try:
         with console.status("Starting PostgreSQL, Redis, the API, workers, beat, Flower and the simulators ..."):
             stack = control.ensure_up(control.stack_directory(), os.environ)
-        return 0 if _play(console, stack.addresses, arguments.workflow, arguments.input) else 1
-    except (DevstackError, Refused, OSError, ValueError) as error:
+        for notice in stack.notices:
+            console.print(notice, highlight=False, soft_wrap=True)
+        succeeded = _play(console, stack.addresses, arguments.workflow, arguments.input)
+        return 0 if _is_well(console, stack.addresses["api"]) and succeeded else 1
+    except (DevstackError, AppClientError, OSError, ValueError) as error:
         console.print(f"[bold red]The demo stopped:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
 
 
 def _play(console: Console, addresses: dict[str, str], workflow_file: str, given: str) -> bool:
-    app = App(addresses["api"])
+    app = AppClient(addresses["api"])
     user = app.register(f"demo-{secrets.token_hex(4)}@example.com", secrets.token_urlsafe(12), "Demo")
     console.print(f"Registered [bold]{user['email']}[/], tier {user['subscriptionTier']}.", highlight=False)
+    if "mail" in addresses:  # with a real mail server there is no link to follow, and no welcome credits
+        app.verify(addresses["mail"], user["email"])
+        console.print(
+            f"Followed the link in the mail at {addresses['mail']}: the address is verified.", highlight=False
+        )
     _buy_credits(console, app)
     if workflow_file:
-        document = _with_parts(app, _document(Path(workflow_file), addresses))
-        verdict = app.call("POST", "/workflows/validate", _graph(document))
-        _prepare_account(console, addresses, UUID(user["id"]), verdict)
-        workflow = app.save(document.get("name", Path(workflow_file).stem), _graph(document))
+        document = workflow_files.with_parts(app, workflow_files.read(Path(workflow_file), addresses))
+        connect(addresses["database"], pool_size=1)
+        if added := workflow_files.provide_for(app, UUID(user["id"]), document):
+            console.print(f"The operator added {added} credits, so that the account can pay for the worst case.")
+        workflow = app.save(document.get("name", Path(workflow_file).stem), workflow_files.graph(document))
         value = _value(given) if given else document.get("exampleInput")
     else:
         workflow = app.instantiate(TEMPLATE)
@@ -67,62 +72,44 @@ def _play(console: Console, addresses: dict[str, str], workflow_file: str, given
     console.print()
     show_result(console, run)
     show_receipt(console, run["receipt"], app.call("GET", "/credits/balance"))
+    _print_addresses(console, addresses, execution_id)
+    return bool(run["status"] == "success")
+
+
+def _print_addresses(console: Console, addresses: dict[str, str], execution_id: str) -> None:
     console.print(
         f"\nAPI     {addresses['api']}/api/executions/{execution_id}\n"
+        f"Metrics {addresses['metrics']}\n"
         f"Flower  {addresses['flower']}  (user {addresses['flower_user']}, password {addresses['flower_password']})\n"
         "Everything keeps running; `make down` stops it.",
         highlight=False,
         soft_wrap=True,
     )
-    return bool(run["status"] == "success")
 
 
-def _buy_credits(console: Console, app: App) -> None:
+def _is_well(console: Console, url: str) -> bool:
+    """Print the stack's health; return whether it is up."""
+    said = health.ask_until_up(url)
+    troubles = health.troubles(said)
+    colour = "red" if said["overall"] != "up" else "green"
+    console.print(f"Health  {url}/health: [bold {colour}]{said['overall']}[/]", highlight=False, soft_wrap=True)
+    for trouble in troubles:
+        console.print(f"        {escape(trouble)}", highlight=False, soft_wrap=True)
+    return bool(said["overall"] == "up")
+
+
+def _buy_credits(console: Console, app: AppClient) -> None:
     purchase = app.call("POST", "/credits/purchase", {"packageId": "pack_100", "paymentMethodId": "pm_card_visa"})
     balance = app.call("GET", "/credits/balance")["balance"]
     console.print(
         f"Bought {purchase['credits']} credits for ${purchase['amount']:.2f} with a test card ({purchase['status']}); "
-        f"with the welcome credits the balance is [bold]{balance:.2f}[/].",
+        f"the balance is [bold]{balance:.2f}[/].",
         highlight=False,
     )
 
 
-def _prepare_account(console: Console, addresses: dict[str, str], user_id: UUID, verdict: Json) -> None:
-    """Large workflows need a larger tier and more credits than a new account has; here the operator gives them."""
-    connect(addresses["database"], pool_size=1)
-    with session_scope() as session:
-        session.get_one(User, user_id).subscription_tier = Tier.ENTERPRISE
-        worst_case = Decimal(str(verdict.get("worstCaseCredits") or 0))
-        missing = worst_case - credits.balance(session, user_id).available
-        if missing > 0:
-            credits.grant(session, user_id, missing, key=f"demo:{user_id}", reason="Demo credits", source="adjustment")
-            console.print(f"The operator added {missing} credits: this workflow may cost up to {worst_case}.")
-
-
-def _document(path: Path, addresses: dict[str, str]) -> Json:
-    """A workflow file: `{name, nodes, connections, exampleInput}`; `$DEMO_API` in it is the simulated public API."""
-    text = path.read_text().replace("$DEMO_API", f"{addresses.get('ai_simulator', '')}/demo")
-    document = json.loads(text)
-    if not isinstance(document, dict) or "nodes" not in document:
-        raise ValueError(f"{path} is not a workflow file: it has no `nodes`.")
-    return document
-
-
-def _with_parts(app: App, document: Json) -> Json:
-    """Save the workflows that a file brings along to be run by its own; `$WORKFLOW:name` in it is the id of one."""
-    text = json.dumps(document)
-    for name, part in document.get("workflows", {}).items():
-        saved = app.save(part["name"], _graph(part))
-        text = text.replace(f"$WORKFLOW:{name}", saved["id"])
-    return json.loads(text)
-
-
-def _graph(document: Json) -> Json:
-    return {"nodes": document["nodes"], "connections": document.get("connections", [])}
-
-
 def _value(given: str) -> Json:
-    """What INPUT says: a file's content or the text itself, parsed when it is JSON."""
+    """The value of INPUT: a file's content or the text itself, parsed when it is JSON."""
     path = Path(given)
     text = path.read_text() if len(given) < 1000 and path.is_file() else given
     try:

@@ -1,4 +1,4 @@
-"""What the demo shows: a live progress bar per node, the result, and the receipt."""
+"""View of the demo: a live progress bar per node, the result, and the receipt."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class _Status(ProgressColumn):
 
 
 class RunView:
-    """A bar per node, fed with what `GET /executions/{id}` answers."""
+    """A progress bar per node, updated with the responses of `GET /executions/{id}`."""
 
     def __init__(self, console: Console) -> None:
         self._bars: dict[str, Any] = {}
@@ -56,7 +56,7 @@ class RunView:
         self._progress.stop()
 
     def show(self, run: Json) -> None:
-        """Draw the run as it stands now."""
+        """Draw the run's current state."""
         for node in run["nodes"]:
             node_id = node["nodeId"]
             if node_id not in self._bars:
@@ -76,7 +76,7 @@ class RunView:
 
 
 def show_result(console: Console, run: Json) -> None:
-    """The output, or what went wrong."""
+    """Print the output, or the error."""
     if run["status"] == "success":
         body = JSON.from_data(run["output"], ensure_ascii=False)
         console.print(Panel(body, title=f"Result · {run['duration']} s", border_style="green"))
@@ -86,7 +86,7 @@ def show_result(console: Console, run: Json) -> None:
 
 
 def show_receipt(console: Console, receipt: Json, balance: Json) -> None:
-    """What it cost, node by node, and what is left."""
+    """Print the cost, node by node, and the balance."""
     table = Table(title=f"Receipt · price list {receipt['priceList']}", title_justify="left")
     for heading, justify in (("item", "left"), ("runs", "right"), ("each", "right"), ("credits", "right")):
         table.add_column(heading, justify=justify)

@@ -1,8 +1,8 @@
-"""A TCP proxy between a client and a server on loopback that misbehaves when told to, for fault tests and benches.
+"""A TCP proxy between a client and a server on loopback that injects faults, for fault tests and benchmarks.
 
     with running_fault_proxy(redis_port) as proxy:
         ...                       # clients connect to proxy.port
-        proxy.freeze()            # half-open: connections stay up, and nothing passes any more
+        proxy.freeze()            # connections stay open, but nothing passes any more
 
 Its methods may be called from any thread; each returns once it has taken effect.
 """
@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from devstack.ports import LOOPBACK, free_port
+from devstack.servers.ports import LOOPBACK, free_port
 
 T = TypeVar("T")
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -25,7 +25,7 @@ _CHUNK = 65_536
 
 @dataclass(eq=False)
 class _Pair:
-    """A client's connection and ours to the server."""
+    """A client's connection and the proxy's connection to the server."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
@@ -33,21 +33,21 @@ class _Pair:
     answered: int = 0  # bytes that came back so far
 
     def reset(self) -> None:
-        """End both with RST, as a peer that crashed or a firewall does."""
+        """End both with RST, as a crashed peer or a firewall does."""
         self.open.set()
         for writer in (self.client, self.server):
             _reset(writer)
 
 
 class FaultProxy:
-    """Use `running_fault_proxy`; `connections` counts those that were ever accepted."""
+    """Use `running_fault_proxy`; `connections` counts all connections accepted so far."""
 
     def __init__(self, upstream: int, port: int = 0) -> None:
         self.port = free_port(port)
         self.connections = 0
         self._upstream = upstream
         self._pairs: set[_Pair] = set()
-        self._silenced: set[_Pair] = set()  # for good; kept here, or the tasks that wait with them would be collected
+        self._silenced: set[_Pair] = set()  # kept, or the garbage collector would remove their waiting tasks
         self._refusing = self._frozen = self._swallowing = False
         self._latency = 0.0
         self._limit: int | None = None
@@ -57,7 +57,7 @@ class FaultProxy:
     # Faults ----------------------------------------------------------------------------------
 
     def heal(self) -> None:
-        """No more faults; what was held back by `freeze` goes on, what `freeze_present` silenced stays silent."""
+        """End all faults; data held by `freeze` goes on, connections silenced by `freeze_present` stay silent."""
 
         def healed() -> None:
             self._refusing = self._frozen = self._swallowing = False
@@ -68,7 +68,7 @@ class FaultProxy:
         self._do(healed)
 
     def freeze(self) -> None:
-        """Nothing passes, in connections old or new, and none is closed: a peer that hangs."""
+        """Let nothing pass in old and new connections without closing any: a peer that hangs."""
 
         def frozen() -> None:
             self._frozen = True
@@ -78,7 +78,7 @@ class FaultProxy:
         self._do(frozen)
 
     def freeze_present(self) -> int:
-        """The present connections fall silent for ever, new ones work: half-open. Answers how many there are."""
+        """Silence the present connections for ever while new ones work: half-open. Return their number."""
 
         def frozen() -> int:
             for pair in self._pairs:
@@ -91,12 +91,12 @@ class FaultProxy:
         return self._do(frozen)
 
     def refuse(self) -> None:
-        """Reset every connection, and every new one: a server that is down."""
+        """Reset every connection, present and new: a server that is down."""
         self._do(lambda: setattr(self, "_refusing", True))
         self.reset()
 
     def reset(self) -> int:
-        """Reset the present connections once; answers how many there were."""
+        """Reset the present connections once; return their number."""
 
         def cut() -> int:
             pairs, self._pairs = self._pairs, set()
@@ -107,26 +107,26 @@ class FaultProxy:
         return self._do(cut)
 
     def delay(self, seconds: float) -> None:
-        """Hold each chunk back so long, in both directions."""
+        """Delay each chunk by so many seconds, in both directions."""
         self._do(lambda: setattr(self, "_latency", seconds))
 
     def cut_answers_after(self, size: int) -> None:
-        """Reset a connection once so many bytes came back through it, in the middle of an answer."""
+        """Reset each connection after so many bytes of responses, in the middle of one."""
         self._do(lambda: setattr(self, "_limit", size))
 
     def swallow_answers(self) -> None:
-        """Pass requests on, and reset the connection when the answer comes: done, and nobody knows."""
+        """Pass requests on, and reset the connection when the response comes: the outcome stays unknown."""
         self._do(lambda: setattr(self, "_swallowing", True))
 
     # Life ------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Listen."""
+        """Start listening."""
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
 
     def stop(self) -> None:
-        """Reset what is open and end the thread."""
+        """Reset open connections and end the thread."""
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -143,12 +143,12 @@ class FaultProxy:
 
     async def _end(self) -> None:
         self._server.close()
-        await asyncio.sleep(0.01)  # whoever was accepted just now is served, and can be cut off like the others
+        await asyncio.sleep(0.01)  # a connection accepted just now gets its task, which is then cancelled too
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0.01)  # aborted sockets are closed in the loop's next turn
+        await asyncio.sleep(0.01)  # aborted sockets are closed in the loop's next iteration
 
     # Traffic ---------------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class FaultProxy:
                 target.close()
 
     def _is_cut_off(self, data: bytes, pair: _Pair, target: asyncio.StreamWriter) -> bool:
-        """Whether the faults end the connection with this part of an answer, of which some may still pass."""
+        """Whether a fault ends the connection at this part of a response; a first piece of it may still pass."""
         if self._limit is not None:
             pair.answered += len(data)
             if (over := pair.answered - self._limit) > 0:
@@ -209,7 +209,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 @contextmanager
 def running_fault_proxy(upstream: int, port: int = 0) -> Iterator[FaultProxy]:
-    """A proxy to the loopback port `upstream`, without faults to begin with, stopped at the end of the block."""
+    """Run a proxy to the loopback port `upstream`, at first without faults, for the length of the block."""
     proxy = FaultProxy(upstream, port)
     proxy.start()
     try:

@@ -1,6 +1,6 @@
-"""What must be true of every run once nothing is under way, worked out without the service's own code for it.
+"""Invariants of every run once nothing is in progress, checked independently of the service's own code.
 
-Fault tests and benches ask it after each fault: everything ended, paid for once, and nothing held, leased or open.
+Fault tests and benchmarks run it after each fault: everything ended, charged once, and nothing held, leased or open.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg2
 
-# Each answers rows of (what is wrong, of which run, details). A run of which anything was charged costs 1 by itself.
+# Each returns rows of (problem, run, details). A run of which any node began costs 1 credit by itself; nodes that a
+# retry reused did not begin in it.
 _CHECKS = (
     "SELECT 'not over', id::text, status FROM workflow_executions WHERE finished_at IS NULL",
     """SELECT 'still leased', id::text, lease_owner FROM workflow_executions
@@ -22,10 +23,20 @@ _CHECKS = (
          WHERE e.finished_at IS NOT NULL AND n.status IN ('pending', 'running', 'waiting')""",
     """SELECT 'charged otherwise than its nodes', e.id::text, e.credits_charged::text || ' for ' || n.credits::text
           FROM workflow_executions e
-          JOIN (SELECT execution_id, sum(credits) AS credits FROM node_executions GROUP BY execution_id) n
-            ON n.execution_id = e.id
-         WHERE e.finished_at IS NOT NULL
-           AND e.credits_charged <> n.credits + CASE WHEN n.credits > 0 THEN 1 ELSE 0 END""",
+          JOIN (SELECT execution_id, sum(credits) AS credits,
+                       bool_or(status <> 'skipped' AND NOT coalesce(external_ref ? 'reusedFrom', false)) AS began
+                  FROM node_executions GROUP BY execution_id) n ON n.execution_id = e.id
+         WHERE e.finished_at IS NOT NULL AND e.credits_charged <> n.credits + CASE WHEN n.began THEN 1 ELSE 0 END""",
+    """SELECT 'still owed', n.execution_id::text, n.node_id || ' ' || n.credits_due
+          FROM node_executions n JOIN workflow_executions e ON e.id = n.execution_id
+         WHERE e.finished_at IS NOT NULL AND n.credits_due <> 0""",
+    """SELECT 'charged for what a provider broke', execution_id::text, node_id || ' ' || (error->>'code')
+          FROM node_executions
+         WHERE status = 'failed' AND credits > 0 AND error->>'code' ~ '^http_(5..|429)$'
+           AND NOT coalesce(external_ref ? 'owed', false)""",
+    """SELECT 'sent and free', execution_id::text, node_id || ' ' || (error->>'code')
+          FROM node_executions
+         WHERE status = 'failed' AND credits = 0 AND error->>'code' ~ '^http_4..$' AND error->>'code' <> 'http_429'""",
     """SELECT 'ledger entries', execution_id::text, count(*)::text FROM credit_transactions
          WHERE execution_id IS NOT NULL GROUP BY execution_id HAVING count(*) > 1""",
     """SELECT 'ledger differs', e.id::text, e.credits_charged::text || ' against ' || coalesce(t.amount, 0)::text
@@ -44,17 +55,12 @@ _CHECKS = (
 
 
 def query(database: str, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """The rows of one statement, in a connection of its own."""
+    """Run one statement in its own connection; return its rows."""
     with closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(statement, values)
         return cursor.fetchall() if cursor.description else []
 
 
-def unfinished(database: str) -> int:
-    """How many runs are not over."""
-    return int(query(database, "SELECT count(*) FROM workflow_executions WHERE finished_at IS NULL")[0][0])
-
-
 def wrongs(database: str) -> list[str]:
-    """Everything that is not as it must be, as sentences; none is the only good answer."""
+    """All violated invariants, as sentences; empty when all hold."""
     return [" ".join(map(str, row)) for check in _CHECKS for row in query(database, check)]

@@ -1,1 +1,1 @@
-"""What we know, and what is always true of it."""
+"""Tables, pure rules, and the services that change rows."""

@@ -1,4 +1,4 @@
-"""The declarative base: every table has a UUID, named constraints and aware UTC times."""
+"""The declarative base of tables, with named constraints, and the types of columns."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -26,13 +26,13 @@ NAMES = {
 
 
 class Base(DeclarativeBase):
-    """Metadata with one naming scheme, so that migrations and error messages can name constraints."""
+    """The base of all tables, whose constraints have names, so that migrations and errors can refer to them."""
 
     metadata = MetaData(naming_convention=NAMES)
 
 
 class Record(Base):
-    """A row with an id of its own and the time when it was added."""
+    """A row with a UUID and the time of its creation."""
 
     __abstract__ = True
 
@@ -40,18 +40,17 @@ class Record(Base):
     created_at: Mapped[UtcTime] = mapped_column(server_default=func.now())
 
 
-class Changing:
-    """A row that changes, and says when it last did."""
+class UpdatedAtMixin:
+    """A row with the time of its last change."""
 
-    __mapper_args__: ClassVar[dict[str, Any]] = {
-        "eager_defaults": True
-    }  # read `updated_at` back with the UPDATE itself
+    # The UPDATE itself returns the new `updated_at`.
+    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
 
     updated_at: Mapped[UtcTime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
 
-def words(kind: type[StrEnum], name: str, length: int = 20) -> Enum:
-    """The column type of a `StrEnum`: its words as text, held to them by a CHECK constraint called `name`."""
+def enum_column(kind: type[StrEnum], name: str, length: int = 20) -> Enum:
+    """The column type of a `StrEnum`: text, restricted to its values by a CHECK constraint called `name`."""
     return Enum(
         kind,
         name=name,

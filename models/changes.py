@@ -1,52 +1,37 @@
-"""Which rows changed, told to whoever waits for them, once the change is committed.
+"""Change notifications: the ids of changed rows, published after the commit for clients that wait for them.
 
-What is told is a nudge to look again: it may come twice, late or never, and says nothing about what changed. Nothing
-is told of work that was rolled back.
+A notification is a hint to read the row again: it may arrive twice, late or never, and does not say what changed. None
+is sent for work that was rolled back.
 """
 
 from collections.abc import Callable, Collection
 from uuid import UUID
 
-from sqlalchemy import event
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import Session
 
-CHANNEL = "agentforge:changes"  # where the processes of a deployment tell each other; a message is ids of 16 bytes each
+from models.after_commit import AfterCommit
 
-Announcer = Callable[[Collection[UUID]], None]
+CHANNEL = "agentforge:changes"  # the pub/sub channel of a deployment; a message is ids of 16 bytes each
+
+ChangePublisher = Callable[[Collection[UUID]], None]
 
 
-def announce(session: Session, *ids: UUID) -> None:
-    """Tell that the rows with these ids changed, after `session` has committed."""
+def notify_changed(session: Session, *ids: UUID) -> None:
+    """Publish the ids of changed rows after `session` has committed."""
     if ids:
-        if not session.in_transaction():
-            session.begin()  # so that there is something to roll back
-        session.info.setdefault("changed", set()).update(ids)
+        _changed.add(session, *ids)
 
 
-def announce_through(announcer: Announcer) -> Announcer:
-    """Choose who tells in this process, and return who did before. It must neither raise nor take its time."""
-    global _announcer
-    before, _announcer = _announcer, announcer
+def set_change_publisher(publisher: ChangePublisher) -> ChangePublisher:
+    """Set the publisher of this process and return the previous one. It must neither raise nor block."""
+    global _publisher
+    before, _publisher = _publisher, publisher
     return before
 
 
-@event.listens_for(Session, "after_commit")
-def _keep(session: Session) -> None:
-    """SQLAlchemy calls this for released savepoints too. To tell too much does no harm, so they are not told apart."""
-    if session.get_nested_transaction() is None and (ids := session.info.pop("changed", None)):
-        session.info["changed_for_good"] = ids
+def _null_publisher(ids: Collection[UUID]) -> None:
+    """Publish nothing; waiting clients poll the database now and then."""
 
 
-@event.listens_for(Session, "after_transaction_end")
-def _tell(session: Session, transaction: SessionTransaction) -> None:
-    if transaction.parent is None:
-        session.info.pop("changed", None)
-        if ids := session.info.pop("changed_for_good", None):
-            _announcer(ids)
-
-
-def _nobody(ids: Collection[UUID]) -> None:
-    """Without somebody who tells, whoever waits looks by himself now and then."""
-
-
-_announcer: Announcer = _nobody
+_publisher: ChangePublisher = _null_publisher
+_changed = AfterCommit[UUID](lambda ids: _publisher(set(ids)))

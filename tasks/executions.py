@@ -1,26 +1,27 @@
-"""Drives executions. The message carries an id; the row says what must be done."""
+"""Tasks that drive executions. The message carries an id; the row holds the work to be done."""
 
 from uuid import UUID
 
-from celery_config import app
+from celery import shared_task
+
 from models.db import session_scope
-from models.services import sweeps
-from tasks.lifecycle import runtime
+from models.services.orchestration import redelivery
+from tasks.bootstrap import runtime
 from tasks.queue import TaskName, enqueue
-from workers.engine.endings import Left
+from workers.engine.driver.outcomes import DriveResult
 
 
-@app.task(name=TaskName.DRIVE_EXECUTION)
+@shared_task(name=TaskName.DRIVE_EXECUTION)
 def drive_execution(execution_id: str) -> None:
-    """Drive an execution as far as it goes now. Safe to deliver twice: one lease, fenced by its epoch."""
-    call_others(UUID(execution_id), runtime().drive(UUID(execution_id)))
+    """Drive an execution as far as it can go now. Safe to deliver twice: one lease, fenced by its epoch."""
+    enqueue_next(UUID(execution_id), runtime().drive(UUID(execution_id)))
 
 
-def call_others(execution_id: UUID, left: Left | None) -> None:
-    """Ring for those who can go on now that this run was left so."""
-    # Without a driver another worker drives it, its owner's other runs come first, or it is over, as one that was
-    # cancelled is before anybody hears of it.
-    find = {None: sweeps.woken_by, Left.HANDED_OVER: sweeps.again}.get(left, sweeps.following)
+def enqueue_next(execution_id: UUID, left: DriveResult | None) -> None:
+    """Enqueue the runs that can go on after a driver left this one; `left` is None if it was not driven."""
+    # It is not driven when another worker has its lease, when other runs of its owner come first, or when it ended
+    # before it was claimed, such as by a cancellation.
+    find = {None: redelivery.woken_by, DriveResult.RELEASED: redelivery.requeue}.get(left, redelivery.next_after)
     with session_scope() as session:
         for run, priority in find(session, execution_id):
             enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=run)

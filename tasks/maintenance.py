@@ -1,105 +1,94 @@
-"""Sweeps that beat asks for.
+"""Periodic maintenance tasks, enqueued by beat.
 
-Two beats, or a sweep that dies half way, do no harm: rows are claimed, and effects have keys.
+They may run twice at a time or die half way without harm: rows are claimed, and effects have keys.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from uuid import UUID
 
 import structlog
+from celery import shared_task
 from sqlalchemy.orm import Session
 
-from celery_config import app
 from models.db import session_scope
-from models.services import (
-    api_calls,
-    figures,
-    overdue,
-    presence,
-    provider_keys,
-    pruning,
-    retention,
-    storage,
-    stray_holds,
-    sweeps,
-)
-from tasks.lifecycle import process_name
-from tasks.queue import TaskName, enqueue
+from models.services.accounts import data_exports, deletions, provider_keys
+from models.services.credits import api_calls, orphaned_holds, storage
+from models.services.executions import retention
+from models.services.operations import analytics, pruning, worker_heartbeats
+from models.services.orchestration import deadlines, redelivery
+from tasks.bootstrap import process_name
+from tasks.parts import in_transaction, run_each
+from tasks.queue import TaskName, enqueue, enqueue_mails
+from workers import exports
 
-MOST_BATCHES = 40  # in one go; seconds of work
+MAX_BATCHES = 40  # of one part in one task; a few seconds of work
 
-T = TypeVar("T")
 log = structlog.get_logger()
 
 
-@app.task(name=TaskName.SWEEP)
+@shared_task(name=TaskName.SWEEP)
 def sweep() -> None:
-    """End what is overdue; ring again for what lost its doorbell or its driver, or whose time has come."""
-    _each(_end_overdue, partial(_batch, api_calls.wake), partial(_batch, _ring))
+    """End runs past their deadline; enqueue runs that lost their message or driver, or that are due again."""
+    run_each(_end_overdue, partial(in_transaction, api_calls.wake), partial(in_transaction, _enqueue))
 
 
-@app.task(name=TaskName.PRUNE)
+@shared_task(name=TaskName.PRUNE)
 def prune() -> None:
-    """Remove batches of what has served its time; settle lost holds; measure changed storage; add the business up."""
-    _each(
+    """Remove expired data in batches; settle orphaned holds; measure changed storage; recount the analytics."""
+    run_each(
+        partial(_repeat, retention.hasten),
+        partial(_repeat, deletions.erase),
         partial(_repeat, retention.expire),
         partial(_repeat, retention.clear),
-        partial(_batch, pruning.prune),
-        partial(_batch, stray_holds.settle),
-        partial(_batch, storage.measure_wanted),
-        partial(_batch, figures.close_days),
-        partial(_batch, figures.recount),
+        partial(in_transaction, pruning.prune),
+        partial(in_transaction, orphaned_holds.settle),
+        partial(in_transaction, storage.measure_wanted),
+        partial(in_transaction, analytics.close_days),
+        partial(in_transaction, analytics.recount),
     )
 
 
-def _each(*parts: Callable[[], object]) -> None:
-    """Do every part, whatever becomes of the others; a task of which any part failed has failed, and says so."""
-    failures = []
-    for part in parts:
-        try:
-            part()
-        except Exception as error:
-            failures.append(error)
-    if failures:
-        raise ExceptionGroup("some parts failed, the others are done", failures)
-
-
-def _batch(part: Callable[[Session], T]) -> T:
-    with session_scope() as session:
-        return part(session)
-
-
 def _repeat(batch: Callable[[Session], int]) -> None:
-    """Do small batches, each in a transaction of its own, until nothing is left or it is enough for this time."""
-    for _ in range(MOST_BATCHES):
-        if not _batch(batch):
+    """Run batches, each in its own transaction, until one finds nothing or `MAX_BATCHES` are done."""
+    for _ in range(MAX_BATCHES):
+        if not in_transaction(batch):
             return
 
 
 def _end_overdue() -> None:
-    """One that cannot be ended is logged, and keeps no other from its end."""
-    for execution_id in _batch(overdue.late):
+    """End runs past their deadline; a failure is logged and does not keep the other runs from their end."""
+    for execution_id in in_transaction(deadlines.late):
         try:
-            _batch(partial(overdue.end, execution_id=execution_id))
+            in_transaction(partial(deadlines.end, execution_id=execution_id))
         except Exception:
-            log.exception("execution.not_ended", execution_id=str(execution_id))
+            log.exception("execution.end_failed", execution_id=str(execution_id))
 
 
-def _ring(session: Session) -> None:
-    for execution_id, priority in (*sweeps.due(session), *sweeps.forgotten_turns(session)):
+def _enqueue(session: Session) -> None:
+    for execution_id, priority in (*redelivery.stalled(session), *redelivery.unclaimed_slots(session)):
         enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=execution_id)
+    for export_id in data_exports.due(session):
+        enqueue(session, TaskName.BUILD_EXPORT, export_id=export_id)
     for key_id in provider_keys.due_tests(session):
         enqueue(session, TaskName.TEST_KEY, key_id=key_id)
 
 
-@app.task(name=TaskName.CANARY)
-def canary(queue: str) -> None:
-    """Prove that jobs come through `queue`."""
+@shared_task(name=TaskName.BUILD_EXPORT)
+def build_export(export_id: str) -> None:
+    """Build the export of a user's data. Safe to deliver twice: one worker claims the row."""
+    messages = exports.build(UUID(export_id))
     with session_scope() as session:
-        presence.sing(session, queue, process_name())
+        enqueue_mails(session, messages)
 
 
-@app.task(name=TaskName.ECHO)
+@shared_task(name=TaskName.QUEUE_PROBE)
+def queue_probe(queue: str) -> None:
+    """Record that `queue` is consumed."""
+    with session_scope() as session:
+        worker_heartbeats.record_probe(session, queue, process_name())
+
+
+@shared_task(name=TaskName.ECHO)
 def echo() -> None:
-    """What a worker sends to itself; that it arrives is all."""
+    """Do nothing: a worker sends this message to itself, and its arrival shows that the worker still consumes."""

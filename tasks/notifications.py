@@ -1,33 +1,42 @@
-"""Sends what users are told. The message carries an id; the outbox says what, to whom, and how often it was tried."""
+"""Tasks that send notifications. The message carries an id; the outbox row has content, recipient and attempts."""
 
 from uuid import UUID
 
-from celery_config import app
+from celery import shared_task
+
 from models.db import session_scope
-from models.services import notifications, password_resets
-from tasks.lifecycle import sender
-from tasks.queue import TaskName, enqueue
+from models.services.accounts import password_resets
+from models.services.operations import notifications
+from models.services.operations.push_receipts import MAX_TICKETS
+from tasks.bootstrap import push, sender
+from tasks.queue import TaskName, enqueue, enqueue_mails
+from workers.notifications import receipts
 
 
-@app.task(name=TaskName.SEND_NOTIFICATION)
+@shared_task(name=TaskName.SEND_NOTIFICATION)
 def send_notification(notification_id: str) -> None:
-    """Send one message. Safe to deliver twice: it is claimed, and sent ones are left alone."""
+    """Send one notification. Safe to deliver twice: one worker claims the row, and sent ones are skipped."""
     sender().send(UUID(notification_id))
 
 
-@app.task(name=TaskName.NOTIFICATION_SWEEP)
+@shared_task(name=TaskName.NOTIFICATION_SWEEP)
 def notification_sweep() -> None:
-    """Ring for messages that wait to be sent: new, due again, or left by a sender that died; and for lost wishes."""
+    """Enqueue due notifications (new, due again, or left by a dead sender) and lost password resets."""
     with session_scope() as session:
-        for notification_id in notifications.due(session):
-            enqueue(session, TaskName.SEND_NOTIFICATION, notification_id=notification_id)
-        for reset_id in password_resets.forgotten(session):
-            enqueue(session, TaskName.ANSWER_RESET, reset_id=reset_id)
+        enqueue_mails(session, notifications.due(session))
+        for reset_id in password_resets.unsent(session):
+            enqueue(session, TaskName.SEND_RESET_MAIL, reset_id=reset_id)
 
 
-@app.task(name=TaskName.ANSWER_RESET)
-def answer_reset(reset_id: str) -> None:
-    """Find out who forgot their password, if anybody did, and let the mail go out. Safe to deliver twice."""
+@shared_task(name=TaskName.SEND_RESET_MAIL)
+def send_reset_mail(reset_id: str) -> None:
+    """Look up the account of a password reset and enqueue its mail, if there is one. Safe to deliver twice."""
     with session_scope() as session:
-        for notification_id in password_resets.answer(session, UUID(reset_id)):
-            enqueue(session, TaskName.SEND_NOTIFICATION, notification_id=notification_id)
+        enqueue_mails(session, password_resets.send_reset_mail(session, UUID(reset_id)))
+
+
+@shared_task(name=TaskName.PUSH_RECEIPTS)
+def push_receipts() -> None:
+    """Fetch the receipts of pushes that Expo accepted a while ago, in batches. Safe to deliver twice."""
+    while receipts.collect(push()) == MAX_TICKETS:
+        pass

@@ -10,7 +10,11 @@ PRODUCTION = {
     "REDIS_URL": "redis://redis/0",
     "JWT_SECRET": "x" * 32,
     "ENCRYPTION_KEYS": DEVELOPMENT_KEY,
+    "OPENCLAW_URL": "ws://gateway:18789",
     "OPENCLAW_TOKEN": "token",
+    "DEPLOYMENT_ID": "here",
+    "SMTP_URL": "smtps://mail.example",
+    "MAIL_FROM": "AgentForge <no-reply@agentforge.example>",
     "APP_URL": "https://api.agentforge.example",
     "STRIPE_SECRET_KEY": "rk_live_1",
     "STRIPE_WEBHOOK_SECRET": "whsec_1",
@@ -57,11 +61,11 @@ def test_no_secret_is_shown() -> None:
 NEW = "n" * 32
 
 
-def test_one_signing_secret_is_a_ring_of_one() -> None:
+def test_one_signing_secret_is_a_list_of_one() -> None:
     assert Settings.from_env(PRODUCTION).jwt_keys == {"default": "x" * 32}
 
 
-def test_a_ring_of_signing_secrets_goes_before_the_single_one() -> None:
+def test_a_list_of_signing_secrets_goes_before_the_single_one() -> None:
     ring = {"JWT_SECRETS": f" b:{NEW}, a:with:colon{NEW}"}
     assert list(Settings.from_env(PRODUCTION | ring).jwt_keys) == ["b", "a", "default"]
     alone = Settings.from_env(PRODUCTION | ring | {"JWT_SECRET": ""}).jwt_keys
@@ -69,9 +73,7 @@ def test_a_ring_of_signing_secrets_goes_before_the_single_one() -> None:
 
 
 @pytest.mark.parametrize("ring", ["short:secret", f":{NEW}", NEW, f"a:{NEW},a:{NEW}", f"default:{NEW}", f"a:{NEW},b:"])
-def test_a_ring_of_signing_secrets_that_cannot_be_used_stops_the_start(
-    ring: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unusable_signing_secrets_stop_the_start(ring: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SettingsError):
         Settings.from_env(PRODUCTION | {"JWT_SECRETS": ring})
     said = capsys.readouterr().err
@@ -82,3 +84,38 @@ def test_a_ring_of_signing_secrets_that_cannot_be_used_stops_the_start(
 def test_a_short_signing_secret_stops_the_start() -> None:
     with pytest.raises(SettingsError):
         Settings.from_env(PRODUCTION | {"JWT_SECRET": "x" * 31})
+
+
+LIVE = {"STRIPE_SECRET_KEY": "rk_live_1", "STRIPE_LIVEMODE": "false"}
+
+
+class TestRoles:
+    def test_what_a_role_does_not_need_is_empty_even_if_it_is_given(self) -> None:
+        flower = Settings.from_env(PRODUCTION | {"AGENTFORGE_ROLE": "flower", "BROKER_URL": "redis://broker/0"})
+        assert (flower.broker_url, flower.database_url, flower.redis_url) == ("redis://broker/0", "", "")
+        assert (flower.encryption_keys, flower.jwt_keys, flower.openclaw.token) == ("", {}, "")
+        assert (flower.stripe.secret_key, flower.stripe.webhook_secrets, flower.messages.smtp_url) == ("", (), "")
+
+    def test_there_are_no_others(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SettingsError):
+            Settings.from_env({"AGENTFORGE_ROLE": "worker"})
+        assert "AGENTFORGE_ROLE must be one of api, worker-executions" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("role", ["beat", "flower"])
+    def test_one_without_redis_requires_the_broker(self, role: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SettingsError):
+            Settings.from_env(PRODUCTION | {"AGENTFORGE_ROLE": role})
+        assert "BROKER_URL is not set" in capsys.readouterr().err
+
+    def test_the_api_requires_livemode_because_it_has_no_key(self, capsys: pytest.CaptureFixture[str]) -> None:
+        api = PRODUCTION | {"AGENTFORGE_ROLE": "api"}
+        assert Settings.from_env(api | {"STRIPE_LIVEMODE": "true"}).stripe.livemode
+        assert not Settings.from_env(api | {"STRIPE_LIVEMODE": "false"}).stripe.livemode
+        with pytest.raises(SettingsError):
+            Settings.from_env(api)
+        assert "STRIPE_LIVEMODE is not set" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("said", [LIVE, {"STRIPE_SECRET_KEY": "sk_test_1", "STRIPE_LIVEMODE": "true"}])
+    def test_a_key_of_the_other_mode_stops_the_start(self, said: dict[str, str]) -> None:
+        with pytest.raises(SettingsError):
+            Settings.from_env(PRODUCTION | said)

@@ -1,1 +1,1 @@
-"""How work is done: the engine that drives executions, and the gateways to the outside."""
+"""The engine that drives executions, and the gateways to the outside."""

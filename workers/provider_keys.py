@@ -1,12 +1,12 @@
-"""Asks a provider whether it takes the key that a user stored, and keeps what it said."""
+"""Test a key that a user stored at its provider, and record the result."""
 
 from uuid import UUID
 
 import structlog
 
 from models.db import session_scope
-from models.provider_key import KeyStatus
-from models.services import provider_keys
+from models.services.accounts import provider_keys
+from models.tables import KeyStatus
 from models.vault import SecretUnreadable, Vault
 from workers.gateways.base import CallFailed
 from workers.gateways.providers import Providers
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 def try_out(row_id: UUID, providers: Providers, vault: Vault) -> None:
-    """Try one key out, unless that was done or the key is gone. No transaction is open while the provider thinks."""
+    """Test one key, unless that was done or the key is gone; no transaction is open during the provider's call."""
     try:
         with session_scope() as session:
             candidate = provider_keys.candidate(session, row_id, vault=vault)

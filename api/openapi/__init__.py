@@ -1,17 +1,17 @@
-"""What each route takes, answers and refuses, said in one decorator beside its view.
+"""The decorator that describes a route for OpenAPI (body, response, errors) beside its view.
 
     @bp.post("/<uuid:workflow_id>/execute")
     @signed_in
     @idempotent
-    @describes(takes=ExecuteIn, optional=True, answers=AcceptedOut, status=202, refuses=("insufficient_credits",))
+    @describes(body=ExecuteIn, optional=True, response=AcceptedOut, status=202, errors=("insufficient_credits",))
     def execute(workflow_id: UUID) -> ResponseReturnValue:
-        \"\"\"Accept an execution; 202, because the work happens elsewhere.\"\"\"
+        \"\"\"Start a run of the workflow; 202, because a worker drives it.\"\"\"
 
-It stands directly above the view. Only what cannot be read off elsewhere is said: the docstring is the summary;
-`signed_in`, `idempotent`, `takes`, `asks` and the address bring their own parameters and refusals, and every route may
-be asked too often or break. `api.openapi.document` puts all of it together.
+It stands directly above the view and says only what cannot be derived: the docstring is the summary; `signed_in`,
+`idempotent`, `body`, `query` and the address add their own parameters and errors, and every route may exceed a rate
+limit or fail. `api.openapi.document` combines them.
 
-`answers` is a schema, a field, a list of one of them, a tuple of alternatives, a `Page`, or a dict that names several;
+`response` is a schema, a field, a list of one of them, a tuple of alternatives, a `Page`, or a dict that names several;
 None is no content.
 """
 
@@ -26,7 +26,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Page:
-    """The answer of a list: its items under their name, and where the next ones are."""
+    """The response of a list: its items under `name`, and the cursor of the next page."""
 
     name: str
     item: type[Schema]
@@ -37,50 +37,68 @@ Shape = type[Schema] | fields.Field[Any] | Page | Mapping[str, Any] | list[Any] 
 
 TIER_LIMITS = ("workflow_limit_reached", "workflow_read_only", "node_limit_reached", "storage_limit_reached")
 LOCATED = ("Location", "Retry-After")
+CONDITIONAL = ("malformed_if_match", "precondition_failed")  # of routes that take If-Match
 
 
 @dataclass(frozen=True)
 class Description:
-    """What was said of one view."""
+    """The description of one view, as given to `describes`."""
 
-    answers: Shape
+    response: Shape
     status: int
-    takes: type[Schema] | None
+    body: type[Schema] | None
     optional: bool
-    asks: type[Schema] | None
-    refuses: tuple[str, ...]
+    query: type[Schema] | None
+    errors: tuple[str, ...]
     headers: tuple[str, ...]
     media: str | tuple[str, ...]
-    also: Mapping[int, Shape] = field(default_factory=dict)
-    waits: type[Schema] | None = None
+    other_responses: Mapping[int, Shape] = field(default_factory=dict)
+    pending_response: type[Schema] | None = None
 
 
 def describes(
     *,
-    answers: Shape = None,
+    response: Shape = None,
     status: int | None = None,
-    takes: type[Schema] | None = None,
+    body: type[Schema] | None = None,
     optional: bool = False,
-    asks: type[Schema] | None = None,
-    refuses: tuple[str, ...] = (),
+    query: type[Schema] | None = None,
+    errors: tuple[str, ...] = (),
     headers: tuple[str, ...] = (),
     media: str | tuple[str, ...] = "application/json",
-    also: Mapping[int, Shape] | None = None,
-    waits: type[Schema] | None = None,
+    other_responses: Mapping[int, Shape] | None = None,
+    pending_response: type[Schema] | None = None,
 ) -> Callable[[View], View]:
-    """Say what a view takes in its body (`optional`: or none) and `asks` in its address, what it answers and refuses.
+    """Decorate a view with its description.
 
-    `refuses` are the codes of its own errors, `also` its other good answers, `headers` what it sends besides the usual
-    (names in `api.openapi.headers`). A view that needs Stripe may be answered by Stripe's refusals, and with 202 and
-    what it `waits` with.
+    Args:
+        response: the shape of its response.
+        status: the status of that; 200, or 204 without content, unless given.
+        body: the schema of its JSON body.
+        optional: whether the body may be missing.
+        query: the schema of its query string.
+        errors: the codes of its own errors.
+        headers: names in `api.openapi.headers` of the headers that it sends besides the usual ones.
+        media: the media type, or types, of the response.
+        other_responses: the shapes of its other successful responses, by status.
+        pending_response: the shape of its 202, for a view that needs Stripe and may respond with Stripe's errors.
     """
-    usual = 204 if answers is None else 200
-    said = Description(
-        answers, status or usual, takes, optional, asks, refuses, headers, media, dict(also or {}), waits
+    default_status = 204 if response is None else 200
+    description = Description(
+        response,
+        status or default_status,
+        body,
+        optional,
+        query,
+        errors,
+        headers,
+        media,
+        dict(other_responses or {}),
+        pending_response,
     )
 
     def mark(view: View) -> View:
-        view.described = said  # type: ignore[attr-defined]  # a mark that `wraps` hands on
+        view.described = description  # `wraps` copies this mark to outer decorators
         return view
 
     return mark

@@ -1,4 +1,4 @@
-"""The description of the whole API (OpenAPI 3.1), read off the URL map, the views and their schemas. No database."""
+"""Builds the OpenAPI 3.1 description of the whole API from the URL map, the views and their schemas."""
 
 import inspect
 import re
@@ -10,23 +10,24 @@ from apispec import APISpec
 from flask import Flask
 from werkzeug.routing import Rule
 
-from api.limits import UNCOUNTED
+from api.limits.rate_limits import UNCOUNTED
 from api.openapi import Description, headers, operations
 from api.openapi.shapes import Plugin
 
 Json = dict[str, Any]
 
+TITLE = "AgentForge"
 VERSION = "1.0.0"
 ABOUT = """\
 AgentForge lets people build workflows of AI agents, run them, watch them, and pay for what they use.
 
 The same routes answer under `/api`, under `/v1` and at the root of the host. Bodies are JSON in camelCase; times are
-ISO 8601 in UTC, ids are UUIDs, credits are numbers with at most two decimals, durations are seconds. Every refusal is a
-problem document (RFC 9457): decide by its `code`; sentences may change. Answers may gain fields.
+ISO 8601 in UTC, ids are UUIDs, credits are numbers with at most two decimals, durations are seconds. Every error is a
+problem document (RFC 9457): decide by its `code`; sentences may change. Responses may gain fields.
 """
 PROBLEM: Json = {
     "type": "object",
-    "description": "A refusal (RFC 9457). `message` and `error` repeat `detail` and `title`.",
+    "description": "An error (RFC 9457). `message` and `error` repeat `detail` and `title`.",
     "properties": {
         "type": {"type": "string", "format": "uri"},
         "title": {"type": "string"},
@@ -36,9 +37,15 @@ PROBLEM: Json = {
         "instance": {"type": "string"},
         "message": {"type": "string"},
         "error": {"type": "string"},
+        "limit": {"type": "integer", "description": "If a limit was reached: its value."},
+        "current": {"type": "number", "description": "If a limit was reached: how much is in use."},
+        "workflow": {
+            "description": "With `precondition_failed`: the workflow as it is stored.",
+            "$ref": "#/components/schemas/Workflow",
+        },
         "errors": {
             "type": "array",
-            "description": "The fields that are to blame, with dotted paths such as `nodes.3.config.url`.",
+            "description": "The fields with errors, as dotted paths such as `nodes.3.config.url`.",
             "items": {
                 "type": "object",
                 "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
@@ -64,17 +71,17 @@ SECURITY: Json = {
 
 
 class NotDescribed(LookupError):
-    """A view without `@describes`."""
+    """A view has no `@describes`."""
 
 
 class Document:
-    """The description of one application."""
+    """The OpenAPI description of one application."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._plugin = Plugin()
         self._spec = APISpec(
-            title="AgentForge",
+            title=TITLE,
             version=VERSION,
             openapi_version="3.1.0",
             plugins=[self._plugin],
@@ -84,7 +91,7 @@ class Document:
 
     @cached_property
     def content(self) -> Json:
-        """The document as JSON has it."""
+        """The document as a JSON object; raises `NotDescribed`."""
         self._components()
         seen: set[str] = set()
         tags: dict[str, str] = {}
@@ -96,14 +103,14 @@ class Document:
             name = name if name not in seen else f"{name}_alias"
             seen.add(name)
             self._spec.path(path=address(rule), operations={method: self._operation(rule, method, name, tag)})
-        for tag, words in sorted(tags.items()):
-            self._spec.tag({"name": tag, "description": words})
+        for tag, sentence in sorted(tags.items()):
+            self._spec.tag({"name": tag, "description": sentence})
         return self._spec.to_dict()
 
     def _operation(self, rule: Rule, method: str, name: str, tag: str) -> Json:
         view = self._app.view_functions[rule.endpoint]
-        said: Description | None = getattr(view, "described", None)
-        if said is None:
+        description: Description | None = getattr(view, "described", None)
+        if description is None:
             raise NotDescribed(f"{rule.endpoint} has no @describes")
         guards = self._app.before_request_funcs.get(tag, [])
         needs = operations.Needs(
@@ -114,22 +121,22 @@ class Document:
             idempotent=getattr(view, "idempotent", False),
             counted=tag not in UNCOUNTED,
         )
-        operation = operations.Operation(said, needs, self._plugin, self._spec)
-        return {"operationId": name, "tags": [tag], **_words(view.__doc__), **operation.content()}
+        operation = operations.Operation(description, needs, self._plugin, self._spec)
+        return {"operationId": name, "tags": [tag], **_summary_of(view.__doc__), **operation.content()}
 
     def _components(self) -> None:
         components = self._spec.components
         components.schema("Problem", PROBLEM)
         for name, scheme in SECURITY.items():
             components.security_scheme(name, scheme)
-        for name, said in headers.ANSWERS.items():
-            components.header(name, said)
-        for name, said in headers.parameters().items():
-            components.parameter(name, "header", said)
+        for name, header in headers.RESPONSE_HEADERS.items():
+            components.header(name, header)
+        for name, parameter in headers.parameters().items():
+            components.parameter(name, "header", parameter)
 
 
 def address(rule: Rule) -> str:
-    """A rule as OpenAPI writes it: `/workflows/{workflowId}`."""
+    """The path of a rule in OpenAPI's form: `/workflows/{workflowId}`."""
     return re.sub(r"<(?:[^:<>]+:)?(\w+)>", lambda found: "{" + operations.camel(found[1]) + "}", rule.rule)
 
 
@@ -140,8 +147,8 @@ def _routes(app: Flask) -> Iterator[tuple[Rule, str]]:
             yield rule, method.lower()
 
 
-def _words(docstring: str | None) -> Json:
-    """A docstring's first sentence is the summary; all of it the description."""
+def _summary_of(docstring: str | None) -> Json:
+    """Summary and description of an operation: the first sentence of its docstring, and all of it."""
     text = " ".join((docstring or "").split())
     return {"summary": _first_sentence(text).rstrip("."), "description": text}
 

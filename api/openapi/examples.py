@@ -1,4 +1,4 @@
-"""Examples for every body, put together from its schema: by the name of a field, else by its type."""
+"""Builds an example for every body from its schema: by the name of a field, or else by its type."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ NAMED: Json = {
     "balanceAfter": 10,
     "brand": "visa",
     "cancelUrl": f"/api/executions/{AN_ID}/cancel",
-    "category": "content",
+    "category": "data",
     "clientSecret": "pi_3Nx_secret_9Kq",
     "comment": "Looks right.",
     "connections": [{"id": "c1", "from": "in", "to": "out"}],
@@ -35,7 +35,7 @@ NAMED: Json = {
     "creditsBySource": {"execution": 12.4},
     "currency": "USD",
     "currentPassword": "correct horse battery",
-    "description": "Repeats what it is told.",
+    "description": "Repeats its input.",
     "email": "ada@example.com",
     "eventsUrl": f"/api/executions/{AN_ID}/events",
     "error": None,
@@ -83,7 +83,7 @@ TYPED: Json = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "
 
 
 def example(schema: Json, components: Json, name: str = "") -> Any:
-    """A value that `schema` allows."""
+    """Return a value that `schema` allows; `components` are the schemas by name that it may reference."""
     if "$ref" in schema:
         return example(components[schema["$ref"].rpartition("/")[2]], components, name)
     if "example" in schema:
@@ -97,7 +97,7 @@ def example(schema: Json, components: Json, name: str = "") -> Any:
     kinds = schema["type"]
     kind = kinds if isinstance(kinds, str) else kinds[0]
     if kind == "object" and schema.get("properties"):
-        return {inner: example(said, components, inner) for inner, said in schema["properties"].items()}
+        return {inner: example(value, components, inner) for inner, value in schema["properties"].items()}
     if name in NAMED and _fits(NAMED[name], kinds, schema):
         return NAMED[name]
     if kind == "array":
@@ -108,7 +108,7 @@ def example(schema: Json, components: Json, name: str = "") -> Any:
 
 
 def _fits(value: Any, kinds: str | list[str], schema: Json) -> bool:
-    """A name may mean one thing here and another there: nodes are a list of a graph, and a number of a receipt."""
+    """Whether the example of a name fits this schema: `nodes` is a list in a graph and a number in a receipt."""
     allowed = [kinds] if isinstance(kinds, str) else kinds
     if value is None:
         return "null" in allowed

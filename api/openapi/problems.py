@@ -1,40 +1,40 @@
-"""The refusals: which status a code comes with and what it means, read from the errors themselves."""
+"""The error codes of the API with their status and meaning, read from the error classes."""
 
 from typing import Any
 
-from api.errors import HTTP_CODES, HTTP_SENTENCES, STATUS
+from api.http.errors import HTTP_CODES, HTTP_SENTENCES, STATUS
 from models.errors import ForgeError
 
 Json = dict[str, Any]
 
 OURS = ("api.", "models.")
-SAID_BY_HTTP = {
+HTTP_ERRORS = {
     "malformed_request": "The body is not valid JSON.",
     "unsupported_media_type": "The body must be sent as application/json.",
     "internal_error": "Something went wrong on our side. It has been logged.",
 }
-# Words that are passed on from Stripe; those for a declined payment are Stripe's own, and more may come.
+# Codes of errors from Stripe; those of a declined payment are Stripe's own, and this list of them is not complete.
 FROM_STRIPE = {
     "card_declined": (402, "Your card was declined."),
     "expired_card": (402, "Your card has expired."),
     "incorrect_cvc": (402, "Your card's security code is incorrect."),
-    "stripe_refused": (409, "The payment service does not allow this as things are."),
+    "stripe_refused": (409, "The payment service does not allow this in the current state."),
     "resource_missing": (422, "The payment service does not know this payment method."),
-    "payments_unavailable": (503, "The payment service cannot be asked just now."),
-    "gave_up": (503, "The payment service did not answer in time."),
+    "payments_unavailable": (503, "The payment service is unavailable."),
+    "gave_up": (503, "The payment service did not respond in time."),
 }
-OPEN = (402, 409)  # statuses whose codes are not all known, where Stripe is asked
+OPEN = (402, 409)  # statuses with further codes of Stripe's, at routes that need Stripe
 
 
 def known() -> dict[str, tuple[int, str]]:
-    """Every code with its status and a sentence."""
-    found = {code: (status, HTTP_SENTENCES.get(status) or SAID_BY_HTTP[code]) for status, code in HTTP_CODES.items()}
-    found["internal_error"] = (500, SAID_BY_HTTP["internal_error"])
+    """Status and meaning of every error code."""
+    found = {code: (status, HTTP_SENTENCES.get(status) or HTTP_ERRORS[code]) for status, code in HTTP_CODES.items()}
+    found["internal_error"] = (500, HTTP_ERRORS["internal_error"])
     return found | FROM_STRIPE | {kind.code: (_status(kind), _sentence(kind)) for kind in _kinds(ForgeError)}
 
 
 def by_status(codes: set[str]) -> dict[int, list[str]]:
-    """The codes sorted under their statuses; one that nothing raises is a `KeyError`."""
+    """The sorted codes by status; raises `KeyError` for a code that no error class has."""
     meant = known()
     found: dict[int, list[str]] = {}
     for code in sorted(codes):
@@ -57,7 +57,7 @@ def example(code: str) -> Json:
         "error": title,
     }
     if status == 422:
-        document["errors"] = [{"field": "name", "message": "Missing data for required field."}]
+        document["errors"] = [{"field": "name", "message": "name is missing."}]
     return document
 
 

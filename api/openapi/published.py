@@ -1,15 +1,17 @@
-"""The description as it is served: built once from the URL map, and drawn by Swagger UI, whose files ship with us."""
+"""Serves the OpenAPI description, built once per process, and Swagger UI, whose files come from a package."""
 
 import hashlib
 import mimetypes
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import flask_swagger_ui
 from flask import Flask, Response, render_template_string, request, url_for
 
-from api.json import encode
+from api.http.json import encode
+from api.http.mounts import MOUNT
 from api.openapi.document import Document
 
 PARTS = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -18,7 +20,7 @@ POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",  # Swagger UI draws with inline styles
+        "style-src 'self' 'unsafe-inline'",  # Swagger UI uses inline styles
         "img-src 'self' data:",
         "connect-src 'self'",
         "base-uri 'none'",
@@ -40,10 +42,10 @@ PAGE = """\
 </html>
 """
 START = """\
-const place = document.getElementById("description");
+const container = document.getElementById("description");
 SwaggerUIBundle({
-  url: place.dataset.from,
-  domNode: place,
+  url: container.dataset.from,
+  domNode: container,
   deepLinking: true,
   docExpansion: "none",
   defaultModelsExpandDepth: 0,
@@ -57,13 +59,13 @@ _lock = Lock()
 
 
 def description(app: Flask) -> Response:
-    """The document; 304 for whoever has it."""
-    body, tag = _encoded(app)
+    """Respond with the OpenAPI document, or 304 if the client has it."""
+    body, tag = _encoded(app, request.environ.get(MOUNT, ""))
     return _kept(Response(body, mimetype="application/json"), tag)
 
 
 def page() -> Response:
-    """The page, whose links keep the caller's door."""
+    """Respond with the page of Swagger UI, with links below the caller's mount point."""
     html = render_template_string(
         PAGE, description=url_for("docs.openapi"), file=lambda name: url_for("docs.asset", part=name)
     )
@@ -74,7 +76,7 @@ def page() -> Response:
 
 
 def file(name: str) -> Response:
-    """One of the page's files."""
+    """Respond with a file of Swagger UI."""
     content, tag = _read(name)
     return _kept(Response(content, mimetype=mimetypes.guess_type(name)[0]), tag)
 
@@ -96,12 +98,20 @@ def _kept(response: Response, tag: str) -> Response:
 
 
 @cache
-def _document(app: Flask) -> tuple[bytes, str]:
-    body = encode(Document(app).content)
+def _document(app: Flask) -> dict[str, Any]:
+    return Document(app).content
+
+
+@lru_cache(maxsize=8)
+def _mounted(app: Flask, mount: str) -> tuple[bytes, str]:
+    """The encoded document and its ETag, with the proxy's path `mount` before the addresses of servers."""
+    document = _document(app)
+    servers = [{**server, "url": f"{mount}{server['url']}"} for server in document["servers"]]
+    body = encode({**document, "servers": servers})
     return body, _tag(body)
 
 
-def _encoded(app: Flask) -> tuple[bytes, str]:
-    """Built by whoever asks first, while the others wait."""
+def _encoded(app: Flask, mount: str) -> tuple[bytes, str]:
+    """The document as `_mounted` returns it; the first request builds it while others wait."""
     with _lock:
-        return _document(app)
+        return _mounted(app, mount)

@@ -1,4 +1,4 @@
-"""From marshmallow's schemas to JSON Schema: apispec does it, and here it learns the fields that are our own."""
+"""Converts marshmallow's schemas to JSON Schema by apispec, extended by our own fields and response shapes."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -14,24 +14,24 @@ from api.schemas.base import Out
 Json = dict[str, Any]
 
 PAGE: Json = {
-    "count": {"type": "integer", "description": "How many items there are on this page."},
+    "count": {"type": "integer", "description": "The number of items on this page."},
     "limit": {"type": "integer"},
     "offset": {"type": "integer"},
 }
-CURSOR: Json = {"nextCursor": {"type": ["string", "null"], "description": "Where the next page begins."}}
+CURSOR: Json = {"nextCursor": {"type": ["string", "null"], "description": "The `cursor` of the next page, if any."}}
 
 
 class ShapesConverter(OpenAPIConverter):
-    """Knows what our fields look like on the wire, and takes descriptions from docstrings."""
+    """A converter that knows our own fields and takes descriptions from docstrings."""
 
     def field2type_and_format(self, field: fields.Field[Any], **kwargs: Any) -> Json:
-        """A field of ours says its shape itself."""
+        """The shape of a field: our own fields have it as their attribute `shape`."""
         shape: Mapping[str, Any] | None = getattr(field, "shape", None)
         return super().field2type_and_format(field, **kwargs) if shape is None else dict(shape)
 
     def field2property(self, field: fields.Field[Any]) -> Json:
-        """Words are texts, and null is one of them where it may be; bounds are numbers of JSON."""
-        found: Json = {name: _plain(value) for name, value in super().field2property(field).items()}
+        """The property of a field: enums are strings, null is one of their values if allowed, bounds are numbers."""
+        found: Json = {name: _raw(value) for name, value in super().field2property(field).items()}
         if "pattern" in found:  # marshmallow matches from the start, and JSON has no `\Z`
             found["pattern"] = "^" + found["pattern"].removeprefix("^").replace(r"\Z", "$")
         if isinstance(field, fields.Enum):
@@ -41,7 +41,7 @@ class ShapesConverter(OpenAPIConverter):
         return found
 
     def schema2jsonschema(self, schema: Any) -> Json:
-        """The schema with its docstring; bounds are for what is sent to us."""
+        """The schema with its docstring as description; schemas of responses have no bounds."""
         found: Json = super().schema2jsonschema(schema)
         kind = schema if isinstance(schema, type) else type(schema)
         found["description"] = " ".join((kind.__doc__ or "").split())
@@ -60,26 +60,26 @@ class Plugin(MarshmallowPlugin):
     def __init__(self) -> None:
         super().__init__(schema_name_resolver=_name)
 
-    def shape(self, said: Shape) -> Json:
-        """The JSON Schema of what was said in `describes`."""
-        match said:
+    def shape(self, shape: Shape) -> Json:
+        """The JSON Schema of a response given to `describes`."""
+        match shape:
             case Page():
-                inner = {said.name: {"type": "array", "items": self.shape(said.item)}, **PAGE}
-                return _object(inner | (CURSOR if said.has_cursor else {}))
+                inner = {shape.name: {"type": "array", "items": self.shape(shape.item)}, **PAGE}
+                return _object(inner | (CURSOR if shape.has_cursor else {}))
             case list():
-                return {"type": "array", "items": self.shape(said[0])}
+                return {"type": "array", "items": self.shape(shape[0])}
             case tuple():
-                return {"anyOf": [self.shape(inner) for inner in said]}
+                return {"anyOf": [self.shape(inner) for inner in shape]}
             case Mapping():
-                return _object({name: self.shape(inner) for name, inner in said.items()})
+                return _object({name: self.shape(inner) for name, inner in shape.items()})
             case fields.Field():
-                return self.converter.field2property(said)
-        found: Json = self.converter.resolve_nested_schema(said)
+                return self.converter.field2property(shape)
+        found: Json = self.converter.resolve_nested_schema(shape)
         return found
 
-    def arguments(self, asks: type[Schema]) -> list[Json]:
-        """The arguments of an address; there is no null in one."""
-        found: list[Json] = self.converter.schema2parameters(asks(), location="query")
+    def arguments(self, query: type[Schema]) -> list[Json]:
+        """The parameters of a query string, which cannot be null."""
+        found: list[Json] = self.converter.schema2parameters(query(), location="query")
         for parameter in found:
             parameter["schema"] = _without_null(parameter["schema"])
         return found
@@ -94,7 +94,7 @@ def _name(schema: Any) -> str:
     return str(kind.__name__).removesuffix("Out")
 
 
-def _plain(value: Any) -> Any:
+def _raw(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 
@@ -109,7 +109,7 @@ def _without_bounds(schema: Json) -> None:
 def _without_null(schema: Json) -> Json:
     kept = {name: value for name, value in schema.items() if not (name == "default" and value is None)}
     if isinstance(kept.get("type"), list):
-        kept["type"] = next(word for word in kept["type"] if word != "null")
+        kept["type"] = next(kind for kind in kept["type"] if kind != "null")
     if "enum" in kept:
-        kept["enum"] = [word for word in kept["enum"] if word is not None]
+        kept["enum"] = [value for value in kept["enum"] if value is not None]
     return kept

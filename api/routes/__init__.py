@@ -1,41 +1,33 @@
-"""One module per resource; their views are found here and nowhere else."""
+"""The views of the API, one module per resource."""
 
 from flask import Flask
 
-from api.routes import (
+from api.routes.accounts import (
     access_keys,
-    admin,
+    account,
+    addresses,
     api_keys,
     auth,
-    credits,
+    data_exports,
     devices,
-    docs,
-    executions,
-    health,
-    invoices,
-    metrics,
-    pages,
     passwords,
-    payment_methods,
-    purchases,
     sessions,
-    stripe_requests,
-    subscriptions,
-    templates,
-    usage,
-    webhooks,
-    workflow_versions,
-    workflows,
+    two_factor,
 )
+from api.routes.admin import admin
+from api.routes.billing import credits, invoices, payment_methods, purchases, stripe_requests, subscriptions, webhooks
+from api.routes.executions import executions, usage
+from api.routes.operations import docs, health, pages
+from api.routes.workflows import templates, workflow_versions, workflows
 
-ACCOUNTS = (auth, passwords, sessions, access_keys, pages)
+ACCOUNTS = (auth, account, addresses, data_exports, passwords, sessions, two_factor, access_keys, pages)
 RESOURCES = (workflows, workflow_versions, executions, templates, credits, usage, devices, api_keys)
-OPERATIONS = (admin, metrics, docs)
+OPERATIONS = (admin, docs)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 
 
 def init_app(app: Flask) -> None:
-    """Put every resource at its place in the one URL map."""
+    """Register the blueprints of all resources."""
     app.register_blueprint(health.blueprint(app.extensions["broker"]))
     for module in (*ACCOUNTS, *RESOURCES, *BILLING, *OPERATIONS):
         app.register_blueprint(module.bp)

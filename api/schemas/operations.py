@@ -1,51 +1,71 @@
-"""What is shown to the machines that watch us and that tell us things."""
+"""Schemas of health checks and webhooks."""
 
 from marshmallow import fields
 
-from api.schemas.base import SOMETIMES, Count, Number, Out, Truth, Word
+from api.schemas.base import OPTIONAL, Boolean, EnumText, Integer, Number, Out, String
 
 STATES = ("up", "down")
 OF_QUEUES = ("up", "late", "down")
 OF_STRIPE = ("up", "late", "down", "unknown")
 
 
-class StatusOut(Out):
-    """Whether it works."""
+class LinksOut(Out):
+    """Paths of the description and of the health checks, below the caller's mount point."""
 
-    status = Word(STATES)
+    docs = String()
+    openapi = String()
+    health = String()
+    ready = String()
+    live = String()
+
+
+class ServiceOut(Out):
+    """Name, version and links of this service."""
+
+    name = String()
+    version = String()
+    links = fields.Nested(LinksOut)
+
+
+class StatusOut(Out):
+    """The state of the service."""
+
+    status = EnumText(STATES)
 
 
 class QueueHealthOut(Out):
-    """Who takes jobs from a queue, and how long ago one came through for sure."""
+    """The number of workers of a queue, and the seconds since a probe went through it."""
 
-    status = Word(OF_QUEUES)
-    workers = Count()
-    canary_seconds = Number(allow_none=True)
+    status = EnumText(OF_QUEUES)
+    workers = Integer()
+    probe_seconds = Number(allow_none=True)
 
 
 class StripeHealthOut(Out):
-    """How long ago Stripe answered a probe, how many requests it left unanswered, and the oldest event's age."""
+    """Seconds since Stripe responded to a probe, the number of failing requests, and the age of the oldest event."""
 
     answered_seconds = Number(allow_none=True)
-    failing_requests = Count()
+    failing_requests = Integer()
     oldest_event_seconds = Number(allow_none=True)
 
 
 class HealthOut(Out):
-    """What works and what does not; what the database knows is missing while it is away."""
+    """The state of every part; those that are stored in the database are missing while it is unavailable."""
 
-    status = Word(("up", "degraded", "down"))
-    overall = Word(("up", "degraded", "down"))
-    database = Word(STATES)
-    redis = Word(STATES)
-    stripe = Word(OF_STRIPE, metadata=SOMETIMES)
-    stripe_details = fields.Nested(StripeHealthOut, metadata=SOMETIMES)
-    beat = Word(STATES, metadata=SOMETIMES)
-    queues = fields.Dict(keys=fields.String(), values=fields.Nested(QueueHealthOut), metadata=SOMETIMES)
-    deaf_workers = Count(metadata=SOMETIMES)
+    status = EnumText(("up", "degraded", "down"))
+    overall = EnumText(("up", "degraded", "down"))
+    database = EnumText(STATES)
+    redis = EnumText(STATES)
+    broker = EnumText(STATES)
+    stripe = EnumText(OF_STRIPE, metadata=OPTIONAL)
+    stripe_details = fields.Nested(StripeHealthOut, metadata=OPTIONAL)
+    beat = EnumText(STATES, metadata=OPTIONAL)
+    queues = fields.Dict(keys=fields.String(), values=fields.Nested(QueueHealthOut), metadata=OPTIONAL)
+    unresponsive_workers = Integer(metadata=OPTIONAL)
+    failing_threads = Integer(metadata=OPTIONAL)
 
 
 class ReceivedOut(Out):
-    """An event was kept."""
+    """The event was stored."""
 
-    received = Truth()
+    received = Boolean()

@@ -1,6 +1,7 @@
-"""The application with its routes, a user and another one, and the doorbells it would have rung."""
+"""The application with its routes, a user and another one, and the task messages it would have published."""
 
 from collections.abc import Callable, Iterator, MutableMapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,19 +12,26 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from api import create_app, tokens
-from devstack.stripe_simulator import StripeSimulator, running_stripe_simulator
+from api import create_app
+from api.auth import tokens
+from api.live import change_notifier
+from api.live.change_notifier import ChangeNotifier
+from api.ops.metrics import exposition
+from models.changes import set_change_publisher
 from models.db import session_scope
-from models.rules.pricing import Tier
-from models.services import credits, passwords, sessions
-from models.user import Role, User
+from models.rules.prices.pricing import Tier
+from models.services.accounts import passwords, sessions
+from models.services.credits import ledger
+from models.tables import Role, User
 from settings import Settings
-from tasks.queue import Doorbell, TaskName, publish_through
-from tests.api.contract import CheckedClient, Contract
-from workers.billing import events as billing_events
-from workers.billing import requests as billing_requests
-from workers.billing.subjects import Follower
-from workers.gateways.stripe import StripeGateway
+from simulators.stripe import StripeSimulator, running_stripe_simulator
+from tasks.change_publisher import RedisChangePublisher
+from tasks.queue import TaskMessage, TaskName, set_publisher
+from tests.support.api.contract import CheckedClient, Contract
+from workers.gateways.stripe.gateway import StripeGateway
+from workers.stripe import events as billing_events
+from workers.stripe import requests as billing_requests
+from workers.stripe.sync import StripeSync
 
 ORIGIN = "https://app.agentforge.example"
 SignIn = Callable[[User], FlaskClient]
@@ -31,7 +39,7 @@ SignIn = Callable[[User], FlaskClient]
 
 @pytest.fixture(scope="session")
 def settings(database_url: str, redis_server) -> Settings:
-    """What the application under test is built from."""
+    """The settings of the application under test."""
     return Settings.from_env(
         {
             "AGENTFORGE_ENV": "test",
@@ -54,7 +62,7 @@ def app(settings: Settings) -> Flask:
 
 @pytest.fixture(autouse=True)
 def events() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What was logged."""
+    """The logged events."""
     with structlog.testing.capture_logs() as events:
         yield events
 
@@ -65,25 +73,16 @@ def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "BCRYPT_ROUNDS", 4)
 
 
-@pytest.fixture
-def sent() -> Iterator[list[Doorbell]]:
-    """The doorbells that were rung, in place of a broker."""
-    bells: list[Doorbell] = []
-    before = publish_through(bells.append)
-    yield bells
-    publish_through(before)
-
-
 def token_of(app: Flask, user: User) -> str:
     """A token of a new session of this user's."""
     with session_scope() as session:
         started = sessions.start(session, user, user_agent="Tests", address="127.0.0.1")
     with app.app_context():
-        return tokens.write(tokens.Token(user.id, started.id, started.generation))
+        return tokens.write(tokens.AccessToken(user.id, started.id, started.generation))
 
 
 @pytest.fixture
-def stranger(app: Flask, session: Session, redis_url: str, sent: list[Doorbell]) -> FlaskClient:
+def stranger(app: Flask, session: Session, redis_url: str, sent: list[TaskMessage]) -> FlaskClient:
     """A client without a token; every count of the limiter starts at none."""
     return app.test_client()
 
@@ -102,15 +101,16 @@ def sign_in(app: Flask, stranger: FlaskClient) -> SignIn:
 
 @pytest.fixture
 def new_user(session: Session) -> Callable[..., User]:
-    """Makes users with a wallet; `tier`, `role` and `balance` as wished."""
+    """A factory of users with a wallet; `tier`, `role` and `balance` as given."""
 
     def make(email: str, *, tier: Tier = Tier.FREE, role: Role = Role.USER, balance: Decimal = Decimal(10)) -> User:
         user = User(email=email, name="Somebody", password_hash="none", subscription_tier=tier, role=role)
+        user.email_verified_at = datetime.now(UTC)
         session.add(user)
         session.flush()
-        credits.open_wallet(session, user.id)
+        ledger.open_wallet(session, user.id)
         if balance:
-            credits.grant(session, user.id, balance, key=f"test:{user.id}", reason="For a test", source="test")
+            ledger.grant(session, user.id, balance, key=f"test:{user.id}", reason="For a test", source="test")
         session.commit()
         return user
 
@@ -137,24 +137,48 @@ def client(sign_in: SignIn, user: User) -> FlaskClient:
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[StripeSimulator]:
-    """A Stripe of these tests' own; its events are listed, and sent by nobody."""
+    """A private Stripe simulator; its events are listed but not sent."""
     with running_stripe_simulator() as simulator:
         yield simulator
 
 
 @pytest.fixture
-def stripe(simulator: StripeSimulator, settings: Settings, sent: list[Doorbell]) -> Iterator[StripeSimulator]:
-    """Stripe without a past, and a worker who does what it is rung for before the bell is silent."""
+def stripe(simulator: StripeSimulator, settings: Settings, sent: list[TaskMessage]) -> Iterator[StripeSimulator]:
+    """An empty Stripe, and a worker that handles each message at once."""
     simulator.reset()
-    follower = Follower(StripeGateway(simulator.secret_key, simulator.url), settings.stripe.tiers)
+    stripe_sync = StripeSync(StripeGateway(simulator.secret_key, simulator.url), settings.stripe.tiers)
 
-    def work(bell: Doorbell) -> None:
-        sent.append(bell)
-        if bell.task is TaskName.STRIPE_REQUEST:
-            billing_requests.perform(follower, UUID(str(bell.ids["request_id"])))
-        elif bell.task is TaskName.HANDLE_STRIPE_EVENT:
-            billing_events.handle(follower, str(bell.ids["event_id"]))
+    def work(message: TaskMessage) -> None:
+        sent.append(message)
+        if message.task is TaskName.STRIPE_REQUEST:
+            billing_requests.perform(stripe_sync, UUID(str(message.ids["request_id"])))
+        elif message.task is TaskName.HANDLE_STRIPE_EVENT:
+            billing_events.handle(stripe_sync, str(message.ids["event_id"]))
 
-    before = publish_through(work)
+    before = set_publisher(work)
     yield simulator
-    publish_through(before)
+    set_publisher(before)
+
+
+@pytest.fixture
+def told(redis_url: str) -> Iterator[None]:
+    """Publish changes over Redis."""
+    before = set_change_publisher(RedisChangePublisher(redis_url))
+    yield
+    set_change_publisher(before)
+
+
+@pytest.fixture
+def place(app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChangeNotifier]:
+    """A notifier of this test's own, which receives changes, and polls too seldom to matter."""
+    monkeypatch.setattr(change_notifier, "POLL_SECONDS", 60.0)
+    place = ChangeNotifier(redis_url, max_subscriptions=8, max_per_user=3)
+    monkeypatch.setitem(app.extensions, "change_notifier", place)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def metrics(app: Flask) -> Callable[[], str]:
+    """The metrics of this application as Prometheus reads them."""
+    return lambda: exposition(app.extensions["broker"], "").decode()

@@ -1,9 +1,11 @@
 """The deployment files name what exists; no Docker engine is needed to find out."""
 
+import json
 import re
 import resource
 import runpy
 import threading
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,41 @@ from typing import Any
 import pytest
 import yaml
 
-from api.hub import PLACES
-from api.schemas.watching import MOST_SECONDS
-from devstack.stack import EXECUTION_QUEUES, OTHER_QUEUES, known_settings
-from tasks.queue import QueueName
+from api.live.change_notifier import MAX_SUBSCRIPTIONS
+from api.schemas.executions.long_poll import MAX_SECONDS
+from devstack.stack import EXECUTION_QUEUES, OTHER_QUEUES
+from roles import READS, SECRETS, ProcessRole
+from settings import DEVELOPMENT_KEY, Settings
+from tasks.queue import CONSUMED, QueueName
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 NGINX = (ROOT / "deploy" / "nginx.conf").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "agentforge"}
+NOT_IN_COMPOSE = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY"}  # the ring of secrets goes before; a file, for other machines
+EXAMPLES = {"JWT_SECRETS": f"a:{'x' * 32}", "ENCRYPTION_KEYS": DEVELOPMENT_KEY, "STRIPE_LIVEMODE": "false"}
+OPTIONAL = {"CORS_ORIGINS", "BROKER_URL", "TLS_CA_FILE", "EXPO_ACCESS_TOKEN", "EGRESS_ALLOW"}
 EVERY_QUEUE = {queue.value for queue in QueueName}
+
+
+def known_settings() -> set[str]:
+    """Names of all variables that `settings.py` reads, asked from itself."""
+    asked: set[str] = set()
+
+    class Recorder(Mapping[str, str]):
+        def __getitem__(self, key: str) -> str:
+            asked.add(key)
+            raise KeyError(key)
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(())
+
+        def __len__(self) -> int:
+            return 0
+
+    Settings.from_env(Recorder())
+    return asked
 
 
 def queues_of(command: list[str]) -> set[str]:
@@ -29,7 +55,7 @@ def queues_of(command: list[str]) -> set[str]:
 
 
 def copied_into_image() -> set[str]:
-    """What the Dockerfile takes from the checkout."""
+    """The paths that the Dockerfile copies from the checkout."""
     lines = re.findall(r"^COPY (?!--)(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     return {word for line in lines for word in line.split()[:-1]}
 
@@ -52,12 +78,56 @@ def test_a_service_of_ours_runs_a_command_that_is_installed(name: str) -> None:
 
 def test_every_queue_has_a_worker_in_compose_and_in_the_dev_stack() -> None:
     assert set().union(*(queues_of(service["command"]) for service in OURS.values())) == EVERY_QUEUE
-    assert set(f"{EXECUTION_QUEUES},{OTHER_QUEUES}".split(",")) == EVERY_QUEUE
+    assert set(EXECUTION_QUEUES.split(",")) == CONSUMED[ProcessRole.WORKER_EXECUTIONS]
+    assert set(OTHER_QUEUES.split(",")) == CONSUMED[ProcessRole.WORKER_BILLING]
+    assert {role: queues_of(OURS[role]["command"]) for role in CONSUMED} == CONSUMED
 
 
-@pytest.mark.parametrize("name", sorted(OURS))
-def test_a_service_of_ours_is_told_only_what_the_settings_read(name: str) -> None:
-    assert set(OURS[name]["environment"]) - {"FLOWER_BASIC_AUTH"} <= known_settings()
+def test_the_roles_are_the_services_and_what_they_read_are_the_settings() -> None:
+    assert set(OURS) == set(ProcessRole) == set(READS)
+    assert frozenset().union(*READS.values()) == known_settings() | {"FLOWER_BASIC_AUTH"}
+    assert known_settings() | {"FLOWER_BASIC_AUTH"} >= SECRETS
+
+
+@pytest.mark.parametrize("role", ProcessRole)
+def test_a_service_gets_the_settings_of_its_role_only(role: ProcessRole) -> None:
+    told = OURS[role]["environment"]
+    assert told["AGENTFORGE_ROLE"] == role
+    assert set(told) <= READS[role]
+    assert "env_file" not in OURS[role]
+    assert READS[role] & SECRETS - set(told) <= NOT_IN_COMPOSE
+    assert OURS[role]["command"][0] == "celery" or role in (ProcessRole.API, ProcessRole.MIGRATE)
+
+
+@pytest.mark.parametrize("role", ProcessRole)
+def test_a_process_starts_with_its_settings_and_fails_without_a_secret(role: ProcessRole) -> None:
+    told = {name: filled(str(value)) for name, value in OURS[role]["environment"].items()}
+    settings = Settings.from_env(told)
+    assert settings.role is role
+    assert bool(settings.encryption_keys) is (role in {ProcessRole.API, ProcessRole.WORKER_EXECUTIONS})
+    assert bool(settings.stripe.secret_key) is (role is ProcessRole.WORKER_BILLING)
+    assert bool(settings.jwt_keys) is bool(settings.stripe.webhook_secrets) is (role is ProcessRole.API)
+    for name in SECRETS & set(told) - {"BROKER_URL", "LIMITER_URL", "EXPO_ACCESS_TOKEN", "FLOWER_BASIC_AUTH"}:
+        with pytest.raises(SystemExit):
+            Settings.from_env({key: value for key, value in told.items() if key != name})
+
+
+def test_the_example_says_which_service_uses_what() -> None:
+    example = (ROOT / "deploy" / "env.example").read_text()
+    said = {name: set(services.split(", ")) for services, name in re.findall(r"^# \[(.+)\]\n([A-Z_]+)=", example, re.M)}
+    assert said == {
+        name: {service for service, described in SERVICES.items() if f"${{{name}" in json.dumps(described, default=str)}
+        - ({"migrate"} if name == "TLS_CA_FILE" else set())  # it is shown the file, and does not look at it
+        for name in re.findall(r"^([A-Z_]+)=", example, re.M)
+    }
+
+
+def filled(value: str) -> str:
+    """As Compose fills it in from a file in which everything that is demanded is set."""
+    while (next_one := re.search(r"\$\{([A-Z_]+)(?::([?+-])([^${}]*))?\}", value)) is not None:
+        name, how, default = next_one.groups()
+        value = value.replace(next_one[0], EXAMPLES.get(name, "something") if how == "?" else default * (how == "-"))
+    return value
 
 
 def test_every_secret_is_demanded_and_explained() -> None:
@@ -65,8 +135,8 @@ def test_every_secret_is_demanded_and_explained() -> None:
     named = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE))
     demanded = set(re.findall(r"\$\{([A-Z_]+):\?set it in \.env, see deploy/env\.example\}", COMPOSE))
     assert set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE)) == named
-    assert set(re.findall(r"^([A-Z_]+)=$", example, re.MULTILINE)) - {"CORS_ORIGINS"} == demanded
-    assert {name for name in named if re.search("PASSWORD|SECRET|TOKEN|KEYS|AUTH", name)} <= demanded
+    assert set(re.findall(r"^([A-Z_]+)=$", example, re.MULTILINE)) - OPTIONAL == demanded
+    assert {name for name in named if re.search("PASSWORD|SECRET|TOKEN|KEYS|AUTH", name)} <= demanded | OPTIONAL
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -82,10 +152,12 @@ def test_redis_keeps_its_messages_and_never_evicts_one() -> None:
 
 def test_the_image_holds_the_service_and_nothing_of_the_dev_stack() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    modules = {path.name for path in ROOT.glob("*.py")} | {"api", "models", "tasks", "workers", "migrations"}
-    assert copied_into_image() == modules | {"alembic.ini", "requirements.txt", "deploy/gunicorn.conf.py"}
+    modules = {path.name for path in ROOT.glob("*.py")} | {"api", "models", "sandbox", "tasks", "workers", "migrations"}
+    assert copied_into_image() == modules | {
+        *("alembic.ini", "requirements.txt", "requirements-node.txt", "deploy/gunicorn.conf.py")
+    }
     assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)
-    assert "--require-hashes" in dockerfile
+    assert dockerfile.count("pip install") == dockerfile.count("--require-hashes") == 2
 
 
 def test_the_builder_gets_what_the_image_copies_and_no_more() -> None:
@@ -94,7 +166,7 @@ def test_the_builder_gets_what_the_image_copies_and_no_more() -> None:
     assert {line[1:] for line in lines if line.startswith("!")} == copied_into_image()
 
 
-def test_gunicorn_has_a_thread_for_everybody_who_may_wait_and_enough_for_the_others(monkeypatch) -> None:
+def test_gunicorn_has_a_thread_for_each_waiting_client_and_enough_others(monkeypatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/nowhere")
     limits, stack = resource.getrlimit(resource.RLIMIT_NOFILE), threading.stack_size()
     try:
@@ -102,11 +174,11 @@ def test_gunicorn_has_a_thread_for_everybody_who_may_wait_and_enough_for_the_oth
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         threading.stack_size(stack)
-    assert conf["threads"] >= PLACES + 500
+    assert conf["threads"] >= MAX_SUBSCRIPTIONS + 500
     assert conf["worker_connections"] > conf["threads"]  # the difference is for connections that are kept
 
 
 def test_the_proxy_waits_longer_than_a_long_poll_and_passes_events_on() -> None:
     events, others = re.findall(r"location (?:~ \S+events\$|/) \{.*?\}", NGINX, re.DOTALL)[::-1]
     assert "proxy_buffering off;" in events
-    assert int(re.search(r"proxy_read_timeout (\d+)s", others)[1]) > MOST_SECONDS
+    assert int(re.search(r"proxy_read_timeout (\d+)s", others)[1]) > MAX_SECONDS

@@ -8,7 +8,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from devstack.fault_proxy import FaultProxy, running_fault_proxy
-from devstack.redis_server import RedisServer
+from devstack.servers.redis_server import RedisServer
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The embedded servers: started once, joined by whoever comes second, gone with whoever started them."""
+"""The embedded servers: started once, joined by later users, stopped with the process that started them."""
 
 import os
 import pwd
@@ -18,11 +18,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from devstack.ports import LOOPBACK, accepts
-from devstack.postgres import PostgresServer, running_postgres
-from devstack.process import DevstackError
-from devstack.redis_server import running_redis
-from tests.devstack.watching import eventually, is_alive
+from devstack.processes.process import DevstackError
+from devstack.servers.ports import LOOPBACK, accepts
+from devstack.servers.postgres import PostgresServer, running_postgres
+from devstack.servers.redis_server import running_redis
+from tests.support.stack.processes import eventually, is_alive
 
 ROOT = Path(__file__).parent.parent.parent
 Hold = Callable[..., subprocess.Popen[str]]
@@ -32,8 +32,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can step down"
 HOLD = """
 import sys
 from pathlib import Path
-from devstack.postgres import running_postgres
-from devstack.redis_server import running_redis
+from devstack.servers.postgres import running_postgres
+from devstack.servers.redis_server import running_redis
 running = {'postgres': running_postgres, 'redis': running_redis}[sys.argv[1]]
 with running(Path(sys.argv[2])) as server:
     print(server.url(), flush=True)
@@ -186,7 +186,7 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> 
 
 
 @as_root
-def test_root_gets_a_postgres_that_is_not_root_in_a_directory_only_root_may_enter() -> None:
+def test_root_runs_postgres_as_another_account_in_a_directory_of_root() -> None:
     with tempfile.TemporaryDirectory() as private, running_postgres(Path(private) / "x" / "postgres") as server:
         assert stat.S_IMODE(Path(private).stat().st_mode) == 0o700
         status = Path(f"/proc/{server.pid}/status").read_text()
@@ -214,7 +214,7 @@ def test_root_without_capabilities_finds_refuge_and_says_where(hold: Hold, tmp_p
 
 
 @as_root
-def test_somebody_else_starts_both_servers_in_a_directory_of_their_own(hold: Hold) -> None:
+def test_another_account_starts_both_servers_in_its_own_directory(hold: Hold) -> None:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as home:
         nobody = pwd.getpwnam("nobody")
         os.chown(home, nobody.pw_uid, nobody.pw_gid)

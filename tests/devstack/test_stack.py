@@ -1,31 +1,45 @@
-"""The whole stack as separate processes: up once, everything answers, nothing is left when it goes."""
+"""The parts of the stack, and reasons why it does not start; `tests/test_story.py` has a running one."""
 
-import base64
 import json
 import os
-import signal
+import re
 import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import psycopg2
 import pytest
 
 from devstack import control
-from devstack.control import Running
-from devstack.ports import LOOPBACK, free_port
-from devstack.process import DevstackError
+from devstack.processes.process import DevstackError
+from devstack.servers.ports import LOOPBACK, Ports, free_port
 from devstack.stack import Stack
-from tests.devstack.watching import command_of, descendants, eventually, is_alive
 
 ROOT = Path(__file__).parent.parent.parent
+SHOWN = (
+    "api",
+    "metrics",
+    "flower",
+    "mail",
+    "stripe_simulator",
+    "openclaw",
+    "ai_simulator",
+)  # in the order of the screen
 SYSTEM = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+
+
+# Nothing has to be started for these, so a test that needs no answer from them is quicker.
+ELSEWHERE = {
+    "REDIS_URL": "redis://r",
+    "OPENCLAW_URL": "ws://o:1",
+    "SMTP_URL": "smtp://m",
+    "STRIPE_API_BASE": "http://s",
+}
+ELSEWHERE |= dict.fromkeys(("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_BASE_URL"), "http://ai")
 
 
 def devstack(directory: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -37,83 +51,6 @@ def devstack(directory: Path, *arguments: str, **env: str) -> subprocess.Complet
         text=True,
         check=False,
     )
-
-
-def status_of(url: str, login: str = "") -> int:
-    headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()} if login else {}
-    try:
-        with urlopen(Request(url, headers=headers), timeout=10) as answer:
-            return int(answer.status)
-    except HTTPError as error:
-        with error:
-            return error.code
-    except OSError:
-        return 0
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("stack")
-
-
-@pytest.fixture(scope="module")
-def running(directory: Path) -> Iterator[Running]:
-    """A stack in the background, as a demo starts it."""
-    ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
-    yield control.ensure_up(directory, SYSTEM | ports)
-    control.stop(directory)
-
-
-@pytest.mark.story
-def test_every_program_is_up_and_the_database_migrated(running: Running, directory: Path) -> None:
-    assert status_of(running.addresses["api"] + "/api/health/ready") == 200
-    with closing(psycopg2.connect(running.addresses["database"])) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM alembic_version")
-        assert cursor.fetchone() == (1,)
-
-
-@pytest.mark.story
-def test_a_second_start_says_where_the_first_one_is(running: Running, directory: Path) -> None:
-    for arguments in (["up"], ["up", "--detach"], ["status"]):
-        answer = devstack(directory, *arguments)
-        assert answer.returncode == 0, answer.stderr
-        assert running.addresses["api"] in answer.stdout
-    assert control.ensure_up(directory, SYSTEM) == running
-
-
-@pytest.mark.story
-def test_flower_wants_the_password_that_was_made_for_it(running: Running, directory: Path) -> None:
-    at = running.addresses
-    assert status_of(at["flower"]) == 401
-    assert status_of(at["flower"], f"{at['flower_user']}:{at['flower_password']}") == 200
-    assert at["flower"].startswith(f"http://{LOOPBACK}:")
-    assert json.loads((directory / "secrets.json").read_text())["flower_password"] == at["flower_password"]
-    assert not any(at["flower_password"] in command_of(pid) for pid in descendants(running.pid))
-
-
-@pytest.mark.story
-def test_the_api_comes_back_after_it_is_killed(running: Running, directory: Path) -> None:
-    url = running.addresses["api"] + "/api/health/live"
-    before = [pid for pid in descendants(running.pid) if "wsgi:app" in command_of(pid)]
-    assert len(before) > 1
-    os.kill(min(before), signal.SIGKILL)  # the master, which started the others
-    eventually(lambda: not any(is_alive(pid) for pid in before) and status_of(url) == 200)
-
-
-@pytest.mark.story
-def test_psql_and_migrate_use_the_stack_that_runs(running: Running, directory: Path) -> None:
-    assert devstack(directory, "migrate").returncode == 0
-    answer = devstack(directory, "psql", "-Atc", "SELECT current_database()")
-    assert (answer.stdout.strip(), answer.stderr) == ("agentforge", "")
-
-
-@pytest.mark.story
-def test_down_leaves_no_process_and_a_second_down_finds_nothing(running: Running, directory: Path) -> None:
-    owned = descendants(running.pid)
-    assert len(owned) > 10
-    assert devstack(directory, "down").stdout == "Stopped.\n"
-    assert not any(is_alive(pid) for pid in owned)
-    assert devstack(directory, "down").stdout == "Nothing runs.\n"
 
 
 def test_servers_of_ones_own_replace_the_embedded_ones(tmp_path: Path) -> None:
@@ -146,17 +83,30 @@ def test_secrets_are_made_once_and_are_private(tmp_path: Path) -> None:
     assert Stack(tmp_path / "other", SYSTEM).credentials != first.credentials
 
 
-def test_a_taken_port_is_replaced_and_the_user_is_told(tmp_path: Path) -> None:
+def test_a_stack_whose_named_port_is_taken_fails_with_the_reason(tmp_path: Path) -> None:
     taken = free_port()
-    with socket.create_server((LOOPBACK, taken)):
-        stack = Stack(tmp_path, SYSTEM | {"PORT": str(taken)})
-        assert stack.ports.api != taken
-        assert stack.notices == [
-            f"Port {taken} is taken by another program; the API is on port {stack.ports.api} instead."
-        ]
+    said = f"The stack does not start.\nPORT={taken} is taken by another program"
+    with socket.create_server((LOOPBACK, taken)), pytest.raises(DevstackError, match=said):
+        control.ensure_up(tmp_path, SYSTEM | {"PORT": str(taken)})
+
+
+def test_every_process_gets_the_chosen_ports(tmp_path: Path) -> None:
+    ports = Ports(*range(2001, 2009))
+    stack = Stack(tmp_path, SYSTEM | {"DATABASE_URL": "postgresql://d/d", "REDIS_URL": "redis://r"}, ports)
+    told = json.dumps([stack.environment(), stack.addresses()])
+    assert set(re.findall(r"127\.0\.0\.1:(\d+)", told)) == {str(number) for number in range(2001, 2009)}
+    assert not any(f":{usual}" in told for usual in astuple(Ports()))
+
+
+def test_migrate_says_how_to_replace_a_database_of_other_migrations(tmp_path: Path, empty_database: str) -> None:
+    with closing(psycopg2.connect(empty_database)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE alembic_version AS SELECT '9999' AS version_num")
+    answer = devstack(tmp_path, "migrate", **ELSEWHERE, DATABASE_URL=empty_database)
+    assert answer.returncode != 0
+    assert "to revision 9999 by migrations other than these" in answer.stdout + answer.stderr
 
 
 def test_a_stack_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(DevstackError, match="migrations failed; its reason is above"):
-        control.ensure_up(tmp_path, SYSTEM | {"DATABASE_URL": f"postgresql://{LOOPBACK}:1/none"})
+        control.ensure_up(tmp_path, SYSTEM | ELSEWHERE | {"DATABASE_URL": f"postgresql://{LOOPBACK}:1/none"})
     assert devstack(tmp_path, "status").stdout == "Nothing runs.\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.devstack.watching import descendants, eventually, is_alive
+from tests.support.stack.processes import descendants, eventually, is_alive
 
 ROOT = Path(__file__).parent.parent.parent
 Start = Callable[..., subprocess.Popen[str]]
@@ -21,7 +21,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def start_stack(*words: str, ready: bool = True) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.devstack.dummy_stack", str(tmp_path), *words]
+        command = [sys.executable, "-m", "tests.support.stack.dummy_stack", str(tmp_path), *words]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         started.append(process)
         if ready:
@@ -96,7 +96,7 @@ def test_a_program_that_cannot_start_stops_the_stack_and_is_named(start: Start, 
     assert not is_alive(pid_of(tmp_path, "steady"))
 
 
-def test_a_log_that_nobody_reads_any_more_stops_the_stack(start: Start, tmp_path: Path) -> None:
+def test_a_log_without_a_reader_stops_the_stack(start: Start, tmp_path: Path) -> None:
     stack = start("steady", "parent")
     assert stack.stdout
     stack.stdout.close()

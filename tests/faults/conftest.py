@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.deployment import running_world
-from tests.faults.leftovers import leftovers
-from tests.faults.programs import eventually
-from tests.faults.world import World
+from models.db import SessionFactory
+from tests.support.faults.deployment import running_world
+from tests.support.faults.leftovers import leftovers
+from tests.support.faults.programs import eventually
+from tests.support.faults.world import World
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +23,13 @@ def deployment() -> Iterator[World]:
 def world(deployment: World) -> Iterator[World]:
     """The deployment, with nothing wrong in it at the end, whatever happened to it."""
     known = set(deployment.wrongs())  # of a test that failed; it has said so
+    SessionFactory.configure(bind=deployment.engine)  # other tests of this process have databases of their own
     yield deployment
     try:
         assert set(deployment.wrongs()) - known == set()
-        eventually(lambda: leftovers(deployment) == [], 30, lambda: str(leftovers(deployment)), pause=0.3)
+        eventually(lambda: leftovers(deployment) == [], otherwise=lambda: str(leftovers(deployment)), pause=0.3)
     finally:
+        SessionFactory.configure(bind=None)
         deployment.kill_all()
         for left in deployment.points.iterdir():
             left.unlink()

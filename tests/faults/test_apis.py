@@ -10,10 +10,10 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from devstack.app_client import App
-from tests.faults.phones import ask, phone
-from tests.faults.programs import eventually, measured
-from tests.faults.world import World
+from devstack.app_client import AppClient
+from tests.support.faults.phones import ask, phone
+from tests.support.faults.programs import eventually, measured
+from tests.support.faults.world import World
 
 pytestmark = pytest.mark.faults
 
@@ -32,7 +32,7 @@ def test_while_one_process_hangs_another_answers_and_it_is_replaced(world: World
     assert ask(app)[0] == 200
 
 
-def test_one_that_ends_in_good_order_hears_connections_that_it_kept_once_more(world: World):
+def test_one_that_shuts_down_serves_its_kept_connections_once_more(world: World):
     """However many it closed before: their clients may be sending already, and would take a cut for a fault."""
     api, url = world.api()
     api.ready()
@@ -54,24 +54,28 @@ def live(line: http.client.HTTPConnection) -> tuple[int, str | None]:
     return answer.status, answer.headers["Connection"]
 
 
-def test_one_that_is_stopped_between_commit_and_bell_has_accepted_the_run_for_whoever_asks_again(world: World):
-    """The client lost patience, and asks another API with the same key; then the first one goes on and rings late."""
-    worker, (first, url), (second, other_url) = world.worker(), world.api(app="tests.faults.api_app:app"), world.api()
+def test_a_run_accepted_before_a_stop_is_returned_to_a_repeat(world: World):
+    """The client times out and asks another API with the same key; then the first one goes on and publishes late."""
+    worker, (first, url), (second, other_url) = (
+        world.worker(),
+        world.api(app="tests.support.faults.api_app:app"),
+        world.api(),
+    )
     for program in (worker, first, second):
         program.ready()
     app, workflow = phone(world, url, "stopped")
-    world.arm("ringing", "stop")
+    world.arm("publishing", "stop")
     path, key = f"/workflows/{workflow}/execute", {"Idempotency-Key": "once"}
     with ThreadPoolExecutor(1) as apart:
         answer = apart.submit(ask, app, path, b"{}", **key)
-        eventually(lambda: world.taken("ringing"))
+        eventually(lambda: world.taken("publishing"))
         (stopped,) = [p for p in psutil.Process(first.pid).children() if p.status() == psutil.STATUS_STOPPED]
-        assert ask(App(other_url, app.token), path, b"{}", **key)[0] == 202
+        assert ask(AppClient(other_url, app.token), path, b"{}", **key)[0] == 202
         ((run,),) = world.sql("SELECT id FROM workflow_executions WHERE workflow_id = %s", workflow)
         world.pass_time()
         world.finish(run)
         os.kill(stopped.pid, signal.SIGCONT)
         assert answer.result()[0] == 202
-    world.finish(world.submit([world.call("last", tag="stopped")]))  # the late bell was heard before it
+    world.finish(world.submit([world.call("last", tag="stopped")]))  # the late message was taken before it
     assert world.outside.times("stopped") == {"stopped/a": 1, "stopped/last": 1}
     assert world.sql("SELECT count(*) FROM workflow_executions WHERE workflow_id = %s", workflow) == [(1,)]

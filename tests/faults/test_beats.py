@@ -1,4 +1,4 @@
-"""Two beats, none, and sweeps that die half way: nothing is done twice, and an operator hears of it."""
+"""Two beats, no beat, and sweeps that die half way: nothing is done twice, and health reports it."""
 
 import json
 import signal
@@ -8,18 +8,18 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests import factories
-from tests.faults.programs import eventually, measured
-from tests.faults.world import World
+from tests.support import factories
+from tests.support.faults.programs import eventually, measured
+from tests.support.faults.world import World
 
 pytestmark = pytest.mark.faults
 
 
-def test_two_beats_ring_for_everything_and_do_nothing_twice(world: World):
+def test_two_beats_enqueue_everything_and_do_nothing_twice(world: World):
     workers = [world.worker(hooked=False), world.worker(hooked=False)]
     for program in (world.beat(), world.beat(), *workers):
         program.ready()
-    lost = world.submit_many([world.call("a", tag="beats")], number=20, ring=False)
+    lost = world.submit_many([world.call("a", tag="beats")], number=20, publish=False)
     timers = world.submit_many(
         [factories.node("w", "wait", config={"seconds": 12}), world.call("a", tag="timers")], "w>a", number=20
     )
@@ -33,14 +33,14 @@ def test_two_beats_ring_for_everything_and_do_nothing_twice(world: World):
 def test_a_beat_that_was_stopped_does_nothing_twice_when_it_goes_on(world: World):
     world.worker(hooked=False).ready()
     stopped = world.beat()
-    world.finish(world.submit([world.call("lost", tag="before-the-stop")], ring=False), sweep=False)
+    world.finish(world.submit([world.call("lost", tag="before-the-stop")], publish=False), sweep=False)
     stopped.signal(signal.SIGSTOP)
     timers = world.submit_many(
         [factories.node("w", "wait", config={"seconds": 12}), world.call("a", tag="stopped-beat")], "w>a", number=20
     )
     eventually(lambda: {world.status(run) for run in timers} == {"waiting"})
     other = world.beat()
-    eventually(lambda: world.outside.times("stopped-beat")["stopped-beat/a"] > 0, 60)
+    eventually(lambda: world.outside.times("stopped-beat")["stopped-beat/a"] > 0)
     stopped.signal(signal.SIGCONT)
     world.finish(*timers, sweep=False)
     assert stopped.alive
@@ -55,8 +55,8 @@ def test_a_sweep_that_dies_after_its_commit_is_made_good_by_the_next(world: Worl
         [factories.node("w", "wait", config={"seconds": 11}), world.call("a", tag="swept")], "w>a", number=10
     )
     eventually(lambda: {world.status(run) for run in timers} == {"waiting"})
-    world.arm("ringing")
-    eventually(lambda: world.sweep() or not doomed.alive, 60, pause=0.5)
+    world.arm("publishing")
+    eventually(lambda: world.sweep() or not doomed.alive, pause=0.5)
     assert doomed.wait() == -signal.SIGKILL
     world.worker(hooked=False).ready()
     world.beat()

@@ -13,10 +13,11 @@ from uuid import UUID
 import psycopg2
 import pytest
 
-from tests import factories
-from tests.faults.phones import ask, phone
-from tests.faults.programs import eventually
-from tests.faults.world import World
+from devstack.app_client import AppClient
+from tests.support import factories
+from tests.support.faults.phones import ask, phone
+from tests.support.faults.programs import Program, eventually
+from tests.support.faults.world import World
 
 pytestmark = pytest.mark.faults
 
@@ -74,7 +75,7 @@ class TestAway:
 
 
 class TestFull:
-    def test_without_a_free_connection_requests_are_told_to_come_back(self, served: tuple[World, str]):
+    def test_without_a_free_connection_requests_get_retry_after(self, served: tuple[World, str]):
         world, url = served
         app, _ = phone(world, url, "pool")
         run = world.submit([world.call("a", tag="pool", delay=4), world.call("b", tag="pool")], "a>b")
@@ -94,16 +95,18 @@ class TestFull:
         assert ask(app)[0] == 200
 
 
+def at_work(world: World, tag: str, **more: float) -> tuple[Program, AppClient, str]:
+    """A worker whose leases last longer than the trouble, and an app with a workflow."""
+    worker, (api, url) = world.worker(hooked=False, env={"LEASE_SECONDS": "60"}), world.api()
+    api.ready()
+    return worker.ready(), *phone(world, url, tag, **more)
+
+
 class TestNoRoom:
-    def test_without_room_for_rows_nothing_is_accepted_all_is_read_and_drivers_write_later(
-        self, world: World, tmp_path: Path
-    ):
+    def test_without_space_for_rows_reads_work_and_drivers_write_later(self, world: World, tmp_path: Path):
         """The rows are on a small disk, the log of the database is not: statements fail, and the server lives."""
         with small_disk(tmp_path / "disk", megabytes=64) as disk, rows_on(disk, world):
-            worker, (api, url) = world.worker(hooked=False, env={"LEASE_SECONDS": "60"}), world.api()
-            api.ready()
-            worker.ready()
-            app, workflow = phone(world, url, "rows")
+            worker, app, workflow = at_work(world, "rows")
             large = factories.node("large", config={"operation": "transform", "expression": "input"})
             run = world.submit([world.call("a", tag="room", delay=4), large], "a>large", value=LARGE)
             world.outside.await_call("room/a")
@@ -119,16 +122,11 @@ class TestNoRoom:
             assert (world.run(run)["status"], world.charged(run)) == ("success", Decimal("1.20"))
             assert world.outside.times("room/") == {"room/a": 1}
             assert ask(app, f"/workflows/{workflow}/execute", SUBMISSION)[0] == 202
-            eventually(lambda: world.sweep() or world.sql(UNFINISHED) == [(0,)], 60, pause=0.5)
+            eventually(lambda: world.sweep() or world.sql(UNFINISHED) == [(0,)], pause=0.5)
 
-    def test_without_room_for_its_log_it_stops_rather_than_lie_and_all_goes_on_after_its_return(
-        self, world: World, tmp_path: Path
-    ):
+    def test_without_space_for_its_log_it_stops_and_work_resumes_afterwards(self, world: World, tmp_path: Path):
         with small_disk(tmp_path / "disk", megabytes=64) as disk, log_on(disk, world):
-            worker, (api, url) = world.worker(hooked=False, env={"LEASE_SECONDS": "60"}), world.api()
-            api.ready()
-            worker.ready()
-            app, workflow = phone(world, url, "log", delay=4)
+            _, app, workflow = at_work(world, "log", delay=4)
             begun = UUID(app.execute(workflow, None))
             world.outside.await_call("log/a")
             with filled(disk, world):
@@ -142,10 +140,10 @@ class TestNoRoom:
                 world.postgres.start()
             runs = world.sql("SELECT id FROM workflow_executions WHERE workflow_id = %s", workflow)
             assert len(runs) == 1 + sum(status == 202 for status, _ in answers)
-            world.finish(*[UUID(run) for (run,) in runs], seconds=90)
+            world.finish(*[UUID(run) for (run,) in runs])
             assert (world.status(begun), world.outside.times("log/")) == ("success", {"log/a": len(runs)})
             assert ask(app, f"/workflows/{workflow}/execute", SUBMISSION)[0] == 202
-            eventually(lambda: world.sweep() or world.sql(UNFINISHED) == [(0,)], 60, pause=0.5)
+            eventually(lambda: world.sweep() or world.sql(UNFINISHED) == [(0,)], pause=0.5)
 
 
 def held_connection(held: ExitStack, world: World):
@@ -208,7 +206,7 @@ def log_on(disk: Path, world: World) -> Iterator[None]:
 
 
 def administer(world: World, statement: str) -> None:
-    """Run a statement outside of the world's database, to which nobody is connected then."""
+    """Run a statement outside of the world's database, which has no connections then."""
     world.engine.dispose()
     with closing(psycopg2.connect(world.postgres.url())) as connection:
         connection.autocommit = True

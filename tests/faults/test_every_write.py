@@ -1,7 +1,7 @@
-"""A worker is killed before and after every single write of a rich run: it ends as if nothing had been, paid for once.
+"""A worker is killed before and after every single write of a rich run: it ends as without faults, charged once.
 
 The run has parallel calls, a decision, a loop, a retry, a call that must not be repeated, a question to a person, and a
-run that it starts. It goes once undisturbed, which tells its writes; then once for every write and moment.
+child run. It runs once undisturbed, to list its writes; then once for every write and moment.
 """
 
 import json
@@ -21,27 +21,27 @@ import pytest
 
 from models.db import session_scope
 from models.errors import Conflict
-from models.rules.pricing import PLANS, Tier
-from models.services import answers
-from models.user import User
+from models.rules.prices.pricing import PLANS, Tier
+from models.services.executions import approvals
+from models.tables import User
 from tasks.queue import TaskName, enqueue
-from tests import factories
-from tests.engine.conftest import connect_all, sub
-from tests.faults.programs import Program, eventually, measured
-from tests.faults.world import World
-from tests.faults.writes import Ledger, Write
+from tests.support import factories
+from tests.support.engine.bench import connect_all, sub
+from tests.support.faults.programs import Program, eventually, measured
+from tests.support.faults.world import World
+from tests.support.faults.writes import Ledger, Write
 
 CALLS = ("left", "right", "visit", "shaky", "once", "inner")
 INSTEAD = "nobody knows"  # what the run goes on with when a worker died during the call that must not be repeated
 RESULT = {name: f"{{{{ nodes.{name}.output.body }}}}" for name in ("left", "right", "shaky", "once")}
-RESULT |= {"each": "{{ nodes.each.output.map(visit, visit.body) }}", "child": "{{ nodes.child.output }}"}
+RESULT |= {"each": "{{ nodes.each.output.map(visit => visit.body) }}", "child": "{{ nodes.child.output }}"}
 RESULT |= {"sure": "{{ nodes.sure.output.approved }}"}
 _numbers = count(1)
 
 
 @dataclass(frozen=True)
 class Course:
-    """What came of a run, and of the one that it started, with their tag taken out."""
+    """The result of a run and its child run, without their tag."""
 
     statuses: tuple[str, ...]
     output: str
@@ -101,7 +101,7 @@ class Lane:
             return world.over(run)
 
         before = self.died
-        eventually(is_over, 90, lambda: f"{kill} of {tag}: {world.run(run)} {ledger.writes()}", pause=0.1)
+        eventually(is_over, otherwise=lambda: f"{kill} of {tag}: {world.run(run)} {ledger.writes()}", pause=0.1)
         if kill and self.died == before:  # what is written last is written after the end
             patience = time.monotonic() + 5
             while not self._replace() and time.monotonic() < patience:
@@ -109,7 +109,7 @@ class Lane:
         return self._course(run, tag, ledger)
 
     def _course(self, run: UUID, tag: str, ledger: Ledger) -> Course:
-        family = self._world.sql(
+        tree = self._world.sql(
             "SELECT status, credits_charged, output FROM workflow_executions"
             " WHERE id = %s OR parent_execution_id = %s ORDER BY depth",
             run,
@@ -117,9 +117,9 @@ class Lane:
         )
         asked = self._world.outside.asked(f"{tag}/")
         return Course(
-            statuses=tuple(status for status, _, _ in family),
-            output=json.dumps(family[0][2], sort_keys=True).replace(tag, "TAG"),
-            charged=tuple(charged for _, charged, _ in family),
+            statuses=tuple(status for status, _, _ in tree),
+            output=json.dumps(tree[0][2], sort_keys=True).replace(tag, "TAG"),
+            charged=tuple(charged for _, charged, _ in tree),
             times=Counter(one.name.removeprefix(f"{tag}/") for one in asked),
             writes=ledger.writes(),
             keys=len({one.key for one in asked}),
@@ -140,7 +140,7 @@ def rich(world: World, owner: UUID, tag: str) -> tuple[Any, ...]:
         call("left"),
         call("right"),
         factories.node("both", "merge"),
-        factories.node("large", "decision", config={"condition": "{{ size(input.items) > 2 }}"}),
+        factories.node("large", "decision", config={"condition": "{{ input.items.length > 2 }}"}),
         factories.node("each", "loop", config={"items": "{{ input.items }}", "concurrency": 2}),
         call("visit", parentId="each"),
         call("shaky", unwell=1, retry={"maxAttempts": 3, "initialInterval": 0.1}),
@@ -162,14 +162,14 @@ def answer(owner: UUID, run: UUID) -> None:
     """Say yes as soon as the run asks, as the API does."""
     try:
         with session_scope() as session:
-            asked = answers.approve(session, session.get_one(User, owner), run, "sure", approved=True)
+            asked = approvals.approve(session, session.get_one(User, owner), run, "sure", approved=True)
             enqueue(session, TaskName.DRIVE_EXECUTION, priority=asked.priority, execution_id=run)
     except Conflict:
         pass  # not yet, or it has been answered
 
 
 def wrongs_of(course: Course, usual: Course, kill: Kill) -> list[str]:
-    """What is otherwise than in an undisturbed run, and should not be."""
+    """The differences from an undisturbed run."""
     stored = [write for write in course.writes if write.number < kill.number + (kill.moment == "after")]
     begun, ended = said(stored, "running"), said(stored, "success")
     in_flight = begun - ended
@@ -224,7 +224,7 @@ def disturb(lanes: list[Lane], choose: Callable[[list[Write]], list[Kill]]) -> t
 
 
 def some(writes: list[Write]) -> list[Kill]:
-    """An answer that is lost, a call that may have happened, a child that nobody has heard of, and its end."""
+    """A lost answer, a call that may have happened, a child run that is not recorded, and its end."""
     moments = {"right success": "before", "once running": "after", "starts a child": "after", "inner success": "after"}
     return [
         Kill(next(write.number for write in writes if words in write.words), moment)
@@ -237,6 +237,7 @@ def every(writes: list[Write]) -> list[Kill]:
     return [Kill(write.number, moment) for write in writes for moment in ("before", "after")]
 
 
+@pytest.mark.faults
 def test_workers_killed_at_some_of_the_writes_leave_every_run_whole(world: World):
     ways, dead = disturb([Lane(world, Tier.PREMIUM, workers=5)], some)
     assert dead == ways == 4

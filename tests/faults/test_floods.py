@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from models.db import session_scope
-from models.rules.pricing import Tier
-from models.services import families
-from tests.faults.phones import phone
-from tests.faults.programs import Program, eventually, measured
-from tests.faults.world import World
+from models.rules.prices.pricing import Tier
+from models.services.orchestration import execution_tree
+from tests.support.faults.phones import phone
+from tests.support.faults.programs import Program, eventually, measured
+from tests.support.faults.world import World
 
 pytestmark = pytest.mark.faults
 SLOW = 1_000
@@ -67,8 +67,8 @@ def test_a_thousand_slow_clients_are_cut_and_hardly_slow_the_others(world: World
     assert "Traceback" not in api.output
 
 
-def test_one_who_does_not_hear_his_answers_is_cut(world: World):
-    """He asks and asks and never reads: the buffers fill up, and nobody may wait for him for ever."""
+def test_a_client_that_does_not_read_responses_is_cut(world: World):
+    """It sends requests and never reads: the buffers fill up, and no thread may wait for it for ever."""
     api, url = world.api()
     api.ready()
     with connected(url) as client:
@@ -82,8 +82,8 @@ def test_one_who_does_not_hear_his_answers_is_cut(world: World):
     assert "Traceback" not in api.output
 
 
-def test_those_who_never_hang_up_hold_up_nobody(world: World):
-    """Each was told that the connection is closed, and keeps it."""
+def test_clients_that_never_disconnect_do_not_delay_others(world: World):
+    """The server has closed each connection, and the client keeps it open."""
     api, url = world.api()
     api.ready()
     app, _ = phone(world, url, "stays")
@@ -142,7 +142,7 @@ def test_a_user_with_ten_thousand_runs_does_not_hold_up_another(world: World):
     assert before <= 40  # as many as have bells in the queue
     flood = [UUID(run) for (run,) in world.sql("SELECT id FROM workflow_executions WHERE user_id = %s", many)]
     with session_scope() as session:
-        families.stop(session, flood)
+        execution_tree.stop(session, flood)
     world.finish(*flood)
 
 

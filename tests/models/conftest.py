@@ -1,8 +1,8 @@
-"""What tests of services share."""
+"""Fixtures of the services' tests."""
 
 import pytest
 
-from models.services import passwords
+from models.services.accounts import passwords
 
 
 @pytest.fixture(autouse=True)

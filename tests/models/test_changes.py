@@ -1,4 +1,4 @@
-"""Whatever changes a run tells so, once it is committed: those who wait for it hear at once."""
+"""Every change of a run is announced once it is committed, so that waiting clients get it at once."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -6,25 +6,26 @@ from uuid import UUID
 
 import pytest
 
-from models.changes import announce_through
-from models.rules.states import ExecutionStatus
-from models.services import executions, journal, leases
-from models.services.journal import Ending, Progress
-from models.user import User
-from tests import factories
+from models.changes import set_change_publisher
+from models.rules.executions.states import ExecutionStatus
+from models.services.executions import executions
+from models.services.orchestration import journal, leases
+from models.services.orchestration.journal import Ending, Progress
+from models.tables import User
+from tests.support import factories
 
 
 @pytest.fixture
 def told() -> Iterator[list[UUID]]:
     ids: list[UUID] = []
-    before = announce_through(ids.extend)
+    before = set_change_publisher(ids.extend)
     yield ids
-    announce_through(before)
+    set_change_publisher(before)
 
 
 @pytest.fixture
 def run(session, told):
-    """A queued run with its hold, and nothing told yet."""
+    """A queued run with its hold, before any announcement."""
     owner = factories.user(session)
     found = executions.submit(session, owner, factories.workflow(session, owner).id)
     session.commit()
@@ -33,7 +34,7 @@ def run(session, told):
 
 
 def progress(lease: leases.Lease, ending: Ending | None = None) -> Progress:
-    return Progress(lease.execution_id, lease.epoch, Decimal(0), executed=0, seq=2, percent=50, ending=ending)
+    return Progress(lease.execution_id, lease.epoch, Decimal(0), succeeded=0, seq=2, percent=50, ending=ending)
 
 
 class TestIsTold:
@@ -47,7 +48,7 @@ class TestIsTold:
         assert told == [run.id] * 3
 
     def test_of_a_run_that_is_handed_over(self, session, run, told):
-        leases.hand_over(session, leases.claim(session, run.id, owner="a worker", seconds=30))
+        leases.release(session, leases.claim(session, run.id, owner="a worker", seconds=30))
         session.commit()
         assert told == [run.id]
 

@@ -11,36 +11,19 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.db import SessionFactory, connect, session_scope
-from models.execution import Execution
-from models.rules.periods import TimeRange
-from models.rules.pricing import Tier
-from models.rules.states import ExecutionStatus
-from models.services import (
-    administration,
-    api_calls,
-    audit,
-    backlog,
-    credits,
-    executions,
-    families,
-    figures,
-    leases,
-    legacies,
-    overdue,
-    presence,
-    pruning,
-    receipts,
-    retention,
-    storage,
-    stripe_health,
-    sweeps,
-    workflow_metrics,
-    workflows,
-)
-from models.user import User
-from models.workflow import Workflow
-from tests import factories
-from tests.statements import listening
+from models.rules.executions.states import ExecutionStatus
+from models.rules.prices.periods import TimeRange
+from models.rules.prices.pricing import Tier
+from models.services.accounts import administration
+from models.services.credits import api_calls, ledger, storage
+from models.services.executions import executions, receipts, retention
+from models.services.operations import analytics, audit, backlog, pruning, worker_heartbeats
+from models.services.orchestration import deadlines, execution_tree, leases, redelivery, result_reuse
+from models.services.stripe import stripe_status
+from models.services.workflows import workflow_metrics, workflows
+from models.tables import Execution, User, Workflow
+from tests.support import factories
+from tests.support.database.statements import recorded_statements
 
 RUNS = 20_000
 PARKED = 10_000  # runs that wait for a moment or for somebody
@@ -91,8 +74,8 @@ _FILL = """
     SELECT id, 'events', 'evt_' || i, 'missing', 'repaired', 'It was.', now() - make_interval(mins => i)
       FROM reconciliation_runs, generate_series(1, :runs) i;
     INSERT INTO workflows (user_id, name, deleted_at) SELECT :user, 'Many', now() FROM generate_series(1, :runs) i;
-    INSERT INTO workflow_versions (workflow_id, number, graph, node_count)
-    SELECT id, 2, '{"nodes": []}', 0 FROM workflows;
+    INSERT INTO workflow_versions (workflow_id, number, name, graph, node_count)
+    SELECT id, 2, name, '{"nodes": []}', 0 FROM workflows;
 """
 
 
@@ -101,7 +84,7 @@ class Crowd:
 
     def __init__(self) -> None:
         with session_scope() as session:
-            self.user: User = factories.user(session)
+            self.user: User = factories.user(session, tier=Tier.ENTERPRISE)  # which may park so many
             self.workflow: Workflow = factories.workflow(session, self.user)
             values = {"user": self.user.id, "workflow": self.workflow.id, "runs": RUNS, "parked": PARKED}
             session.execute(text(_FILL), values | {"version": self.workflow.latest.id})
@@ -115,8 +98,8 @@ class Crowd:
             session.connection().exec_driver_sql("ANALYZE")
 
 
-def left_by(session: Session, run: Execution) -> legacies.Legacy:
-    return legacies.of(session, run.id, was=run.version_id, version=run.version_id)
+def left_by(session: Session, run: Execution) -> result_reuse.ReusableResults:
+    return result_reuse.reusable_results(session, run.id, was=run.version_id, version=run.version_id)
 
 
 QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
@@ -130,11 +113,11 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "runs of a workflow that ran long ago": lambda s, c: executions.list_owned(s, c.user, workflow_id=c.rare.id),
     "runs by id": lambda s, c: executions.list_owned(s, c.user, ids=[c.queued.id, c.user.id]),
     "one run": lambda s, c: executions.get(s, c.user, c.queued.id),
-    "a look at a run": lambda s, c: executions.look(s, c.user, c.queued.id),
-    "why it does not move": lambda s, c: executions.standing(s, c.queued),
-    "why a parent does not move": lambda s, c: executions.standing(s, c.parent),
+    "a look at a run": lambda s, c: executions.get_snapshot(s, c.user, c.queued.id),
+    "why it does not move": lambda s, c: executions.wait_status(s, c.queued),
+    "why a parent does not move": lambda s, c: executions.wait_status(s, c.parent),
     "what waits in the queues": lambda s, c: backlog.by_queue(s),
-    "who drives what": lambda s, c: presence.driven(s),
+    "who drives what": lambda s, c: worker_heartbeats.driven(s),
     "its nodes": lambda s, c: executions.node_states(s, c.driven),
     "its receipt": lambda s, c: executions.receipt(s, c.driven),
     "the lines of its receipt": lambda s, c: executions.lines(s, c.queued),
@@ -147,27 +130,28 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "runs that wait for calls": lambda s, c: api_calls.wake(s),
     "room for more": lambda s, c: storage.require_room(s, c.user),
     "what has served its time": lambda s, c: pruning.prune(s, 1),
+    "runs of deleted workflows": lambda s, c: retention.hasten(s, limit=1),
     "old runs": lambda s, c: retention.expire(s, limit=1),
     "what is left of old runs": lambda s, c: (retention.expire(s, limit=1), retention.clear(s, rows=100)),
     "a run that is gone": lambda s, c: receipts.kept(s, c.user.id, c.user.id),
     "an administrator's users": lambda s, c: administration.users(s, limit=50),
     "everybody's transactions": lambda s, c: administration.transactions(s),
     "the audit log": lambda s, c: audit.entries(s, subject=c.user.id),
-    "a past day": lambda s, c: figures.daily(s, LONG_AGO.date(), LONG_AGO.date()),
-    "how stripe is": lambda s, c: stripe_health.standing(s),
+    "a past day": lambda s, c: analytics.daily(s, LONG_AGO.date(), LONG_AGO.date()),
+    "how stripe is": lambda s, c: stripe_status.stripe_status(s),
     "a cancel": lambda s, c: executions.request_cancel(s, c.user, c.queued.id),
-    "a settlement": lambda s, c: credits.settle(s, c.queued.id, c.queued.credits_charged),
-    "what a retry takes over": lambda s, c: list(legacies.below(s, left_by(s, c.queued))),
-    "a sweep": lambda s, c: sweeps.due(s),
-    "turns that nobody rang for": lambda s, c: sweeps.forgotten_turns(s),
-    "who follows a run": lambda s, c: sweeps.following(s, c.queued.id),
+    "a settlement": lambda s, c: ledger.settle(s, c.queued.id, c.queued.credits_charged),
+    "what a retry takes over": lambda s, c: list(result_reuse.reusable_results_below(s, left_by(s, c.queued))),
+    "a sweep": lambda s, c: redelivery.stalled(s),
+    "turns that nobody rang for": lambda s, c: redelivery.unclaimed_slots(s),
+    "who follows a run": lambda s, c: redelivery.next_after(s, c.queued.id),
     "the children of a run": lambda s, c: executions.list_owned(s, c.user, parent_execution_id=c.queued.id),
-    "a family's locks": lambda s, c: families.lock(s, [c.queued.id], ending=[c.queued.id]),
-    "the end of a parent": lambda s, c: families.ended(s, [c.queued.id]),
-    "the end of a child": lambda s, c: families.stop(s, [c.queued.id]),
-    "what is overdue": lambda s, c: overdue.late(s),
-    "the end of what is overdue": lambda s, c: overdue.end(s, c.queued.id),
-    "the history of credits": lambda s, c: credits.history(s, c.user.id),
+    "a family's locks": lambda s, c: execution_tree.lock(s, [c.queued.id], ending=[c.queued.id]),
+    "the end of a parent": lambda s, c: execution_tree.ended(s, [c.queued.id]),
+    "the end of a child": lambda s, c: execution_tree.stop(s, [c.queued.id]),
+    "what is overdue": lambda s, c: deadlines.late(s),
+    "the end of what is overdue": lambda s, c: deadlines.end(s, c.queued.id),
+    "the history of credits": lambda s, c: ledger.history(s, c.user.id),
     "all workflows": lambda s, c: workflows.list_owned(s, c.user),
     "one workflow": lambda s, c: workflows.get(s, c.user, c.workflow.id),
     "a change of a workflow": lambda s, c: workflows.update(s, c.user, c.workflow.id, name="Renamed"),
@@ -187,7 +171,7 @@ def crowd(postgres: Any, template_database: str) -> Iterator[Crowd]:
 @pytest.mark.parametrize("name", QUERIES)
 def test_reads_little_for(crowd: Crowd, name: str) -> None:
     with SessionFactory() as session:
-        with listening() as statements:
+        with recorded_statements() as statements:
             QUERIES[name](session, crowd)
         session.rollback()
         plans = [explain(session, *statement) for statement in statements]

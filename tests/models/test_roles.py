@@ -1,4 +1,4 @@
-"""What the service's own database user may do: rows, but neither tables nor the past."""
+"""Privileges of the service's database user: rows, but not tables or append-only history."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,9 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from models.db import SessionFactory, connect, session_scope
-from models.services import credits, executions, workflows
-from models.user import User
-from tests import factories
+from models.services.credits import ledger
+from models.services.executions import executions
+from models.services.workflows import workflows
+from models.tables import User
+from tests.support import factories
 
 ROLES = Path(__file__).parent.parent.parent / "deploy" / "roles.sql"
 
@@ -64,7 +66,7 @@ def test_the_service_does_its_work_with_it(service):
         owner = session.get_one(User, user_id)
         executions.request_cancel(session, owner, execution_id)
         workflows.delete(session, owner, workflow.id)
-        assert credits.balance(session, user_id).held == 0
+        assert ledger.balance(session, user_id).held == 0
 
 
 def test_it_changes_nothing_of_the_ledgers_past(refused):

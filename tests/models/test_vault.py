@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from models.errors import ForgeError
+from models.rules.prices.pricing import Provider
 from models.vault import SecretUnreadable, Vault
 from settings import DEVELOPMENT_KEY
 
@@ -16,7 +17,7 @@ def ring(*entries: tuple[str, int]) -> str:
 
 
 SECRET = "sk-canary-0123456789"
-PLACE = {"user_id": uuid4(), "provider": "openai", "row_id": uuid4()}
+PLACE = {"user_id": uuid4(), "provider": Provider.OPENAI, "row_id": uuid4()}
 
 
 class TestSealing:
@@ -25,7 +26,7 @@ class TestSealing:
         for secret in (SECRET, "", "schlüssel 🔑"):
             assert vault.decrypt(vault.encrypt(secret, **PLACE), **PLACE) == secret
 
-    def test_the_development_ring_of_the_settings_works(self):
+    def test_the_development_keys_of_the_settings_work(self):
         assert Vault(DEVELOPMENT_KEY).encrypt(SECRET, **PLACE).key_id == "dev"
 
     def test_the_same_secret_never_looks_the_same(self):
@@ -38,12 +39,12 @@ class TestSealing:
     @pytest.mark.parametrize(
         "other", [{"user_id": uuid4()}, {"provider": "google"}, {"row_id": uuid4()}, {"user_id": PLACE["row_id"]}]
     )
-    def test_does_not_open_in_another_place(self, other):
+    def test_does_not_open_in_another_context(self, other):
         vault = Vault(ring(("a", 1)))
         with pytest.raises(SecretUnreadable):
             vault.decrypt(vault.encrypt(SECRET, **PLACE), **{**PLACE, **other})
 
-    def test_parts_of_a_place_cannot_be_shifted_into_each_other(self):
+    def test_parts_of_a_context_cannot_be_shifted_into_each_other(self):
         vault = Vault(ring(("a", 1)))
         sealed = vault.encrypt(SECRET, user_id="u", provider='p", "q', row_id="r")
         with pytest.raises(SecretUnreadable):
@@ -71,7 +72,7 @@ class TestRotation:
 
     def test_a_key_that_is_gone_is_said_so(self):
         sealed = Vault(ring(("a", 1))).encrypt(SECRET, **PLACE)
-        with pytest.raises(ForgeError, match="not in use any more"):
+        with pytest.raises(ForgeError, match="is not in use any more"):
             Vault(ring(("b", 2))).decrypt(sealed, **PLACE)
 
     def test_another_key_under_the_same_id_opens_nothing(self):
@@ -91,7 +92,7 @@ class TestRotation:
             ring(("a", 1), ("a", 2)),
         ],
     )
-    def test_a_ring_that_cannot_be_used_is_refused_without_being_repeated(self, bad):
+    def test_unusable_keys_are_refused_without_being_quoted(self, bad):
         with pytest.raises(ValueError, match=r"entry [12] of the key ring") as caught:
             Vault(bad)
         assert "eHh4" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Drive one execution: schedule, perform, journal, lease.
+"""Drives executions: schedules steps, performs their effects, journals results, keeps leases.
 
 `runtime` is the facade; a task calls `Runtime.drive(execution_id)` and nothing else.
 """

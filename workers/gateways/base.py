@@ -1,4 +1,4 @@
-"""What every gateway is given and what it raises: one vocabulary for time, cancellation and failure."""
+"""The types that all gateways share: deadlines, cancellation and the error of a failed call."""
 
 import threading
 import time
@@ -8,10 +8,14 @@ from models.errors import ForgeError
 
 
 class CallFailed(ForgeError):
-    """A call to the outside did not give a usable answer.
+    """A call to an outside service gave no usable response.
 
-    `retryable` says whether a new attempt may succeed, `retry_after` (seconds) when at the earliest, `code` is a stable
-    machine-readable cause, and `outcome` one of `failed`, `timeout`, `cancelled`, `unknown` (it may have happened).
+    Attributes:
+        code: a stable machine-readable cause.
+        retryable: whether a new attempt may succeed.
+        retry_after: seconds to wait before a new attempt.
+        outcome: `failed`, `timeout`, `cancelled`, or `unknown` when the call may have taken effect.
+        sent: whether a request had been sent by then.
     """
 
     def __init__(
@@ -22,16 +26,18 @@ class CallFailed(ForgeError):
         retryable: bool = False,
         retry_after: float | None = None,
         outcome: str = "failed",
+        sent: bool = True,
     ) -> None:
         super().__init__(detail)
         self.code = code
+        self.sent = sent
         self.retryable = retryable
         self.retry_after = retry_after
         self.outcome = outcome
 
 
 class Cancel:
-    """Tells running calls to stop: set once, seen by waiters at once, and by sockets through `on_set` callbacks."""
+    """A one-way flag that stops running calls: waiters wake at once, sockets are closed by `on_set` callbacks."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -40,11 +46,11 @@ class Cancel:
 
     @property
     def is_set(self) -> bool:
-        """Whether somebody asked to stop."""
+        """Whether a stop was requested."""
         return self._event.is_set()
 
     def set(self) -> None:
-        """Ask everyone to stop; callbacks run in the caller's thread, once each."""
+        """Request the stop; run each callback once, in the caller's thread."""
         with self._lock:
             self._event.set()
             callbacks, self._callbacks = list(self._callbacks.values()), {}
@@ -52,11 +58,11 @@ class Cancel:
             callback()
 
     def wait(self, seconds: float) -> bool:
-        """Sleep up to `seconds`; True as soon as the wish to stop is there."""
+        """Sleep up to `seconds`; True as soon as a stop is requested."""
         return self._event.wait(seconds)
 
     def on_set(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` when set (at once if it is already); returns a function that forgets it again."""
+        """Call `callback` when set (at once if it is already); return a function that unregisters it."""
         token = object()
         with self._lock:
             if not self._event.is_set():

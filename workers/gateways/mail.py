@@ -1,7 +1,7 @@
-"""Sends mail by SMTP: encrypted unless the server is on this machine, bounded in time, one message at a time.
+"""Send mail by SMTP: encrypted unless the server is on this machine, bounded in time, one message at a time.
 
-`smtps://` speaks TLS from the first byte; `smtp://` begins in the clear and goes on encrypted (STARTTLS), which is
-demanded, not hoped for, wherever the server is not on loopback. A user name and a password may stand in the address.
+`smtps://` uses TLS from the first byte; `smtp://` begins unencrypted and switches to TLS (STARTTLS), which is required
+unless the server is on loopback. The address may carry a user name and a password.
 """
 
 import contextlib
@@ -18,7 +18,8 @@ from email.utils import format_datetime, localtime
 from urllib.parse import unquote, urlsplit
 
 from workers.gateways.base import CallFailed, Cancel
-from workers.gateways.watch import Watch
+from workers.gateways.http.call_deadline import CallDeadline
+from workers.gateways.http.trust import system_trust
 
 LOOPBACK = frozenset(["127.0.0.1", "::1", "localhost"])
 CONNECT_SECONDS = 10.0
@@ -30,7 +31,7 @@ _ADDRESS = re.compile(r"[^\s<>,;:\"@]{1,64}@[^\s<>,;:\"@]{1,253}")
 
 @dataclass(frozen=True)
 class Mail:
-    """One plain text message; `id` makes its Message-ID, so that a mail that is sent twice is seen to be one."""
+    """One plain text message; `id` makes its Message-ID, so that mail clients recognise a repeat."""
 
     id: str
     to: str
@@ -39,7 +40,7 @@ class Mail:
 
 
 @dataclass(frozen=True)
-class _Server:
+class _MailServer:
     scheme: str
     host: str
     port: int
@@ -48,10 +49,10 @@ class _Server:
 
 
 class MailGateway:
-    """A way to the SMTP server at `url`, from the address `sender`; safe to use from many threads.
+    """Sends mail through the SMTP server at `url`, from the address `sender`; safe to use from many threads.
 
     Args:
-        url: `smtp://` or `smtps://`, with user name and password if the server wants them.
+        url: `smtp://` or `smtps://`, with user name and password if the server requires them.
         sender: an address, or `Name <address>`.
         tls: replaces the system's trust in certificates.
         seconds: the total time of one `send`.
@@ -63,28 +64,28 @@ class MailGateway:
         self._server = _parse(url)
         self._sender = sender
         self._domain = sender.rpartition("@")[2].strip("> ") or "localhost"
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or system_trust()
         self._seconds = seconds
 
-    def send(self, mail: Mail, *, cancel: Cancel | None = None) -> None:
-        """Hand the message to the server; raises `CallFailed` (`mail_refused` for good, `mail_unavailable` for now)."""
+    def send(self, mail: Mail) -> None:
+        """Hand the message to the server; raises `CallFailed`: `mail_refused` (final) or `mail_unavailable`."""
         message = self._message(mail)
-        with Watch(cancel or Cancel(), self._seconds) as watch, _translated(watch):
-            client = self._connect(watch)
+        with CallDeadline(Cancel(), self._seconds) as deadline, _translated(deadline):
+            client = self._connect(deadline)
             try:
-                self._prepare(client, watch)
+                self._prepare(client, deadline)
                 client.send_message(message)
-                with contextlib.suppress(smtplib.SMTPException, OSError):  # it has the message: goodbyes may fail
+                with contextlib.suppress(smtplib.SMTPException, OSError):  # the message is delivered: QUIT may fail
                     client.quit()
             finally:
-                watch.hold(None)
+                deadline.hold(None)
                 client.close()
 
     def _message(self, mail: Mail) -> EmailMessage:
-        """The message as it is sent; raises `CallFailed` when a line break or worse stands in an address."""
+        """Build the message; raises `CallFailed` when the address or the subject is not valid in a header."""
         message = EmailMessage(policy=SMTP_POLICY)
         try:
-            if not _ADDRESS.fullmatch(mail.to):
+            if not (mail.to.isascii() and _ADDRESS.fullmatch(mail.to)):  # SMTPUTF8 is not everywhere
                 raise ValueError
             message["From"], message["To"], message["Subject"] = self._sender, mail.to, mail.subject
             message["Date"] = format_datetime(localtime())
@@ -92,75 +93,75 @@ class MailGateway:
             message["Auto-Submitted"] = "auto-generated"
             message.set_content(mail.text)
         except (ValueError, MessageError, IndexError):
-            raise CallFailed("mail_refused", "The address or the subject cannot stand in a mail.") from None
+            raise CallFailed("mail_refused", "The address or the subject cannot be used in a mail.") from None
         return message
 
-    def _connect(self, watch: Watch) -> smtplib.SMTP:
+    def _connect(self, deadline: CallDeadline) -> smtplib.SMTP:
         server = self._server
-        client = _Client(self._domain, server.host, watch)
+        client = _Client(self._domain, server.host, deadline)
         if server.scheme == "smtps":
-            client = _TlsClient(self._domain, server.host, watch, self._tls)
+            client = _TlsClient(self._domain, server.host, deadline, self._tls)
         status, said = client.connect(server.host, server.port)
         if status != 220:
             client.close()
             raise smtplib.SMTPConnectError(status, said)
         return client
 
-    def _prepare(self, client: smtplib.SMTP, watch: Watch) -> None:
-        """Greet, encrypt, sign in."""
+    def _prepare(self, client: smtplib.SMTP, deadline: CallDeadline) -> None:
+        """Send EHLO, start TLS where required, and log in."""
         client.ehlo_or_helo_if_needed()
         if self._server.scheme == "smtp" and (client.has_extn("starttls") or self._server.host not in LOOPBACK):
             client.starttls(context=self._tls)  # raises SMTPNotSupportedError where it is not offered
-            watch.hold(client.sock)
+            deadline.hold(client.sock)
             client.ehlo()
         if self._server.user:
             client.login(self._server.user, self._server.password)
 
 
 class _Client(smtplib.SMTP):
-    """smtplib's client, whose socket the call's watch can shut down."""
+    """smtplib's client, with a socket that the call's deadline can shut down."""
 
-    def __init__(self, name: str, host: str, watch: Watch) -> None:
+    def __init__(self, name: str, host: str, deadline: CallDeadline) -> None:
         super().__init__(local_hostname=name, timeout=CONNECT_SECONDS)  # without a name it would ask the name server
-        self._host = host  # what STARTTLS checks the certificate against; smtplib sets it in its constructor alone
-        self._watch = watch
+        self._host = host  # STARTTLS checks the certificate against it; smtplib only sets it in its constructor
+        self._deadline = deadline
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         sock = socket.create_connection((host, port), timeout)
-        self._watch.hold(sock)
+        self._deadline.hold(sock)
         return sock
 
 
 class _TlsClient(_Client):
-    """The same over TLS from the first byte."""
+    """The client for `smtps://`: TLS from the first byte."""
 
-    def __init__(self, name: str, host: str, watch: Watch, tls: ssl.SSLContext) -> None:
-        super().__init__(name, host, watch)
+    def __init__(self, name: str, host: str, deadline: CallDeadline, tls: ssl.SSLContext) -> None:
+        super().__init__(name, host, deadline)
         self._context = tls
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         wrapped = self._context.wrap_socket(super()._get_socket(host, port, timeout), server_hostname=host)
-        self._watch.hold(wrapped)
+        self._deadline.hold(wrapped)
         return wrapped
 
 
-def _parse(url: str) -> _Server:
-    """The parts of the server's address; raises `ValueError` without repeating what may be a password."""
+def _parse(url: str) -> _MailServer:
+    """Parse the server's address; raises `ValueError` without quoting the address, which may hold a password."""
     parts = urlsplit(url)
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ValueError("The address of the mail server must begin with smtp:// or smtps:// and name a host.")
     port = parts.port or DEFAULT_PORTS[parts.scheme]
-    return _Server(parts.scheme, parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""))
+    return _MailServer(parts.scheme, parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""))
 
 
 @contextlib.contextmanager
-def _translated(watch: Watch) -> Iterator[None]:
-    """What went wrong, in our words: the server's own may quote what we sent."""
+def _translated(deadline: CallDeadline) -> Iterator[None]:
+    """Turn SMTP errors into `CallFailed` without the server's own sentence, which may quote the message."""
     try:
         yield
     except (smtplib.SMTPException, OSError) as error:
-        if watch.ended:
-            raise watch.reason() from None
+        if deadline.ended:
+            raise deadline.reason() from None
         raise _failure(error) from None
 
 
@@ -168,7 +169,7 @@ def _failure(error: smtplib.SMTPException | OSError) -> CallFailed:
     match error:
         case smtplib.SMTPRecipientsRefused():
             return _answered(max(code for code, _ in error.recipients.values()))
-        case smtplib.SMTPAuthenticationError():  # ours to mend, and then it works: so it is tried again
+        case smtplib.SMTPAuthenticationError():  # retried, because the operator can correct the login
             return CallFailed("mail_unavailable", "The mail server does not accept our login.", retryable=True)
         case smtplib.SMTPResponseException():
             return _answered(error.smtp_code)

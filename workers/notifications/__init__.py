@@ -1,1 +1,1 @@
-"""Tells users what happened: the outbox's messages in words, by mail and push."""
+"""Sends users the outbox's messages, by mail and push."""

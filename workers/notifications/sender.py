@@ -1,6 +1,6 @@
-"""Sends one message of the outbox: claimed and counted first, sent without a transaction, its outcome recorded after.
+"""Send one message of the outbox: claim and count it, send it without a transaction, record the outcome.
 
-A sender that dies in between is followed by another, so a message may come twice; it is tried a few times at most.
+If a sender dies in between another one repeats it, so a message may be sent twice; the number of tries is limited.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ import structlog
 from sqlalchemy.orm import Session
 
 from models.db import session_scope
-from models.notification import Channel, Notification, NotificationKind
-from models.services import notifications, password_resets
-from models.user import User
+from models.services.accounts import data_exports, email_links, password_resets
+from models.services.operations import notifications, push_receipts
+from models.tables import Channel, Notification, NotificationKind, User
 from workers.gateways.base import CallFailed
 from workers.gateways.mail import Mail, MailGateway
 from workers.gateways.push import Push, PushGateway
@@ -20,9 +20,14 @@ from workers.notifications.texts import Message, compose
 
 log = structlog.get_logger(__name__)
 
+PAGES = {NotificationKind.EMAIL_LINK: "verify", NotificationKind.EMAIL_CHANGED: "undo-email"}
+
+
+NAMELESS = frozenset([NotificationKind.EMAIL_LINK, NotificationKind.ACCOUNT_DELETED])
+
 
 class Sender:
-    """Whoever has a message's id may ask to send it; safe for many threads and processes at once."""
+    """Sends messages by id; safe for many threads and processes at once."""
 
     def __init__(self, mail: MailGateway, push: PushGateway, *, app_url: str = "") -> None:
         self._mail = mail
@@ -30,7 +35,7 @@ class Sender:
         self._app_url = app_url.rstrip("/")
 
     def send(self, notification_id: UUID) -> bool:
-        """Send a message unless it was sent, is being sent, or was tried enough; whether it is on its way now."""
+        """Send a message unless it was sent, is being sent, or has no tries left; return whether it was sent now."""
         with session_scope() as session:
             row = notifications.claim(session, notification_id)
             if row is None:
@@ -43,8 +48,8 @@ class Sender:
         except CallFailed as failure:
             self._not_sent(row, f"{failure.code}: {failure.detail}", for_good=not failure.retryable)
             return False
-        except Exception as error:  # of ours, such as a payload that nobody can read: a few tries, then it is kept
-            log.exception("notification_broke", notification_id=row.id, kind=row.kind)
+        except Exception as error:  # a bug, such as an unreadable payload: retried a few times, then kept as failed
+            log.exception("notification.failed", notification_id=row.id, kind=row.kind)
             self._not_sent(row, type(error).__name__, for_good=False)
             return False
         with session_scope() as session:
@@ -52,48 +57,62 @@ class Sender:
         return True
 
     def _secrets(self, session: Session, row: Notification) -> Mapping[str, str] | None:
-        """What the words need and no row has; None when the message is not wanted any more."""
-        if row.kind is not NotificationKind.PASSWORD_RESET:
-            return {}
-        token = password_resets.issue(session, UUID(row.payload["resetId"]))
-        # Behind the sign that no browser sends on: the token stands in no server's log.
-        return None if token is None else {"url": f"{self._app_url}/reset-password#{token}"}
+        """The values that are in no row, such as links; None when the message has become obsolete."""
+        if row.kind is NotificationKind.DATA_EXPORT:
+            export_id = UUID(row.payload["exportId"])
+            ticket = data_exports.issue(session, export_id)
+            # The browser fetches this file itself and sends no fragment, so the token is in the query.
+            return None if ticket is None else {"url": f"{self._app_url}/auth/export/{export_id}?token={ticket}"}
+        if row.kind is NotificationKind.PASSWORD_RESET:
+            return self._link("reset-password", password_resets.issue(session, UUID(row.payload["resetId"])))
+        if row.kind in PAGES:
+            return self._link(PAGES[row.kind], email_links.issue(session, UUID(row.payload["linkId"])))
+        return {}
+
+    def _link(self, page: str, token: str | None) -> Mapping[str, str] | None:
+        """A link with the token in its fragment, which browsers do not send, so no server logs it."""
+        return None if token is None else {"url": f"{self._app_url}/{page}#{token}"}
 
     def _deliver(
         self, row: Notification, user: User, devices: Sequence[str], secrets: Mapping[str, str] | None
     ) -> None:
         if secrets is None:
-            raise CallFailed("not_wanted", "It is not wanted any more.")
-        message = compose(row.kind, {**row.payload, **secrets}, user.name)
+            raise CallFailed("not_wanted", "The message is obsolete.")
+        # An unverified address may not be the user's, so its owner must not see the user's name.
+        is_known = user.email_verified_at is not None and row.kind not in NAMELESS
+        message = compose(row.kind, {**row.payload, **secrets}, user.name if is_known else "")
         if row.channel is Channel.EMAIL:
-            address = row.payload.get("to", user.email)  # an old address is told that it is one
-            # A mail that is sent again has the same id, and readers see one; not so when it says something else.
+            address = row.payload.get("to", user.email)  # changes of an address are sent to the old one
+            # A repeated mail has the same id, so that mail clients show it once; with a new link it is another mail.
             mail_id = f"{row.id}.{row.attempts}" if secrets else str(row.id)
             self._mail.send(Mail(mail_id, address, message.subject, message.body))
         else:
             self._deliver_to_devices(row, message, devices)
 
     def _deliver_to_devices(self, row: Notification, message: Message, devices: Sequence[str]) -> None:
-        """Every device is tried; one that is gone is forgotten. It counts as sent when any device took it."""
+        """Send to every device and remove those that are gone; one success counts as sent."""
         data = {"notificationId": str(row.id), "kind": row.kind.value}
-        body = message.body.split("\n\n")[1]  # between the greeting and the signature: what it is about
+        body = message.body.split("\n\n")[1]  # the first paragraph after the greeting
         reached, failures = False, list[CallFailed]()
         for device in devices:
             try:
-                self._push.send(Push(device, message.subject, body, data))
+                ticket = self._push.send(Push(device, message.subject, body, data))
                 reached = True
+                if ticket is not None:
+                    with session_scope() as session:
+                        push_receipts.expect(session, ticket, device)
             except CallFailed as failure:
                 failures.append(failure)
                 if failure.code == "push_device_gone":
                     with session_scope() as session:
                         notifications.remove_device(session, device)
         if not reached:
-            nobody = CallFailed("push_device_gone", "There is no device any more that takes messages.")
-            raise next((failure for failure in failures if failure.retryable), nobody)
+            no_device = CallFailed("push_device_gone", "No registered device receives messages any more.")
+            raise next((failure for failure in failures if failure.retryable), no_device)
 
     def _not_sent(self, row: Notification, reason: str, *, for_good: bool) -> None:
         log.warning(
-            "notification_not_sent", notification_id=row.id, channel=row.channel, reason=reason, for_good=for_good
+            "notification.not_sent", notification_id=row.id, channel=row.channel, reason=reason, for_good=for_good
         )
         with session_scope() as session:
             notifications.failed(session, row.id, reason, for_good=for_good)

@@ -1,13 +1,24 @@
-"""The words of every message. What users named themselves is quoted on one line, and cut when it is long."""
+"""The texts of all messages.
 
+Subjects contain nothing that users wrote. The body quotes users' text on one line, shortened, and with spaces where a
+mail program would make a link of it, so that a workflow's name cannot pose as a message of ours.
+"""
+
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from models.notification import NotificationKind
+from models.rules.prices.currencies import written
+from models.tables import NotificationKind
 
-LONGEST_QUOTE = 120  # characters
+MAX_QUOTE = 120  # characters
+MAX_NAME = 60
+
+# Mail programs make links of schemes and of dots between words, including the dots of internationalised domains.
+_SCHEME = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*):(?=//|[^\s\d])")
+_DOT = re.compile(r"(?<=\w)([.\u3002\uff0e\uff61])(?=[^\W\d_])")
 
 Payload = Mapping[str, Any]
 
@@ -21,9 +32,9 @@ class Message:
 
 
 def compose(kind: NotificationKind, payload: Payload, name: str = "") -> Message:
-    """The message for one kind; what its payload lacks is left out rather than guessed."""
+    """Build the message of one kind; parts for which the payload has no value are left out."""
     subject, *paragraphs = _TEXTS[kind](payload)
-    greeting = f"Hello {_quote(name)}," if name else "Hello,"
+    greeting = f"Hello {_line(name, MAX_NAME)}," if name else "Hello,"
     return Message(subject, "\n\n".join([greeting, *filter(None, paragraphs), "AgentForge"]) + "\n")
 
 
@@ -37,7 +48,7 @@ def _purchase(payload: Payload) -> list[str]:
 
 
 def _payment_failed(payload: Payload) -> list[str]:
-    paid, reason, link = _money(payload), _quote(payload.get("message")), payload.get("url")
+    paid, reason, link = _money(payload), _line(payload.get("message")), payload.get("url")
     return [
         "Your payment did not go through",
         f"A payment{f' of {paid}' if paid else ''} could not be made{f': {reason}' if reason else '.'}",
@@ -46,7 +57,7 @@ def _payment_failed(payload: Payload) -> list[str]:
 
 
 def _invoice_upcoming(payload: Payload) -> list[str]:
-    paid, when = _money(payload), _quote(payload.get("date"))[:10]
+    paid, when = _money(payload), _line(payload.get("date"))[:10]
     return [
         "Your subscription renews soon",
         f"Your subscription will renew{f' on {when}' if when else ''}{f' for {paid}' if paid else ''}.",
@@ -54,13 +65,13 @@ def _invoice_upcoming(payload: Payload) -> list[str]:
 
 
 def _run_finished(payload: Payload) -> list[str]:
-    workflow, status = _quote(payload.get("workflowName")) or "Your workflow", payload.get("status")
+    workflow, status = _quote(payload.get("workflowName")) or "your workflow", payload.get("status")
     ending = {"success": "finished", "failed": "failed", "cancelled": "was cancelled"}.get(str(status), "ended")
-    charged = _number(payload.get("creditsCharged"))
+    charged, error = _number(payload.get("creditsCharged")), _quote(payload.get("error"))
     return [
-        f"{workflow} {ending}",
+        f"A run {ending}",
         f"The run of {workflow} {ending}.{f' It cost {charged} credits.' if charged else ''}",
-        _quote(payload.get("error")),
+        f"Its error: {error}" if error else "",
     ]
 
 
@@ -72,13 +83,17 @@ def _low_balance(payload: Payload) -> list[str]:
 
 def _approval_needed(payload: Payload) -> list[str]:
     workflow, asked = _quote(payload.get("workflowName")) or "A workflow", _quote(payload.get("message"))
-    return [f"{workflow} waits for your answer", asked, "Open the app to approve or reject it."]
+    return [
+        "A workflow waits for your answer",
+        f"{workflow} asks: {asked}" if asked else f"{workflow} waits for your answer.",
+        "Open the app to approve or reject it.",
+    ]
 
 
 def _password_reset(payload: Payload) -> list[str]:
     return [
         "Set a new password",
-        "Somebody, probably you, asked to set a new password for your account. You can do so here:",
+        "Someone, probably you, asked to set a new password for your account. You can do so here:",
         payload.get("url", ""),
         "The link works once, within half an hour. If it was not you, do nothing: your password stays as it is.",
     ]
@@ -87,7 +102,7 @@ def _password_reset(payload: Payload) -> list[str]:
 def _password_changed(payload: Payload) -> list[str]:
     return [
         "Your password was changed",
-        "The password of your account was changed just now, and everybody else who was signed in is signed out.",
+        "The password of your account was changed just now, and all other sessions are signed out.",
         "If it was not you, ask for a new password in the app at once.",
         _keys_left(payload.get("accessKeys", 0)),
     ]
@@ -97,26 +112,99 @@ def _keys_left(number: int) -> str:
     if not number:
         return ""
     left = "One access key goes on working" if number == 1 else f"{number} access keys go on working"
-    return f"{left}, so that your programs do. Look in the app under access keys, and delete what you do not know."
+    return f"{left}, so that your programs do. Check access keys in the app, and delete what you do not know."
+
+
+def _email_link(payload: Payload) -> list[str]:
+    return [
+        "Confirm your email address",
+        "Someone, probably you, gave this address for an account. If it was you, confirm here that it is yours:",
+        payload.get("url", ""),
+        "The link works once, within 24 hours. If it was not you, do nothing.",
+    ]
 
 
 def _email_changed(payload: Payload) -> list[str]:
-    now = _quote(payload.get("email"))
+    now = _line(payload.get("email"))
     return [
         "Your email address was changed",
         f"Your account has another email address now{f': {now}' if now else ''}. This is the last mail to the old one.",
-        "If it was not you, somebody else is signed in to your account: write to us at once.",
+        "If it was not you, take the old address back here, within 72 hours. All sessions end then, and you get"
+        " a link for a new password:",
+        payload.get("url", ""),
+    ]
+
+
+def _email_in_use(_: Payload) -> list[str]:
+    return [
+        "Your email address has an account already",
+        "Someone, perhaps you, wants to use this address for another account. That is not possible while it is yours.",
+        "If it was not you, do nothing: your account stays as it is.",
+    ]
+
+
+def _template_unpublished(payload: Payload) -> list[str]:
+    template, reason = _quote(payload.get("templateName")) or "Your template", _line(payload.get("reason"))
+    return [
+        "Your template is not published any more",
+        f"{template} was taken out of the gallery{f': {reason}' if reason else '.'}",
+        "It is still yours, and so are the workflows that were made from it.",
+    ]
+
+
+def _account_deleted(_: Payload) -> list[str]:
+    return [
+        "Your account was deleted",
+        "Your account was deleted, as you asked. Runs are being stopped, and a subscription ends now.",
+        "Your personal data is deleted, this address after this mail. If it was not you, write to us: the account"
+        " cannot be restored, but someone knew your password.",
+    ]
+
+
+def _device_taken(_: Payload) -> list[str]:
+    return [
+        "Another account gets the push messages of your phone",
+        "Someone signed in to another account on your phone, which does not get your push messages any more.",
+        "If it was not you, sign in to the app again on your phone, and tell us.",
     ]
 
 
 def _credits_adjusted(payload: Payload) -> list[str]:
-    amount, balance, reason = _number(payload.get("amount")), payload.get("balance"), _quote(payload.get("reason"))
+    amount, balance, reason = _number(payload.get("amount")), payload.get("balance"), _line(payload.get("reason"))
     way = "taken from" if amount.startswith("-") else "added to"
     moved = f"{amount.removeprefix('-')} credits were {way} your balance" if amount else "Your balance was changed"
     return [
         "Your credits were adjusted",
         f"{moved}{f': {reason}' if reason else '.'}",
         f"It is {_number(balance)} credits now." if balance else "",
+    ]
+
+
+_FACTOR_NEWS = {
+    "enabled": "Two-factor authentication is on for your account, and all other sessions are signed out.",
+    "disabled": "Two-factor authentication was turned off for your account.",
+    "removed": "An administrator turned off two-factor authentication for your account.",
+    "renewed": "New recovery codes were made for your account, and those before stopped working.",
+    "recovery_used": "A recovery code of your account was used.",
+    "blocked": "Someone entered several wrong codes for your account. No code is accepted for 15 minutes.",
+}
+
+
+def _two_factor(payload: Payload) -> list[str]:
+    news = _FACTOR_NEWS.get(str(payload.get("change")), "Two-factor authentication of your account was changed.")
+    return [
+        "Two-factor authentication of your account",
+        news,
+        "If it was not you, someone knows your password: set a new one in the app at once.",
+    ]
+
+
+def _data_export(payload: Payload) -> list[str]:
+    return [
+        "Your data is ready",
+        "The copy of your data that you asked for is ready. You can fetch it here:",
+        payload.get("url", ""),
+        "The link works for seven days. Anyone with it gets your data, so do not share it.",
     ]
 
 
@@ -130,15 +218,29 @@ _TEXTS: Mapping[NotificationKind, Callable[[Payload], list[str]]] = {
     NotificationKind.PASSWORD_RESET: _password_reset,
     NotificationKind.PASSWORD_CHANGED: _password_changed,
     NotificationKind.EMAIL_CHANGED: _email_changed,
+    NotificationKind.DEVICE_TAKEN: _device_taken,
     NotificationKind.CREDITS_ADJUSTED: _credits_adjusted,
+    NotificationKind.TWO_FACTOR: _two_factor,
+    NotificationKind.DATA_EXPORT: _data_export,
+    NotificationKind.EMAIL_LINK: _email_link,
+    NotificationKind.EMAIL_IN_USE: _email_in_use,
+    NotificationKind.TEMPLATE_UNPUBLISHED: _template_unpublished,
+    NotificationKind.ACCOUNT_DELETED: _account_deleted,
 }
 
 
 def _quote(value: Any) -> str:
-    """A text of somebody's on one line."""
+    """A text of a user's, in quotes; nothing when there is none."""
+    line = _line(value).translate({ord("“"): '"', ord("”"): '"'})
+    return f"“{line}”" if line else ""
+
+
+def _line(value: Any, max_length: int = MAX_QUOTE) -> str:
+    """A text on one line, not too long, of which no mail program makes a link."""
     line = " ".join(value.split()) if isinstance(value, str) else ""
     printable = "".join(sign for sign in line if sign.isprintable())
-    return printable if len(printable) <= LONGEST_QUOTE else printable[: LONGEST_QUOTE - 1] + "…"
+    short = printable if len(printable) <= max_length else printable[: max_length - 1] + "…"
+    return _DOT.sub(r"[\1]", _SCHEME.sub(r"\1[:]", short))
 
 
 def _number(value: Any) -> str:
@@ -151,8 +253,8 @@ def _number(value: Any) -> str:
 
 
 def _money(payload: Payload) -> str:
-    """`9.99 USD` from cents, or nothing."""
+    """`9.99 USD` from cents, `1500 JPY` from yen, or nothing."""
     cents = payload.get("amountCents")
     if not isinstance(cents, int):
         return ""
-    return f"{Decimal(cents) / 100:.2f} {str(payload.get('currency') or 'usd').upper()[:3]}"
+    return written(cents, str(payload.get("currency") or "usd")[:3])

@@ -1,1 +1,1 @@
-"""Compares what Stripe knows with what we know, and mends the difference the way webhooks would have."""
+"""Compares Stripe's objects with our rows and repairs differences in the same way as webhooks do."""

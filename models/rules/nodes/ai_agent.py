@@ -1,16 +1,16 @@
-"""`ai_agent`: one turn of an OpenClaw agent, or one call of a model with the user's own key."""
+"""`ai_agent`: a turn of an OpenClaw agent, or a call of a model with the user's own key."""
 
 import re
 from typing import Any
 
 import orjson
 
-from models.rules.effects import AgentTurn, Done, ModelCall, TextAnswer
-from models.rules.expressions import ExpressionFailed
-from models.rules.graph import Retry
-from models.rules.kinds import Config, Field, NodeCall, NodeKind
-from models.rules.pricing import Provider
-from models.rules.templates import value_text
+from models.errors import ExpressionFailed
+from models.rules.graph.effects import AgentTurn, Done, ModelCall, TextResult
+from models.rules.graph.graph import Retry
+from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
+from models.rules.prices.pricing import Provider
+from models.rules.values.json_values import read_json, value_text
 
 Json = Any
 MAX_TOKENS = 200_000
@@ -18,7 +18,7 @@ _FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n(.*?)```", re.DOTALL)
 
 
 def provider(config: Config) -> Provider:
-    """Who answers; OpenClaw unless the config names another."""
+    """The provider of a node; OpenClaw unless the config names another one."""
     try:
         return Provider(str(config.get("provider") or Provider.OPENCLAW).lower())
     except ValueError:
@@ -26,37 +26,42 @@ def provider(config: Config) -> Provider:
 
 
 def begin(call: NodeCall) -> AgentTurn | ModelCall:
-    """The question; raises `ExpressionFailed` when there is nothing to ask."""
-    config, asked = call.config, provider(call.config)
+    """The call with its prompt; raises `ExpressionFailed` if the prompt is empty."""
+    config, chosen = call.config, provider(call.config)
     prompt = config.get("prompt")
     if prompt is None:
         prompt = "" if call.incoming is None else value_text(call.incoming)
     if not prompt.strip():
         raise ExpressionFailed("There is nothing to ask: `prompt` is empty, and no data comes in.")
     timeout = {} if call.node.timeout is None else {"timeout": float(call.node.timeout)}
-    if asked is Provider.OPENCLAW:
+    if chosen is Provider.OPENCLAW:
         return AgentTurn(prompt, config.get("system"), config.get("agentId"), **timeout)
-    most = config.get("maxTokens")
+    max_tokens = config.get("maxTokens")
     return ModelCall(
-        asked, config.get("model"), prompt, config.get("system"), None if most is None else int(most), **timeout
+        chosen,
+        config.get("model"),
+        prompt,
+        config.get("system"),
+        None if max_tokens is None else int(max_tokens),
+        **timeout,
     )
 
 
-def finish(call: NodeCall, answer: TextAnswer) -> Done:
-    """What was said, and what it is as JSON, if it is."""
-    output = {"text": answer.text, "json": json_in(answer.text), "model": answer.model, "usage": dict(answer.usage)}
+def finish(call: NodeCall, result: TextResult) -> Done:
+    """The text of the response, its model and usage, and the JSON in the text, if any."""
+    output = {"text": result.text, "json": json_in(result.text), "model": result.model, "usage": dict(result.usage)}
     return Done(output)
 
 
 def json_in(text: str) -> Json:
-    """The JSON object or list that `text` is, bare or inside a fence; None when it is none."""
+    """The JSON object or list in `text`, bare or inside a code fence; None if there is none."""
     fenced = _FENCE.search(text)
     for candidate in (text, fenced[1] if fenced else ""):
         if candidate.strip()[:1] in ("{", "["):
             try:
-                found = orjson.loads(candidate)
-                orjson.dumps(found)  # what is nested too deeply to be kept stays text
-            except (orjson.JSONDecodeError, TypeError):
+                found = read_json(candidate)
+                orjson.dumps(found)  # raises if it is nested too deeply to be stored; it stays text then
+            except (ValueError, TypeError):
                 continue
             return found
     return None
@@ -68,7 +73,7 @@ def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
         found.append(("warning", "prompt", "Without a prompt the data that comes in is the question."))
     if provider(config) is Provider.OPENCLAW:
         found += [
-            ("warning", name, f"OpenClaw chooses this itself; `{name}` has no effect.")
+            ("error", name, f"OpenClaw chooses this itself: remove `{name}`, or name another provider.")
             for name in ("model", "maxTokens")
             if config.get(name) not in (None, "")
         ]
@@ -92,5 +97,5 @@ KIND = NodeKind(
     provider=provider,
     findings=_findings,
     retry=Retry(max_attempts=3),
-    pure=False,
+    repeats=True,
 )

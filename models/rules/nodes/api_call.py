@@ -1,16 +1,16 @@
-"""`api_call`: one call of an HTTP API at a public address."""
+"""`api_call`: a call of an HTTP API at a public address."""
 
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from models.rules.effects import Done, HttpAnswer, HttpCall
-from models.rules.expressions import ExpressionFailed
-from models.rules.graph import Retry
-from models.rules.kinds import Config, Field, NodeCall, NodeKind
-from models.rules.privacy import looks_secret
-from models.rules.templates import value_text
+from models.errors import ExpressionFailed
+from models.rules.graph.effects import Done, HttpCall, HttpResponse
+from models.rules.graph.graph import Retry
+from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
+from models.rules.graph.privacy import looks_secret
+from models.rules.values.json_values import value_text
 
 Json = Any
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -21,35 +21,46 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def begin(call: NodeCall) -> HttpCall:
-    """The request; raises `ExpressionFailed` when its address or a header cannot be sent."""
+    """The request; raises `ExpressionFailed` if its address or a header is invalid."""
     config = call.config
     url = str(config["url"]).strip()
     if not url.lower().startswith(("http://", "https://")):
         raise ExpressionFailed(f"`url` must begin with http:// or https://, not with `{url[:40]}`.")
     if len(url) > MAX_URL or any(character.isspace() or ord(character) < 32 for character in url):
-        raise ExpressionFailed("`url` is too long, or holds spaces; write {{ urlEncode(x) }} for what is put into it.")
+        raise ExpressionFailed("`url` is too long or contains spaces; use {{ urlEncode(x) }} for values in it.")
     headers = _headers(config.get("headers", {}))
     body, content_type = _body(config.get("body"))
     if body is not None and content_type and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = content_type
-    timeout = config.get("timeout", DEFAULT_TIMEOUT)
-    return HttpCall(config.get("method", "GET"), url, headers, body, float(timeout))
+    given = (config.get("timeout"), call.node.timeout)
+    timeout = min((float(seconds) for seconds in given if seconds is not None), default=DEFAULT_TIMEOUT)
+    return HttpCall(config.get("method", "GET"), url, headers, body, timeout)
 
 
 def _headers(given: Mapping[str, Json]) -> dict[str, str]:
     headers = {}
     for name, value in given.items():
-        text = value_text(value)
+        if value is None:
+            continue
+        text = _header_text(name, value)
         if not _TOKEN.fullmatch(name):
-            raise ExpressionFailed(f"`{name[:60]}` is not a name for a header.")
+            raise ExpressionFailed(f"`{name[:60]}` is not a valid name of a header.")
         if any((ord(character) < 32 and character != "\t") or ord(character) == 127 for character in text):
-            raise ExpressionFailed(f"The header `{name[:60]}` holds a line break or a control character.")
+            raise ExpressionFailed(f"The header `{name[:60]}` contains a line break or a control character.")
         headers[name] = text
     return headers
 
 
+def _header_text(name: str, value: Json) -> str:
+    """The value of a header; the items of a list are separated by commas, as in HTTP."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(item, Mapping | list | tuple) for item in items):
+        raise ExpressionFailed(f"The header `{name[:60]}` must be a text, a number, true or false, or a list of them.")
+    return ", ".join(value_text(item) for item in items if item is not None)
+
+
 def _body(given: Json) -> tuple[bytes | None, str]:
-    """Bytes to send and their content type: texts as they are, everything else as JSON."""
+    """The encoded body and its content type: a text unchanged, everything else as JSON."""
     if given is None:
         return None, ""
     if isinstance(given, str):
@@ -60,13 +71,13 @@ def _body(given: Json) -> tuple[bytes | None, str]:
         raise ExpressionFailed("The body cannot be written as JSON.") from None
 
 
-def finish(call: NodeCall, answer: HttpAnswer) -> Done:
-    """Status, headers and body of the answer."""
-    return Done({"status": answer.status, "headers": dict(answer.headers), "body": answer.body})
+def finish(call: NodeCall, response: HttpResponse) -> Done:
+    """Status, headers and body of the response."""
+    return Done({"status": response.status, "headers": dict(response.headers), "body": response.body})
 
 
 def retry(config: Config) -> Retry:
-    """`retries` when given; otherwise twice, but never for methods whose repetition may change something."""
+    """The `retries` of the config; by default two, but none for methods that are not idempotent."""
     given = config.get("retries")
     if given is None:
         given = 0 if config.get("method", "GET") in ("POST", "PATCH") else 2
@@ -83,7 +94,7 @@ def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
     headers = config.get("headers")
     for name, value in headers.items() if isinstance(headers, Mapping) else ():
         if looks_secret(value):
-            sentence = "This looks like a secret; everybody who may read the workflow can read it."
+            sentence = "This looks like a secret; everyone who may read the workflow can read it."
             found.append(("warning", f"headers.{name}", sentence))
     return tuple(found)
 
@@ -92,8 +103,8 @@ KIND = NodeKind(
     type="api_call",
     fields=(
         Field("method", "choice", choices=METHODS),
-        Field("url", "text", required=True),
-        Field("headers", "object"),
+        Field("url", "text", required=True, nulls=False),
+        Field("headers", "object", nulls=False),
         Field("body", "value"),
         Field("timeout", "number", low=0.1, high=3600),
         Field("retries", "number", low=0, high=9, whole=True),
@@ -102,5 +113,5 @@ KIND = NodeKind(
     finish=finish,
     findings=_findings,
     retry_by=retry,
-    pure=False,
+    repeats=True,
 )

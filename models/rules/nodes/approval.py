@@ -1,21 +1,22 @@
-"""`approval`: pauses until a person answers, without holding a worker."""
+"""`approval`: waits for a person's decision, without holding a worker."""
 
-from models.rules.effects import Ask, Done, Verdict
-from models.rules.kinds import Config, Field, NodeCall, NodeKind
+from models.rules.graph.effects import ApprovalResult, Ask, Done
+from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
 
-LONGEST = 90 * 24 * 3600.0  # seconds
+MAX_TIMEOUT_SECONDS = 90 * 24 * 3600.0  # seconds
 
 
 def begin(call: NodeCall) -> Ask:
-    """The question."""
-    timeout = call.config.get("timeout")
-    return Ask(call.config.get("message") or call.node.label, None if timeout is None else float(timeout))
+    """The question; its time limit is the shorter one of the config's and the node's."""
+    given = (call.config.get("timeout"), call.node.limit)
+    timeout = min((float(seconds) for seconds in given if seconds is not None), default=None)
+    return Ask(call.config.get("message") or call.node.label, timeout)
 
 
-def finish(call: NodeCall, verdict: Verdict) -> Done:
-    """What was decided, with the data that it was about."""
-    port = {True: "approved", False: "rejected", None: "timeout"}[verdict.approved]
-    return Done({"approved": verdict.approved, "comment": verdict.comment, "data": call.incoming}, port)
+def finish(call: NodeCall, decision: ApprovalResult) -> Done:
+    """The decision, with the data that came in."""
+    port = {True: "approved", False: "rejected", None: "timeout"}[decision.approved]
+    return Done({"approved": decision.approved, "comment": decision.comment, "data": call.incoming}, port)
 
 
 def ports(_: Config) -> tuple[str, ...]:
@@ -25,9 +26,8 @@ def ports(_: Config) -> tuple[str, ...]:
 
 KIND = NodeKind(
     type="approval",
-    fields=(Field("message", "text"), Field("timeout", "number", low=1, high=LONGEST)),
+    fields=(Field("message", "text"), Field("timeout", "number", low=1, high=MAX_TIMEOUT_SECONDS)),
     begin=begin,
     finish=finish,
     ports=ports,
-    pure=False,
 )

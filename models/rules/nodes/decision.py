@@ -1,15 +1,16 @@
-"""`decision`: routes. One condition with the ports `true` and `false`, or cases with a port each and `default`."""
+"""`decision`: chooses a port: `true` or `false` by a condition, or the port of the first case that holds."""
 
 from collections.abc import Mapping
 
-from models.rules.effects import Done
-from models.rules.expressions import Expression, ExpressionFailed
-from models.rules.fields import kind_of
-from models.rules.kinds import Config, Field, NodeCall, NodeKind
+from models.errors import ExpressionFailed
+from models.rules.expressions.evaluate import Expression
+from models.rules.graph.effects import Done
+from models.rules.graph.fields import kind_of
+from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
 
 
 def begin(call: NodeCall) -> Done:
-    """Choose a port and pass on what comes in; raises `ExpressionFailed` when a condition is not true or false."""
+    """Choose a port and pass on the incoming data; raises `ExpressionFailed` if a condition is not a boolean."""
     cases = call.config.get("cases")
     if cases:
         port = next((name for name, condition in cases if _holds(condition, call)), "default")
@@ -19,11 +20,11 @@ def begin(call: NodeCall) -> Done:
 
 
 def _holds(condition: Expression, call: NodeCall) -> bool:
-    answer = condition.evaluate(call.scope)
-    if not isinstance(answer, bool):
-        sentence = f"A condition must be true or false, not {kind_of(answer)}; compare it with something."
-        raise ExpressionFailed(sentence).located(condition.place)
-    return answer
+    result = condition.evaluate(call.scope)
+    if not isinstance(result, bool):
+        sentence = f"A condition must be true or false, not {kind_of(result)}; compare it with something."
+        raise ExpressionFailed(sentence).located(condition.location)
+    return result
 
 
 def ports(config: Config) -> tuple[str, ...]:

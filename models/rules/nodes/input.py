@@ -1,23 +1,22 @@
-"""`input`: hands the run's input on, as text, JSON, a number, a file or the rows of a CSV text."""
+"""`input`: passes on the run's input as text, JSON, a number, a file or the rows of a CSV text."""
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from models.rules.effects import Done
-from models.rules.expressions import ExpressionFailed
-from models.rules.fields import is_number, kind_of
-from models.rules.kinds import Config, Field, NodeCall, NodeKind
-from models.rules.templates import value_text
+from models.errors import ExpressionFailed
+from models.rules.graph.effects import Done
+from models.rules.graph.fields import is_number, kind_of
+from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
+from models.rules.values.json_values import EXACT, read_json, value_text
 
 Json = Any
 MAX_ROWS = 100_000
 
 
 def begin(call: NodeCall) -> Done:
-    """The run's input, converted; its default when there is none. Raises `ExpressionFailed` for the wrong kind."""
+    """The converted input, or the default without one; raises `ExpressionFailed` if it cannot be converted."""
     given = _part(call)
     if given is None or given == "":
         given = call.config.get("default")
@@ -30,8 +29,8 @@ def begin(call: NodeCall) -> Done:
 
 
 def _part(call: NodeCall) -> Json:
-    """The whole input, or what an object holds under `key`, so that several input nodes can share it."""
-    given, key = call.scope.get("input"), call.config.get("key")
+    """The whole input, or the value of an object's `key`, so that several input nodes can share an object."""
+    given, key = call.scope.variables.get("input"), call.config.get("key")
     return given.get(key) if key is not None and isinstance(given, Mapping) else given
 
 
@@ -43,13 +42,9 @@ def _as_json(value: Json) -> Json:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        return read_json(value)
+    except ValueError:
         raise ExpressionFailed("The input is not valid JSON.") from None
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(name)
 
 
 def _as_number(value: Json) -> Json:
@@ -62,6 +57,8 @@ def _as_number(value: Json) -> Json:
     if not is_number(number) or number != number or abs(number) > 1e300:
         shown = f"`{value[:60]}`" if isinstance(value, str) else kind_of(value)
         raise ExpressionFailed(f"The input must be a number, not {shown}.")
+    if isinstance(number, int) and abs(number) > EXACT:
+        raise ExpressionFailed("The input has more digits than a number keeps exactly; take it as text.")
     return number
 
 
@@ -72,7 +69,7 @@ def _as_file(value: Json) -> Json:
 
 
 def _as_rows(value: Json) -> Json:
-    """CSV text with a header line as a list of objects; a list is taken as rows already."""
+    """Parse CSV text with a header line to a list of objects; a list is returned unchanged."""
     if isinstance(value, list):
         return value
     if not isinstance(value, str):
@@ -96,7 +93,7 @@ _CONVERTERS = {"text": _as_text, "json": _as_json, "number": _as_number, "file":
 
 def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
     if config.get("required") is True and config.get("default") not in (None, ""):
-        return (("warning", "required", "An input with a default is never missing, so `required` says nothing."),)
+        return (("warning", "required", "An input with a default is never missing, so `required` has no effect."),)
     return ()
 
 

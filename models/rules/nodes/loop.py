@@ -1,37 +1,37 @@
-"""`loop`: runs its children once for each item, or while a condition holds; always bounded."""
+"""`loop`: runs its children once for each item, or while a condition holds, up to a maximum."""
 
-from models.rules.config import DEFAULT_ITERATIONS
-from models.rules.effects import Iterate
-from models.rules.expressions import ExpressionFailed
-from models.rules.kinds import Config, Field, NodeCall, NodeKind
+from models.errors import ExpressionFailed
+from models.rules.graph.config import DEFAULT_ITERATIONS
+from models.rules.graph.effects import Iterate
+from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
 
 MAX_ITERATIONS = 10_000
 MAX_CONCURRENCY = 50
 
 
 def begin(call: NodeCall) -> Iterate:
-    """Ask for the iterations; raises `ExpressionFailed` when there are more items than `maxIterations`."""
-    most = int(call.config.get("maxIterations", DEFAULT_ITERATIONS))
+    """The iterations; raises `ExpressionFailed` without a list, or with more items than `maxIterations`."""
+    maximum = int(call.config.get("maxIterations", DEFAULT_ITERATIONS))
     if call.config.get("while") is not None:
-        return Iterate(None, most)
+        return Iterate(None)
     items = call.config.get("items", call.incoming)
     if not isinstance(items, list | tuple):
         raise ExpressionFailed(f"The loop `{call.node.label}` needs a list to go through; set `items`.")
-    if len(items) > most:
-        sentence = f"The loop `{call.node.label}` has {len(items):,} items, and its maxIterations is {most:,}."
+    if len(items) > maximum:
+        sentence = f"The loop `{call.node.label}` has {len(items):,} items, and its maxIterations is {maximum:,}."
         raise ExpressionFailed(sentence)
-    return Iterate(tuple(items), most, int(call.config.get("concurrency", 1)))
+    return Iterate(tuple(items), int(call.config.get("concurrency", 1)))
 
 
 def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
-    items, most = config.get("items"), config.get("maxIterations", DEFAULT_ITERATIONS)
+    items, maximum = config.get("items"), config.get("maxIterations", DEFAULT_ITERATIONS)
     condition = config.get("while") not in (None, "")
     if condition and items not in (None, ""):
         return (("error", "items", "A loop has `items` or `while`, not both."),)
     if condition and config.get("concurrency") not in (None, "", 1):
         return (("warning", "concurrency", "A loop with `while` runs one iteration after the other."),)
-    if isinstance(items, list) and isinstance(most, int | float) and len(items) > most:
-        return (("error", "items", f"There are {len(items):,} items, and maxIterations is {most:,}."),)
+    if isinstance(items, list) and isinstance(maximum, int | float) and len(items) > maximum:
+        return (("error", "items", f"There are {len(items):,} items, and maxIterations is {maximum:,}."),)
     if not condition and items in (None, ""):
         return (("warning", "items", "A loop without `items` or `while` goes through the list that comes in."),)
     return ()
@@ -41,7 +41,7 @@ KIND = NodeKind(
     type="loop",
     fields=(
         Field("items", "list"),
-        Field("while", "condition"),
+        Field("while", "condition", body=True, alternative="write it as a function body"),
         Field("concurrency", "number", low=1, high=MAX_CONCURRENCY, whole=True),
         Field("maxIterations", "number", low=1, high=MAX_ITERATIONS, whole=True),
     ),

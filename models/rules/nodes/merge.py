@@ -1,16 +1,16 @@
-"""`merge`: joins branches, waiting for all that are taken, or going on with the first."""
+"""`merge`: joins branches: waits for all that are taken, or continues with the first one."""
 
-from models.rules.effects import Done
-from models.rules.kinds import Config, Field, NodeCall, NodeKind
+from models.rules.graph.effects import Done
+from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
 
 
 def begin(call: NodeCall) -> Done:
-    """Mode all: the outputs of the branches taken, by node id. Mode any: the output of the first."""
+    """In mode `all`, the outputs of the taken branches by node id; in mode `any`, the output of the first one."""
     return Done(call.incoming if joins_any(call.config) else dict(call.arrived))
 
 
 def joins_any(config: Config) -> bool:
-    """Whether it runs at the first connection taken."""
+    """Whether the node runs as soon as one of its connections is taken."""
     mode = config.get("mode")
     return isinstance(mode, str) and mode.lower() == "any"
 

@@ -1,12 +1,12 @@
 """`output`: a result of the run, as JSON or as text."""
 
-from models.rules.effects import Done
-from models.rules.kinds import Field, NodeCall, NodeKind
-from models.rules.templates import value_text
+from models.rules.graph.effects import Done
+from models.rules.graph.kinds import Field, NodeCall, NodeKind
+from models.rules.values.json_values import value_text
 
 
 def begin(call: NodeCall) -> Done:
-    """The value, by default what comes in."""
+    """The value; by default the incoming data."""
     value = call.config.get("value", call.incoming)
     return Done(value_text(value) if call.config.get("outputType") == "text" else value)
 

@@ -1,18 +1,18 @@
-"""`subworkflow`: runs another workflow of the owner's, as an execution of its own, and returns its output."""
+"""`subworkflow`: runs another workflow of the owner as a child run, and returns its output."""
 
 from uuid import UUID
 
-from models.rules.effects import RunWorkflow
-from models.rules.kinds import Config, Field, NodeCall, NodeKind
+from models.rules.graph.effects import RunWorkflow
+from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
 
 
 def begin(call: NodeCall) -> RunWorkflow:
-    """Which workflow, and what it is given: `input`, or the data that comes in."""
+    """The workflow and its input, which is `input` or the incoming data."""
     return RunWorkflow(UUID(call.config["workflowId"]), call.config.get("input", call.incoming))
 
 
 def workflow_of(config: Config) -> UUID | None:
-    """The workflow that a config names; None when it names none."""
+    """The id of the workflow in a config; None if it has none."""
     try:
         return UUID(str(config.get("workflowId")))
     except ValueError:
@@ -22,8 +22,8 @@ def workflow_of(config: Config) -> UUID | None:
 def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
     if config.get("workflowId") in (None, "") or workflow_of(config):
         return ()
-    # What may run and what it may cost at most must be known before anything runs.
-    return (("error", "workflowId", "`workflowId` must be the id of one of your workflows, written out."),)
+    # No expression is allowed, because permission and worst case must be known before the run.
+    return (("error", "workflowId", "`workflowId` must be the id of one of your workflows, without expressions."),)
 
 
 KIND = NodeKind(
@@ -31,5 +31,5 @@ KIND = NodeKind(
     fields=(Field("workflowId", "text", required=True), Field("input", "value")),
     begin=begin,
     findings=_findings,
-    pure=False,
+    repeats=True,
 )

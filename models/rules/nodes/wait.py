@@ -1,28 +1,31 @@
-"""`wait`: goes on after a while or at a moment, without holding a worker."""
+"""`wait`: waits for a number of seconds or until a time, without holding a worker."""
 
-from datetime import UTC, datetime
+from typing import Any
 
-from models.rules.effects import Done, Sleep
-from models.rules.expressions import ExpressionFailed
-from models.rules.kinds import Config, Field, NodeCall, NodeKind
+from models.errors import ExpressionFailed
+from models.rules.expressions.templates import is_template
+from models.rules.graph.effects import Done, Sleep
+from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
+from models.rules.values.moments import InvalidMoment, parse_moment
 
-LONGEST = 90 * 24 * 3600.0  # seconds
+Json = Any
+MAX_WAIT_SECONDS = 90 * 24 * 3600.0  # seconds
+LAST_YEAR = 2100  # beyond the longest wait of any run
 
 
 def begin(call: NodeCall) -> Sleep:
-    """How long; raises `ExpressionFailed` when `until` is no time."""
+    """The wait; raises `ExpressionFailed` if `until` is not a time."""
     until = call.config.get("until")
     if until is None:
         return Sleep(seconds=float(call.config.get("seconds", 0)))
     try:
-        moment = datetime.fromisoformat(until.strip())
-    except ValueError:
-        raise ExpressionFailed(f"`until` must be a time such as 2027-01-31T09:00:00Z, not `{until[:40]}`.") from None
-    return Sleep(until=moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        return Sleep(until=parse_moment(until.strip()))
+    except InvalidMoment as error:
+        raise ExpressionFailed(f"`until` {error}") from None
 
 
 def finish(call: NodeCall, _: None) -> Done:
-    """Pass on what came in."""
+    """Pass on the incoming data."""
     return Done(call.incoming)
 
 
@@ -32,14 +35,27 @@ def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
         return (("error", "until", "A wait has `seconds` or `until`, not both."),)
     if not given:
         return (("warning", "seconds", "A wait without `seconds` or `until` does not wait."),)
-    return ()
+    sentence = _problem(config.get("until"))
+    return (("error", "until", sentence),) if sentence else ()
+
+
+def _problem(until: Json) -> str | None:
+    """Why a constant `until` is invalid, as a sentence; None if it is valid or computed at run time."""
+    if not isinstance(until, str) or not until or is_template(until):
+        return None
+    try:
+        moment = parse_moment(until.strip())
+    except InvalidMoment as error:
+        return f"`until` {error}"
+    if moment.year >= LAST_YEAR:
+        return f"`until` must be at most {MAX_WAIT_SECONDS / 86_400:g} days after the run comes to this node."
+    return None
 
 
 KIND = NodeKind(
     type="wait",
-    fields=(Field("seconds", "number", low=0, high=LONGEST), Field("until", "text")),
+    fields=(Field("seconds", "number", low=0, high=MAX_WAIT_SECONDS), Field("until", "text")),
     begin=begin,
     finish=finish,
     findings=_findings,
-    pure=False,
 )

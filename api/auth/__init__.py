@@ -1,0 +1,1 @@
+"""Authentication and permissions of callers. Imports `api.limits` and `api.http`."""

@@ -1,0 +1,112 @@
+"""Bearer tokens: JWTs with one pinned algorithm, issuer and audience, every claim required, signed by a named key.
+
+The first key signs and all of them verify. To rotate, put a new key first and remove the old one a day later.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from flask import Flask, current_app, request
+from flask_jwt_extended import JWTManager, create_access_token, verify_jwt_in_request
+from flask_jwt_extended.exceptions import JWTDecodeError
+from jwt.exceptions import ExpiredSignatureError
+
+from models.services.accounts.sessions import LIFETIME
+from settings import Settings
+
+ALGORITHM = "HS256"
+ISSUER = "agentforge"
+AUDIENCE = "agentforge-api"
+LEEWAY_SECONDS = 30  # by which the clock of the host that signed a token may be ahead of ours
+MAX_KEPT = 4096  # verified tokens per process, of about 250 bytes each
+CLAIMS = frozenset({"exp", "iat", "nbf", "iss", "aud", "jti", "type", "sub", "sid", "gen"})
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """The claims of a token that we signed: user, session, and generation of its refresh."""
+
+    user_id: UUID
+    session_id: UUID
+    generation: int
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Configure how tokens are signed and verified."""
+    app.config.update(
+        JWT_SECRET_KEY=next(iter(settings.jwt_keys.values())),
+        JWT_ALGORITHM=ALGORITHM,
+        JWT_DECODE_ALGORITHMS=[ALGORITHM],
+        JWT_ENCODE_ISSUER=ISSUER,
+        JWT_DECODE_ISSUER=ISSUER,
+        JWT_ENCODE_AUDIENCE=AUDIENCE,
+        JWT_DECODE_AUDIENCE=AUDIENCE,
+        JWT_ACCESS_TOKEN_EXPIRES=LIFETIME,
+        JWT_DECODE_LEEWAY=LEEWAY_SECONDS,
+        JWT_TOKEN_LOCATION=["headers"],
+    )
+
+    app.extensions["verified_tokens"] = {}
+
+    @JWTManager(app).decode_key_loader
+    def key(header: dict[str, Any], claims: dict[str, Any]) -> str:
+        """Reject a token that lacks a claim: the library would invent `type` and `jti`, and not require `exp`."""
+        if missing := CLAIMS - claims.keys():
+            raise JWTDecodeError(f"Missing claims: {', '.join(sorted(missing))}")
+        secret = settings.jwt_keys.get(str(header.get("kid")))
+        if secret is None:
+            raise JWTDecodeError("The key of this token is not known")
+        return secret
+
+
+def write(token: AccessToken) -> str:
+    """Sign a token and return it as text."""
+    settings: Settings = current_app.extensions["settings"]
+    return create_access_token(
+        str(token.user_id),
+        additional_claims={"sid": str(token.session_id), "gen": token.generation},
+        additional_headers={"kid": next(iter(settings.jwt_keys))},
+    )
+
+
+def read() -> AccessToken | None:
+    """The token of this request, None where the library finds none needed.
+
+    A signature is verified once in each process and then remembered; the expiry is checked every time, and the caller
+    checks the session.
+
+    Raises:
+        ValueError: a claim has the wrong form.
+        JWTExtendedException, PyJWTError: the token is not valid.
+    """
+    verified: dict[bytes, tuple[AccessToken, float]] = current_app.extensions["verified_tokens"]
+    digest = hashlib.sha256(request.headers["Authorization"].encode()).digest()
+    known = verified.get(digest)
+    if known and time.time() < known[1]:
+        return known[0]
+    found = _verified()
+    if found is not None:
+        while len(verified) >= MAX_KEPT:
+            verified.pop(next(iter(list(verified))), None)  # a copy, because other threads write meanwhile
+        verified[digest] = found
+    return found and found[0]
+
+
+def _verified() -> tuple[AccessToken, float] | None:
+    """The token and when it expires, in seconds since the epoch.
+
+    The library allows its leeway for the expiry too; here the token expires without it.
+    """
+    verified = verify_jwt_in_request()
+    if verified is None:
+        return None
+    _, claims = verified
+    if type(claims["gen"]) is not int:
+        raise ValueError("gen is no whole number")
+    expires_at = float(claims["exp"])
+    if expires_at <= time.time():
+        raise ExpiredSignatureError
+    return AccessToken(UUID(claims["sub"]), UUID(str(claims["sid"])), claims["gen"]), expires_at

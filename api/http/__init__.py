@@ -1,0 +1,1 @@
+"""Parsing of requests, writing of responses and errors, and the session. Imports `api.schemas` only."""

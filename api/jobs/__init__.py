@@ -1,0 +1,1 @@
+"""Work that requests hand to workers, and the responses with its results. Imports `api.auth` and what is below it."""

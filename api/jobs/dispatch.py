@@ -1,0 +1,30 @@
+"""Enqueues accepted runs and requests to Stripe; a response to the latter waits for their result."""
+
+from typing import Any
+
+from flask import url_for
+from flask.typing import ResponseReturnValue
+
+from api.http.session import db
+from api.jobs.prefer_wait import accepted
+from models.tables import Execution, StripeRequest
+from tasks.queue import TaskName, enqueue
+
+
+def enqueue_execution(execution: Execution) -> None:
+    """Enqueue a new run, unless it is deferred behind its owner's other runs."""
+    if execution.deferred_at is None:
+        enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+
+
+def enqueue_and_wait(
+    job: StripeRequest, *, address: str | None = None, body: dict[str, Any] | None = None
+) -> ResponseReturnValue:
+    """Enqueue `job` and respond with its result, or with 202, `body` and `address` if it takes longer."""
+    enqueue(db(), TaskName.STRIPE_REQUEST, request_id=job.id)
+    return accepted(job.id, address or where(job), {"id": job.id, "status": job.status, **(body or {})})
+
+
+def where(job: StripeRequest) -> str:
+    """The address at which to poll for the result of `job`."""
+    return url_for("stripe_requests.get", request_id=job.id)

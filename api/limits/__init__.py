@@ -1,0 +1,1 @@
+"""Rate limits and concurrency limits of requests, by address, user and work. Imports `api.http`."""

@@ -1,0 +1,1 @@
+"""Views of the service for operators and Prometheus. Imports `api.jobs` and what is below it."""

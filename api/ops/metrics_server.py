@@ -1,0 +1,86 @@
+"""Serves metrics on a port of their own, which no proxy forwards, so that they are not public.
+
+One of the API's processes binds the port and serves the metrics of all; the others keep trying to bind it, so that
+another one takes over when that process ends.
+"""
+
+import errno
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import structlog
+from flask import Flask
+from prometheus_client import CONTENT_TYPE_LATEST
+
+import threads
+from api.ops.metrics import exposition
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 2.0
+KEPT_SECONDS = 5.0  # for which metrics are cached, so that frequent scrapes do not load the database
+SLOW_CLIENT_SECONDS = 10
+
+
+class MetricsServer:
+    """Serves the text that `read` returns at `GET /metrics`, and nothing else."""
+
+    def __init__(self, bind: str, port: int, read: Callable[[], bytes]) -> None:
+        self._address = bind, port
+        self._read = read
+        self._lock = threading.Lock()
+        self._kept, self._kept_until = b"", 0.0
+
+    def start(self) -> None:
+        """Start a thread that serves as soon as the port is free."""
+        threads.keep_running("metrics", self._serve)
+
+    def text(self) -> bytes:
+        """The metrics, read at most every `KEPT_SECONDS`."""
+        with self._lock:
+            if time.monotonic() >= self._kept_until:
+                self._kept = self._read()
+                self._kept_until = time.monotonic() + KEPT_SECONDS
+            return self._kept
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                with ThreadingHTTPServer(self._address, _handler(self)) as server:
+                    server.serve_forever()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:  # another process of this API serves them
+                    log.exception("metrics.not_served")
+            time.sleep(RETRY_SECONDS)
+
+
+def serve(app: Flask) -> None:
+    """Serve the metrics of `app` at the address in its settings; with port 0, serve none."""
+    settings, broker = app.extensions["settings"], app.extensions["broker"]
+    if settings.metrics_port:
+        read = partial(exposition, broker, settings.metrics_directory)
+        MetricsServer(settings.metrics_bind, settings.metrics_port, read).start()
+
+
+def _handler(metrics: MetricsServer) -> type[BaseHTTPRequestHandler]:
+    class MetricsHandler(BaseHTTPRequestHandler):
+        timeout = SLOW_CLIENT_SECONDS
+
+        def do_GET(self) -> None:
+            if self.path != "/metrics":
+                self.send_error(404)
+                return
+            text = metrics.text()
+            self.send_response(200)
+            self.send_header("Content-Type", CONTENT_TYPE_LATEST)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Log nothing."""
+
+    return MetricsHandler

@@ -1,0 +1,1 @@
+"""Routes of credits, purchases and subscriptions, and Stripe's webhook."""

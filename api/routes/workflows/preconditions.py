@@ -1,0 +1,89 @@
+"""Conditional requests for workflows (RFC 9110, section 13), which prevent that a client overwrites unseen changes.
+
+The ETag of a workflow is a digest of its response, with the version number in place of the graph, because a version
+never changes. So the tag changes with every change of the response.
+"""
+
+import hashlib
+import re
+from typing import Any
+from uuid import UUID
+
+from flask import Flask, Response, request
+
+from api.auth.authenticate import current_user
+from api.http import errors
+from api.http.json import encode
+from api.http.parsing import show
+from api.http.session import db
+from api.schemas.workflows.workflows import WorkflowOut
+from models.errors import ForgeError, PreconditionFailed
+from models.services.workflows import workflows
+from models.tables import Workflow
+
+TAG = r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
+TAGS = re.compile(rf"[ \t]*(?:,[ \t]*)*{TAG}(?:[ \t]*,(?:[ \t]*{TAG})?)*[ \t]*")
+ANY = "*"
+
+
+class MalformedIfMatch(ForgeError):
+    """If-Match is neither `*` nor a list of ETags."""
+
+    code = "malformed_if_match"
+
+    def __init__(self) -> None:
+        super().__init__('If-Match must be `*`, or ETags with their quotes: "5f0c8a52".')
+
+
+class WorkflowChanged(PreconditionFailed):
+    """The workflow was changed since the caller read it."""
+
+    def __init__(self, shown: dict[str, Any]) -> None:
+        super().__init__(
+            f"The workflow was changed since you read it. This response has the stored version {shown['version']}:"
+            " change that, or save without If-Match."
+        )
+        self.shown = shown
+
+
+def init_app(app: Flask) -> None:
+    """Respond to a failed precondition with the stored workflow."""
+    app.register_error_handler(WorkflowChanged, _show_current)
+
+
+def shown_with_tag(workflow: Workflow) -> tuple[dict[str, Any], dict[str, str]]:
+    """The body of a response with one workflow, and its headers."""
+    shown = show(WorkflowOut, workflow)
+    return {"workflow": shown}, {"ETag": f'"{tag_of(shown)}"'}
+
+
+def tag_of(shown: dict[str, Any]) -> str:
+    """The ETag of a workflow as `WorkflowOut` shows it, without quotes."""
+    hashed = {name: value for name, value in shown.items() if name not in ("nodes", "connections")}
+    return hashlib.blake2b(encode(hashed), digest_size=16).hexdigest()
+
+
+def require_match(workflow_id: UUID) -> None:
+    """Check `If-Match` against the stored workflow, and lock that until the end of the request.
+
+    A weak tag counts as the strong one, because proxies that compress a response make its tag weak.
+
+    Raises:
+        MalformedIfMatch: the header cannot be parsed.
+        NotFound: the caller has no such workflow.
+        WorkflowChanged: no tag in the header is that of the stored workflow.
+    """
+    header = request.headers.get("If-Match")
+    if header is None or header.strip() == ANY:
+        return
+    if not TAGS.fullmatch(header):
+        raise MalformedIfMatch
+    shown = show(WorkflowOut, workflows.lock(db(), current_user(), workflow_id))
+    if tag_of(shown) not in re.findall(TAG, header):
+        raise WorkflowChanged(shown)
+
+
+def _show_current(error: WorkflowChanged) -> Response:
+    tag = {"ETag": f'"{tag_of(error.shown)}"'}
+    status = errors.STATUS[PreconditionFailed]
+    return errors.problem(status, error.code, error.detail, headers=tag, more={"workflow": error.shown})

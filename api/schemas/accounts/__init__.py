@@ -1,0 +1,1 @@
+"""Schemas of accounts and their credentials."""

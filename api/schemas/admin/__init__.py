@@ -1,0 +1,1 @@
+"""Schemas of administration. Imports the schemas of every other subject."""

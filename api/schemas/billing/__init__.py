@@ -1,0 +1,1 @@
+"""Schemas of credits, purchases and subscriptions. Imports the schemas of executions."""

@@ -1,0 +1,1 @@
+"""Schemas of executions and usage. Imports the schemas of workflows."""

@@ -1,0 +1,1 @@
+"""Baselines: small programs that benchmarks measure beside ours."""

@@ -1,0 +1,17 @@
+"""The API of `wsgi`, publishing through kombu as for RabbitMQ: `bench.api` compares it with the transport for Redis."""
+
+from settings import process_settings
+from tasks.publisher import KombuTransport
+from tasks.queue import TaskMessage, set_publisher
+from wsgi import app as app
+
+_transport = KombuTransport(process_settings().broker_url)
+
+
+def publish(message: TaskMessage) -> bool:
+    """Publish the message through kombu."""
+    _transport.send(message)
+    return True
+
+
+set_publisher(publish)

@@ -1,0 +1,1 @@
+"""`make soak`: thousands of payments, refunds and executions under faults."""

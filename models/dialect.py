@@ -1,0 +1,89 @@
+"""A PostgreSQL dialect for connections through a pooler: all settings hold for a transaction, none for a session.
+
+A pooler in transaction mode rejects `options` on connecting, and runs each transaction on any of its connections, so
+settings and locks of a session would affect other clients. Therefore the settings are sent together with `BEGIN`, in
+the same message, which costs no round trip. psycopg2's autocommit mode keeps it from sending a `BEGIN` of its own.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from weakref import WeakSet
+
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+SCHEME = "postgresql+pooled"  # selects this dialect in an address
+UTC = {"TimeZone": "UTC"}
+
+registry.register(SCHEME.replace("+", "."), __name__, "PooledDialect")
+
+
+class PooledDialect(PGDialect_psycopg2):
+    """Begins each transaction with its settings, at the isolation level READ COMMITTED, which the code expects."""
+
+    supports_statement_cache = True
+
+    def __init__(self, transaction_settings: Mapping[str, str] = UTC, **options: Any) -> None:
+        """`transaction_settings` are run-time parameters of PostgreSQL by name, set in each transaction."""
+        # With hstore each new connection would query a type that the database does not have.
+        super().__init__(use_native_hstore=False, **options)  # type: ignore[no-untyped-call]
+        self._local = [f"SET LOCAL {name} = '{value}'" for name, value in transaction_settings.items()]
+        self._begin = "; ".join(["BEGIN ISOLATION LEVEL READ COMMITTED", *self._local])
+        self._autocommitting = WeakSet[Any]()
+
+    def on_connect(self) -> Callable[[DBAPIConnection], None] | None:
+        """Keep the driver from beginning transactions of its own."""
+        further = super().on_connect()  # type: ignore[no-untyped-call]
+
+        def connected(connection: DBAPIConnection) -> None:
+            connection.autocommit = True
+            if further:
+                further(connection)
+
+        return connected
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        """Begin a transaction with its settings, unless the connection is in `AUTOCOMMIT` mode."""
+        if _driver_connection(dbapi_connection) not in self._autocommitting:
+            _run(dbapi_connection, self._begin)
+
+    def in_one_message(self, statement: str) -> str:
+        """Make a transaction with its settings of one statement; PostgreSQL commits at the end of the message.
+
+        It is for connections in `AUTOCOMMIT` mode.
+        """
+        return "; ".join(["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", *self._local, statement])
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        """Commit if a transaction is open."""
+        if dbapi_connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            _run(dbapi_connection, "COMMIT")
+
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """Roll back if a transaction is open."""
+        if dbapi_connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            _run(dbapi_connection, "ROLLBACK")
+
+    def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
+        """Take `READ COMMITTED`, or `AUTOCOMMIT` for statements that PostgreSQL does not run in a transaction.
+
+        Another level would be a setting of the session. With `AUTOCOMMIT`, `transaction_settings` do not apply.
+        """
+        if level == "AUTOCOMMIT":
+            self._autocommitting.add(dbapi_connection)
+        elif level == self.default_isolation_level:
+            self._autocommitting.discard(dbapi_connection)
+        else:
+            raise NotImplementedError(f"Transactions are {self.default_isolation_level}, not {level}.")
+
+
+def _driver_connection(connection: Any) -> Any:
+    """psycopg2's connection, which the pool lends in a wrapper."""
+    return getattr(connection, "driver_connection", connection)
+
+
+def _run(connection: Any, statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)

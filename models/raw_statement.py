@@ -1,0 +1,113 @@
+"""Frequent statements, which are executed by the driver directly.
+
+SQLAlchemy's work around a short statement takes several times longer than the statement. Here SQLAlchemy compiles the
+text once and provides the connection, so the statement runs in the session's transaction and raises its errors.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Enum, Row, Select, TextClause, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import instance_dict
+
+from models.base import Base
+from models.db import READ_ONLY
+from models.dialect import PooledDialect
+
+E = TypeVar("E", bound=Base)
+
+_DIALECT = make_url("postgresql+psycopg2://").get_dialect()()
+
+
+class RawStatement:
+    """A compiled statement; an SQL text names its parameters `:name`.
+
+    The driver converts values and columns: ids, decimals, times and JSON are as everywhere, but enums are text.
+    """
+
+    def __init__(self, statement: str | Select[Any], **parts: str) -> None:
+        """Replace each name of `parts` in an SQL text by its SQL, and compile the statement."""
+        made = assembled(statement, **parts) if isinstance(statement, str) else statement
+        compiled = made.compile(dialect=_DIALECT)
+        self.sql = str(compiled)
+        self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def rows(self, session: Session, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Execute the statement with `values` for its parameters and return all rows; raises as SQLAlchemy does."""
+        connection = session.connection()
+        try:
+            cursor = connection.connection.cursor()
+            cursor.execute(self.sql, {**self._fixed, **values})
+            found = cursor.fetchall()
+            cursor.close()
+        except connection.dialect.loaded_dbapi.Error as error:
+            if getattr(error, "pgcode", None) == READ_ONLY:
+                connection.invalidate(error)
+                raise OperationalError(
+                    self.sql, None, error, hide_parameters=True, connection_invalidated=True
+                ) from error
+            if connection.connection.closed:  # executed by SQLAlchemy, this discards the pool's other connections too
+                connection.exec_driver_sql(self.sql, values)
+            raise DBAPIError.instance(self.sql, None, error, type(error), hide_parameters=True) from error
+        return list(found)
+
+    def checked(self, session: Session, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """Execute the statement by SQLAlchemy, which recognises a lost connection or a standby by the error."""
+        return session.connection().exec_driver_sql(self.sql, dict(values)).all()
+
+    def alone(self, session: Session, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """Execute it likewise in a transaction of its own and one round trip; the session must not be in use yet."""
+        connection = session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        dialect = cast("PooledDialect", connection.dialect)
+        return connection.exec_driver_sql(dialect.in_one_message(self.sql), dict(values)).all()
+
+    def first(self, session: Session, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Execute the statement and return the first row, or None."""
+        found = self.rows(session, values)
+        return found[0] if found else None
+
+
+def assembled(statement: str, **parts: str) -> TextClause:
+    """SQL text in which each name of `parts` is replaced by its SQL: a constant of ours, never a value."""
+    for name, part in parts.items():
+        statement = statement.replace(name, part)
+    return text(statement)
+
+
+def columns(kind: type[Base]) -> Sequence[Any]:
+    """The columns that a statement has to select for an object of `kind`."""
+    return [attribute.columns[0] for attribute in inspect(kind).column_attrs]
+
+
+def copied(kind: type[E], row: Sequence[Any]) -> E:
+    """A read-only copy of an object from a row of `columns(kind)`; it belongs to no session."""
+    return cast("E", SimpleNamespace(**_values(kind, row)))
+
+
+def loaded(session: Session, kind: type[E], row: Sequence[Any]) -> E:
+    """An object of the session from a row of `columns(kind)`, as the ORM would load it."""
+    found = kind()
+    instance_dict(found).update(_values(kind, row))
+    make_transient_to_detached(found)
+    session.add(found)
+    return found
+
+
+def _values(kind: type[Base], row: Sequence[Any]) -> dict[str, Any]:
+    names, enums = _shape(kind)
+    values = dict(zip(names, row, strict=True))
+    for name, enum in enums.items():
+        values[name] = enum(values[name])
+    return values
+
+
+@cache
+def _shape(kind: type[Base]) -> tuple[list[str], Mapping[str, Callable[[str], Any]]]:
+    """The names of the attributes, and the enum classes of those that are enums."""
+    types = {attribute.key: attribute.columns[0].type for attribute in inspect(kind).column_attrs}
+    enums = {name: type_.enum_class for name, type_ in types.items() if isinstance(type_, Enum) and type_.enum_class}
+    return list(types), enums

@@ -1,0 +1,1 @@
+"""The linter of graphs, and the worst case of their costs. Imports nodes and what is below them."""

@@ -1,0 +1,1 @@
+"""Parsing, comparison and cleaning of values from outside. Imports no other rules."""

@@ -1,0 +1,1 @@
+"""Accounts: registration, verification, sign-in, administration, export, deletion. Imports stripe and below."""

@@ -1,0 +1,54 @@
+"""Ends all access to an account at once, and removes the data of a registrant who never verified the address."""
+
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from models.changes import notify_changed
+from models.services.accounts import sessions
+from models.tables import AccessKey, Execution, ProviderKey, PushDevice, Template, TwoFactor, Workflow
+
+_AS_IT_IS = {"synchronize_session": False}
+
+
+def end(session: Session, user_id: UUID) -> None:
+    """End all sessions and access keys of a user, and remove their devices, which register again at sign-in."""
+    sessions.end_others(session, user_id)
+    for table in (AccessKey, PushDevice):
+        session.execute(delete(table).where(table.user_id == user_id), execution_options=_AS_IT_IS)
+
+
+def clear(session: Session, user_id: UUID) -> None:
+    """Remove a user's second factor, provider keys, workflows and templates, and stop their runs."""
+    for table in (ProviderKey, TwoFactor):
+        session.execute(delete(table).where(table.user_id == user_id), execution_options=_AS_IT_IS)
+    session.execute(delete(Template).where(Template.owner_id == user_id), execution_options=_AS_IT_IS)
+    kept = update(Workflow).where(Workflow.user_id == user_id, Workflow.deleted_at.is_(None))
+    session.execute(kept.values(deleted_at=func.now()), execution_options=_AS_IT_IS)
+    stop_runs(session, user_id)
+
+
+def stop_runs(session: Session, user_id: UUID) -> None:
+    """Request the cancellation of all runs of a user: drivers are notified, and the sweep ends runs without a driver.
+
+    Rows are locked from the top of each execution tree down, as everywhere. A repeat stops only runs begun since.
+    """
+    unfinished = select(Execution.id).where(
+        Execution.user_id == user_id,
+        Execution.finished_at.is_(None),
+        Execution.cancel_requested_at.is_(None) | (Execution.deadline_at > func.now()),
+    )
+    locked = session.scalars(unfinished.order_by(Execution.depth, Execution.id).with_for_update()).all()
+    if not locked:
+        return
+    notify_changed(session, *locked)
+    now = func.now()
+    runs = update(Execution).where(Execution.id.in_(locked))
+    session.execute(
+        runs.values(
+            cancel_requested_at=func.coalesce(Execution.cancel_requested_at, now),
+            deadline_at=func.least(Execution.deadline_at, now),
+        ),
+        execution_options=_AS_IT_IS,
+    )

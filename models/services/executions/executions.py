@@ -1,0 +1,298 @@
+"""Submits, reads and cancels runs for their owners.
+
+A run is accepted in one transaction with its row, its hold and its first event.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Select, bindparam, exists, func, select
+from sqlalchemy.orm import Session, aliased, defer
+
+from models.base import Json
+from models.errors import Conflict, ForgeError, NotFound
+from models.raw_statement import RawStatement, columns, copied
+from models.rules.executions.deadlines import DEFAULT_TIME_LIMITS, RunTimeLimits
+from models.rules.executions.states import TERMINAL, ExecutionStatus
+from models.rules.prices.pricing import PLANS, Priority
+from models.services.credits import api_calls, storage
+from models.services.executions import receipts
+from models.services.executions.node_states import NodeState, node_states, recorded
+from models.services.executions.receipts import below, lines, receipt
+from models.services.executions.wait_status import WaitStatus, undriven_status, wait_status
+from models.services.operations.queries import Position, newest_first
+from models.services.orchestration import execution_tree, submission, terminate
+from models.services.workflows import estimates, runnable, workflows
+from models.services.workflows.runnable import Runnable
+from models.tables import Execution, ExecutionEvent, User
+
+__all__ = [
+    "ExecutionSnapshot",
+    "NodeState",
+    "WaitStatus",
+    "below",
+    "get",
+    "get_snapshot",
+    "lines",
+    "list_owned",
+    "logs",
+    "node_states",
+    "receipt",
+    "recorded",
+    "request_cancel",
+    "submit",
+    "undriven_status",
+    "wait_status",
+]
+
+_LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
+
+
+_CHILD = aliased(Execution)
+_SNAPSHOT = RawStatement(
+    select(
+        func.clock_timestamp(),  # the database's clock is the same for all processes
+        exists().where(_CHILD.parent_execution_id == Execution.id),
+        *columns(Execution),
+    ).where(
+        Execution.user_id == bindparam("owner", type_=Execution.user_id.type),
+        Execution.id == bindparam("id", type_=Execution.id.type),
+        Execution.expired_at.is_(None),
+    )
+)
+
+
+class ExecutionSnapshot(NamedTuple):
+    """A run at a moment `at`, by the database's clock."""
+
+    run: Execution  # a read-only copy
+    at: datetime
+    has_children: bool
+
+
+class AlreadyFinished(Conflict):
+    """The run has ended, and not by a cancellation."""
+
+    code = "already_finished"
+
+    def __init__(self, status: ExecutionStatus) -> None:
+        super().__init__(f"This run has already ended ({status}).")
+
+
+class HistoryExpired(NotFound):
+    """The run ended so long ago that only its receipt is left."""
+
+    code = "history_expired"
+
+    def __init__(self) -> None:
+        ForgeError.__init__(self, "The history of this run was removed because of its age. Its receipt stays.")
+
+
+def submit(
+    session: Session,
+    owner: User,
+    workflow_id: UUID,
+    *,
+    input: Json = None,
+    max_credits: Decimal | None = None,
+    priority: Priority | None = None,
+    timeout: int | None = None,
+    max_queue_seconds: int | None = None,
+    limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
+) -> Execution:
+    """Submit a run of the workflow's newest version and hold the most that it may cost.
+
+    Args:
+        session: the session of the transaction.
+        owner: the user who owns the workflow and pays for the run.
+        workflow_id: the workflow.
+        input: any JSON, for the workflow's input nodes.
+        max_credits: limits the cost of the run, which waits for its owner when it is reached; None: the worst case.
+        priority: may be lower than that of the owner's tier; None: that of the tier.
+        timeout: seconds from now until the run must end; None: the workflow's, or else the deployment's.
+        max_queue_seconds: seconds from now until the run must start; None: the workflow's, or else the deployment's.
+        limits: the deployment's limits; requested values are clamped to their maximum.
+
+    Raises:
+        NotFound: `owner` has no such workflow.
+        Forbidden: the owner's tier does not allow it (`workflow_read_only`, `node_limit_reached`,
+            `storage_limit_reached`), or this month's API calls are used up (`api_call_limit_reached`).
+        InvalidInput: the graph cannot run (`invalid_graph`), or `max_credits` is too low or no amount of credits.
+        InsufficientCredits: the owner does not have the credits; nothing was created.
+    """
+    version = runnable.newest(session, owner, workflow_id)
+    storage.require_room(session, owner)
+    api_calls.require_some(session, owner, version.id)
+    return submission.insert_execution(
+        session,
+        user_id=owner.id,
+        workflow_id=workflow_id,
+        version_id=version.id,
+        workflow_name=version.workflow_name,
+        priority=_priority(owner, priority),
+        input=input,
+        credits_cap=estimates.cap(session, version.id, version.worst_case_credits, max_credits),
+        nodes_total=version.node_count,
+        timeout_seconds=limits.timeout_for(timeout, version.timeout),
+        queue_seconds=limits.queue_for(max_queue_seconds, version.max_queue_seconds),
+    )
+
+
+def submit_again(
+    session: Session,
+    owner: User,
+    old: Execution,
+    version: Runnable,
+    *,
+    max_credits: Decimal | None,
+    done: Collection[str] = (),
+    limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
+) -> Execution:
+    """Submit a run of a version of the same workflow with the input of the ended run `old` and the same timeout.
+
+    The results of the nodes in `done` are reused. Raises `InsufficientCredits` and `InvalidInput` as `submit` does, and
+    `Forbidden` if the owner's storage or this month's API calls are used up.
+    """
+    storage.require_room(session, owner)
+    api_calls.require_some(session, owner, version.id)
+    return submission.insert_execution(
+        session,
+        user_id=owner.id,
+        workflow_id=old.workflow_id,
+        version_id=version.id,
+        workflow_name=old.workflow_name,
+        priority=_priority(owner, None),
+        input=old.input,
+        credits_cap=estimates.cap(
+            session, version.id, version.worst_case_credits or old.credits_cap, max_credits, done=done
+        ),
+        nodes_total=version.node_count,
+        timeout_seconds=(old.deadline_at - old.created_at).total_seconds() if old.deadline_at else None,
+        queue_seconds=limits.queue_for(version.max_queue_seconds),
+        retry_of=old.id,
+    )
+
+
+def get(session: Session, owner: User, execution_id: UUID) -> Execution:
+    """A run of `owner`; raises `NotFound`."""
+    execution = session.scalar(_owned(owner).where(Execution.id == execution_id))
+    if execution is None:
+        raise _missing(session, owner, execution_id)
+    return execution
+
+
+def get_snapshot(session: Session, owner: User, execution_id: UUID) -> ExecutionSnapshot:
+    """A read-only snapshot of a run of `owner`; raises `NotFound`."""
+    row = _SNAPSHOT.first(session, {"owner": owner.id, "id": execution_id})
+    if row is None:
+        raise _missing(session, owner, execution_id)
+    at, has_children, *values = row
+    return ExecutionSnapshot(copied(Execution, values), at, has_children)
+
+
+def get_locked(session: Session, owner: User, execution_id: UUID) -> Execution:
+    """Like `get`, and locks the run until the transaction ends."""
+    execution = session.scalar(
+        _owned(owner).where(Execution.id == execution_id).with_for_update().execution_options(populate_existing=True)
+    )
+    if execution is None:
+        raise _missing(session, owner, execution_id)
+    return execution
+
+
+def list_owned(
+    session: Session,
+    owner: User,
+    *,
+    workflow_id: UUID | None = None,
+    status: ExecutionStatus | None = None,
+    ids: Collection[UUID] | None = None,
+    parent_execution_id: UUID | None = None,
+    limit: int = 50,
+    offset: int = 0,
+    after: Position | None = None,
+) -> Sequence[Execution]:
+    """A page of `owner`'s runs, newest first, without their inputs and outputs.
+
+    Raises `NotFound` for a workflow of another user; `ids` of other users' runs are ignored.
+    """
+    query = _owned(owner).options(defer(Execution.input, raiseload=True), defer(Execution.output, raiseload=True))
+    if workflow_id is not None:
+        workflows.check_owned(session, owner, workflow_id)
+        query = query.where(Execution.workflow_id == workflow_id)
+    if status is not None:
+        query = query.where(Execution.status == status)
+    if parent_execution_id is not None:
+        query = query.where(Execution.parent_execution_id == parent_execution_id)
+    if ids is not None:
+        query = query.where(Execution.id.in_(ids))
+    return session.scalars(newest_first(query, Execution, limit=limit, offset=offset, after=after)).all()
+
+
+def logs(
+    session: Session, owner: User, execution_id: UUID, *, limit: int = 100, after: int = 0
+) -> Sequence[ExecutionEvent]:
+    """The events of a run after the one with seq `after`, oldest first; raises `NotFound`."""
+    if not session.scalar(select(exists(_owned(owner).where(Execution.id == execution_id)))):
+        raise _missing(session, owner, execution_id)
+    events = select(ExecutionEvent).where(ExecutionEvent.execution_id == execution_id, ExecutionEvent.seq > after)
+    return session.scalars(events.order_by(ExecutionEvent.seq).limit(limit)).all()
+
+
+def request_cancel(session: Session, owner: User, execution_id: UUID) -> Execution:
+    """Cancel a run and its child runs: at once if it is not driven, otherwise through its driver.
+
+    A repeat changes nothing. The rows are locked, so that no worker claims one of the runs meanwhile.
+
+    Raises:
+        NotFound: `owner` has no such run.
+        AlreadyFinished: the run has ended, and not by a cancellation.
+    """
+    execution_tree.lock(session, ending=[execution_id], owner=owner.id)
+    is_driven = func.coalesce(Execution.lease_expires_at > func.clock_timestamp(), False)
+    found = session.execute(
+        _owned(owner)
+        .add_columns(is_driven)
+        .where(Execution.id == execution_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if found is None:
+        raise _missing(session, owner, execution_id)
+    execution: Execution = found[0]
+    if execution.status in TERMINAL - {ExecutionStatus.CANCELLED}:
+        raise AlreadyFinished(execution.status)
+    if execution.status is ExecutionStatus.CANCELLED or execution.cancel_requested_at:
+        return execution
+    execution_tree.stop_below(session, [execution_id])
+    _stop(session, execution, is_driven=found[1])
+    return execution
+
+
+def _stop(session: Session, execution: Execution, *, is_driven: bool) -> None:
+    requested = {"cancel_requested_at": func.now()}
+    if execution.status is ExecutionStatus.RUNNING:
+        terminate.change(session, execution, status=ExecutionStatus.CANCELLING, **requested)
+    elif is_driven:
+        terminate.change(session, execution, **requested)
+    elif terminate.has_agent_turns(session, execution):
+        terminate.leave_to_driver(session, execution, **requested)
+    else:
+        terminate.end(session, execution, ExecutionStatus.CANCELLED, "Cancelled.", **requested)
+
+
+def _missing(session: Session, owner: User, execution_id: UUID) -> NotFound:
+    has_receipt = receipts.kept(session, owner.id, execution_id) is not None
+    return HistoryExpired() if has_receipt else NotFound("execution")
+
+
+def _owned(owner: User) -> Select[tuple[Execution]]:
+    return select(Execution).where(Execution.user_id == owner.id, Execution.expired_at.is_(None))
+
+
+def _priority(owner: User, wanted: Priority | None) -> Priority:
+    allowed = PLANS[owner.subscription_tier].priority
+    return min(wanted or allowed, allowed, key=_LOWEST_FIRST.index)

@@ -1,0 +1,1 @@
+"""Leases of executions, the journal of drivers, and redelivery of messages. Imports workflows and credits."""

@@ -1,0 +1,127 @@
+"""Finds the executions to enqueue: stalled ones for the sweep, and those that can go on after another one.
+
+Stalled rows are selected with SKIP LOCKED and marked as enqueued, so that two sweeps at once enqueue each once.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.raw_statement import RawStatement, assembled
+from models.rules.prices.pricing import PLANS, Priority, Tier
+from models.services.orchestration.leases import DRIVEN_RUNS
+
+_MARK_ENQUEUED = """
+    UPDATE workflow_executions SET enqueued_at = now()
+     WHERE id IN (
+        SELECT id FROM workflow_executions
+         WHERE {due}
+         ORDER BY created_at
+         LIMIT :limit
+           FOR UPDATE SKIP LOCKED)
+ RETURNING id, priority
+"""
+
+# Expired leases, due timers, and queued rows whose message was lost or never published because the process died after
+# its commit. Separate queries, so that many rows of one kind do not delay the others.
+_STALLED = [
+    text(_MARK_ENQUEUED.format(due=due))
+    for due in (
+        """lease_expires_at < now() AND coalesce(enqueued_at, '-infinity') < now() - make_interval(secs => :first)""",
+        """status = 'waiting' AND wake_at <= now() AND deferred_at IS NULL
+           AND coalesce(enqueued_at, '-infinity') < now() - make_interval(secs => :first)""",
+        """status = 'queued' AND deferred_at IS NULL
+           AND coalesce(enqueued_at, created_at + make_interval(secs => :first - :again))
+               < now() - make_interval(secs => :again)""",
+    )
+]
+
+# The oldest deferred run of an owner. A queued one gets its first message now, which is redelivered as early as that of
+# a run that was never deferred: the broker may be unreachable now.
+_UNDEFER = RawStatement("""
+    UPDATE workflow_executions
+       SET deferred_at = NULL, updated_at = now(),
+           enqueued_at = now() - make_interval(secs => CASE WHEN status = 'queued' THEN :again - :first ELSE 0 END)
+     WHERE id = (
+        SELECT id FROM workflow_executions
+         WHERE user_id = coalesce(CAST(:user AS uuid),
+                                  (SELECT user_id FROM workflow_executions WHERE id = CAST(:after AS uuid)))
+           AND status IN ('queued', 'waiting') AND deferred_at IS NOT NULL
+         ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+ RETURNING id, priority
+""")
+
+_OWNERS_WITH_DEFERRED = assembled(
+    """
+    SELECT u.id, u.subscription_tier AS tier, DRIVEN_RUNS AS driven
+      FROM (SELECT DISTINCT user_id FROM workflow_executions
+             WHERE status IN ('queued', 'waiting') AND deferred_at IS NOT NULL) d
+      JOIN users u ON u.id = d.user_id
+""",
+    DRIVEN_RUNS=DRIVEN_RUNS,
+)
+
+# The parent of an ended run that is due, or the run itself if it became due while its driver parked it.
+_WOKEN = RawStatement("""
+    SELECT p.id, p.priority FROM workflow_executions e JOIN workflow_executions p ON p.id = e.parent_execution_id
+     WHERE e.id = :id AND e.finished_at IS NOT NULL AND p.status = 'waiting' AND p.wake_at <= now()
+    UNION ALL
+    SELECT id, priority FROM workflow_executions
+     WHERE id = :id AND status = 'waiting' AND wake_at <= now() AND deferred_at IS NULL
+""")
+
+_ITSELF = RawStatement("SELECT id, priority FROM workflow_executions WHERE id = :id")
+
+TaskTarget = tuple[UUID, Priority]  # an execution to enqueue, and its priority, which selects the queue
+FIRST_REDELIVERY_SECONDS = 10.0  # after which the message of a row is considered lost
+REDELIVERY_SECONDS = 60.0  # between further messages, because behind a backlog the first one may only be late
+_INTERVALS = {"first": FIRST_REDELIVERY_SECONDS, "again": REDELIVERY_SECONDS}
+
+
+def stalled(session: Session, *, limit: int = 500) -> Sequence[TaskTarget]:
+    """Stalled executions to enqueue: at most `limit` of each kind, oldest first."""
+    parameters = {**_INTERVALS, "limit": limit}
+    return [(row.id, Priority(row.priority)) for query in _STALLED for row in session.execute(query, parameters)]
+
+
+def requeue(session: Session, execution_id: UUID) -> Sequence[TaskTarget]:
+    """The run itself, to enqueue it again after a release."""
+    return _targets(session, _ITSELF, execution_id)
+
+
+def woken_by(session: Session, execution_id: UUID) -> Sequence[TaskTarget]:
+    """The runs that are due after this one ended or was parked: its parent, or the run itself."""
+    return _targets(session, _WOKEN, execution_id)
+
+
+def next_after(session: Session, execution_id: UUID) -> Sequence[TaskTarget]:
+    """All runs to enqueue after this one was left by its driver."""
+    deferred = next_deferred(session, execution_id)
+    return [*woken_by(session, execution_id), *([deferred] if deferred else [])]
+
+
+def next_deferred(session: Session, execution_id: UUID) -> TaskTarget | None:
+    """The owner's oldest deferred run, to enqueue after this one ended or was parked."""
+    return _undefer_next(session, {"user": None, "after": execution_id})
+
+
+def unclaimed_slots(session: Session) -> Sequence[TaskTarget]:
+    """Deferred runs whose owners have free slots, because the process that should have enqueued them died."""
+    targets = []
+    for owner in session.execute(_OWNERS_WITH_DEFERRED).all():
+        for _ in range(PLANS[Tier(owner.tier)].concurrent_runs - owner.driven):
+            if (target := _undefer_next(session, {"user": owner.id, "after": None})) is None:
+                break
+            targets.append(target)
+    return targets
+
+
+def _targets(session: Session, query: RawStatement, execution_id: UUID) -> Sequence[TaskTarget]:
+    return [(run, Priority(priority)) for run, priority in query.rows(session, {"id": execution_id})]
+
+
+def _undefer_next(session: Session, parameters: dict[str, UUID | None]) -> TaskTarget | None:
+    row = _UNDEFER.first(session, {**parameters, **_INTERVALS})
+    return (row[0], Priority(row[1])) if row else None

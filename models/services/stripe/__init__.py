@@ -1,0 +1,1 @@
+"""Purchases, subscriptions and mirrors of Stripe objects. Imports credits and operations."""

@@ -1,0 +1,1 @@
+"""Workflows and templates: saving, versions, limits, validation, metrics. Imports credits and operations."""

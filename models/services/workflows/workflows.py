@@ -1,0 +1,294 @@
+"""Saves workflows. A graph is linted when it is saved, so that starting a run need not do it.
+
+A save never loses work: only a malformed or too large graph is rejected. A graph that cannot run is saved, shown as a
+draft with its problems, and rejected when it is to run.
+
+Saving another graph adds a version; earlier versions never change, because runs keep their version.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Select, exists, func, select
+from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm.attributes import set_committed_value
+
+from models.base import Json
+from models.errors import FieldError, InvalidInput, NotFound
+from models.rules.executions.states import WorkflowStatus
+from models.rules.graph.graph import parse
+from models.rules.lint.agents import agents_of
+from models.rules.lint.lint import Report, Severity, check_shape, lint
+from models.rules.lint.problems import MAX_PROBLEMS, problems
+from models.rules.lint.subworkflows import SubworkflowCall, calls_of
+from models.rules.prices.pricing import MAX_CREDITS
+from models.services.credits import storage
+from models.services.operations.queries import Position, newest_first
+from models.services.workflows import openclaw_agents, subworkflows, workflow_problems
+from models.services.workflows import workflow_limits as limits
+from models.tables import User, Workflow, WorkflowVersion
+
+Graph = Mapping[str, Json]
+
+
+class InvalidGraph(InvalidInput):
+    """The graph cannot run, or is malformed and cannot be saved."""
+
+    code = "invalid_graph"
+
+    def __init__(self, errors: Sequence[FieldError], *, wanted: str = "workflow cannot run") -> None:
+        first = errors[0].message
+        more = f" There are {len(errors) - 1} more problems." if len(errors) > 1 else ""
+        super().__init__(f"This {wanted}. {first}{more}", errors=errors[:MAX_PROBLEMS])
+
+
+def create(
+    session: Session,
+    owner: User,
+    *,
+    name: str,
+    graph: Graph,
+    description: str = "",
+    status: WorkflowStatus = WorkflowStatus.ACTIVE,
+    timeout: int | None = None,
+    max_queue_seconds: int | None = None,
+) -> Workflow:
+    """Save a new workflow with its first version; `timeout` and `max_queue_seconds` are those of its runs.
+
+    Raises:
+        InvalidGraph: the graph is malformed; one that cannot run is saved.
+        WorkflowLimitReached, NodeLimitReached, StorageLimitReached: the owner's tier does not allow it.
+    """
+    limits.check_size(owner.subscription_tier, _size(graph))
+    version = _version(graph, 1)
+    tier = limits.check_number(session, owner)
+    limits.check_size(tier, version.node_count)
+    storage.require_room(session, owner)
+    times = {"timeout": timeout, "max_queue_seconds": max_queue_seconds}
+    workflow = Workflow(user_id=owner.id, name=name, description=description, status=status, latest_version=1, **times)
+    session.add(workflow)
+    session.flush()
+    _add_version(session, workflow, version)
+    workflow_problems.set_problems(session, owner, [workflow])
+    return workflow
+
+
+def get(session: Session, owner: User, workflow_id: UUID) -> Workflow:
+    """A workflow of `owner` with its `latest` version, `problems` and `read_only_reason`; raises `NotFound`."""
+    for workflow in _shown(session, owner, _owned(owner).where(Workflow.id == workflow_id)):
+        return workflow
+    raise NotFound("workflow")
+
+
+def lock(session: Session, owner: User, workflow_id: UUID) -> Workflow:
+    """Like `get`, and locks the workflow until the transaction ends, without blocking new runs of it."""
+    session.execute(
+        _owned(owner).with_only_columns(Workflow.id).where(Workflow.id == workflow_id).with_for_update(key_share=True)
+    )
+    return get(session, owner, workflow_id)
+
+
+def list_owned(
+    session: Session,
+    owner: User,
+    *,
+    q: str | None = None,
+    status: WorkflowStatus | None = None,
+    limit: int = 50,
+    offset: int = 0,
+    after: Position | None = None,
+) -> Sequence[Workflow]:
+    """A page of `owner`'s workflows, newest first, as `get` returns them.
+
+    Args:
+        session: the session of the transaction.
+        owner: the user who owns them.
+        q: only workflows with this text in their name, without case.
+        status: only active ones or only drafts, which include those that cannot run.
+        limit: the size of the page.
+        offset: the number of workflows to skip.
+        after: the position of the last workflow of the previous page.
+    """
+    query = _owned(owner)
+    if q:
+        query = query.where(Workflow.name.icontains(q, autoescape=True))
+    if status is not None:
+        query = query.where(workflow_problems.has_status(session, owner, status))
+    return _shown(session, owner, newest_first(query, Workflow, limit=limit, offset=offset, after=after))
+
+
+def update(
+    session: Session,
+    owner: User,
+    workflow_id: UUID,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    graph: Graph | None = None,
+    status: WorkflowStatus | None = None,
+    **times: int | None,
+) -> Workflow:
+    """Change the given values; another graph makes a new version, and one above the limit may be made smaller.
+
+    `times` may have `timeout` and `max_queue_seconds` as in `create`; None removes one.
+
+    Raises `NotFound`, `WorkflowReadOnly` for a surplus workflow, and the errors of `create`.
+    """
+    if graph is not None:
+        _check_size_beforehand(session, owner, workflow_id, graph)
+    proposed = _version(graph, 0) if graph is not None else None
+    workflow = _locked(session, owner, workflow_id)
+    is_new = proposed is not None and _canonical(proposed.graph) != _canonical(workflow.latest.graph)
+    version = proposed if proposed is not None and is_new else workflow.latest
+    limits.check_size(owner.subscription_tier, version.node_count, before=workflow.latest.node_count)
+    workflow.name = name if name is not None else workflow.name
+    workflow.description = description if description is not None else workflow.description
+    workflow.status = status or workflow.status
+    workflow.timeout = times.get("timeout", workflow.timeout)
+    workflow.max_queue_seconds = times.get("max_queue_seconds", workflow.max_queue_seconds)
+    if is_new:
+        storage.require_room(session, owner)
+        version.number = workflow.latest_version = workflow.latest_version + 1
+        _add_version(session, workflow, version)
+    session.flush()
+    _set_read_only_reason(owner, workflow, surplus=False)
+    workflow_problems.set_problems(session, owner, [workflow])
+    return workflow
+
+
+def delete(session: Session, owner: User, workflow_id: UUID) -> None:
+    """Mark a workflow as deleted; raises `NotFound`.
+
+    Runs under way go on. The history of ended runs is pruned soon, except for their receipts.
+    """
+    workflow = session.scalar(_owned(owner).where(Workflow.id == workflow_id).with_for_update())
+    if workflow is None:
+        raise NotFound("workflow")
+    workflow.deleted_at = func.now()
+    session.flush()
+    storage.freed(session, [owner.id])
+
+
+def check_owned(session: Session, owner: User, workflow_id: UUID) -> None:
+    """Raise `NotFound` unless `owner` has this workflow."""
+    if not session.scalar(select(exists(_owned(owner).where(Workflow.id == workflow_id)))):
+        raise NotFound("workflow")
+
+
+def validate(session: Session, owner: User, graph: Graph) -> Report:
+    """Validate a graph and the workflows that it runs, and compute their worst case in credits.
+
+    Raises `NodeLimitReached`, before linting, for a graph that is too large for the owner's tier.
+    """
+    limits.check_size(owner.subscription_tier, _size(graph))
+    report = lint(graph)
+    if report.worst_case_credits is None:
+        return report
+    below = subworkflows.validate_calls(session, owner, _calls(graph, report))
+    found = (*report.findings, *openclaw_agents.judge(session, agents_of(graph)), *below.findings)
+    errors_first = sorted(found, key=lambda finding: finding.severity is not Severity.ERROR)
+    return Report(tuple(errors_first), report.worst_case_credits + below.credits)
+
+
+def problems_of(owner: User, graph: Graph) -> list[Json]:
+    """The problems that keep a graph from running, without those of the workflows that it runs.
+
+    Raises `NodeLimitReached`, and `InvalidGraph` for a malformed graph.
+    """
+    limits.check_size(owner.subscription_tier, _size(graph))
+    found: list[Json] = _version(graph, 1).lint_errors
+    return found
+
+
+def _owned(owner: User) -> Select[tuple[Workflow]]:
+    return select(Workflow).where(Workflow.user_id == owner.id, Workflow.deleted_at.is_(None))
+
+
+def _shown(session: Session, owner: User, query: Select[tuple[Workflow]]) -> Sequence[Workflow]:
+    """The workflows that `query` finds, with `problems` and `read_only_reason`."""
+    rows = session.execute(query.add_columns(limits.is_surplus(owner)).options(joinedload(Workflow.latest))).all()
+    for workflow, surplus in rows:
+        _set_read_only_reason(owner, workflow, surplus=surplus)
+    found = [workflow for workflow, _ in rows]
+    workflow_problems.set_problems(session, owner, found)
+    return found
+
+
+def _locked(session: Session, owner: User, workflow_id: UUID) -> Workflow:
+    """The workflow, locked for a change, so that its versions are numbered consecutively."""
+    found = session.execute(
+        _owned(owner)
+        .add_columns(limits.is_surplus(owner))
+        .where(Workflow.id == workflow_id)
+        .with_for_update(of=Workflow)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if found is None:
+        raise NotFound("workflow")
+    workflow: Workflow = found[0]
+    limits.check_reached(owner.subscription_tier, surplus=found[1])
+    session.refresh(workflow, ["latest"])
+    return workflow
+
+
+def _set_read_only_reason(owner: User, workflow: Workflow, *, surplus: bool) -> None:
+    nodes = workflow.latest.node_count
+    workflow.read_only_reason = limits.why_read_only(owner.subscription_tier, surplus=surplus, nodes=nodes)
+
+
+def _size(graph: Graph) -> int:
+    """The number of nodes of a graph, before it is validated."""
+    nodes = graph.get("nodes", [])
+    return len(nodes) if isinstance(nodes, list) else 0
+
+
+def _check_size_beforehand(session: Session, owner: User, workflow_id: UUID, graph: Graph) -> None:
+    """Reject a graph that is too large before linting it; the check is repeated when the row is locked."""
+    tier, size = owner.subscription_tier, _size(graph)
+    if limits.allows(tier, size):
+        return
+    latest = select(WorkflowVersion.node_count).join(Workflow, WorkflowVersion.workflow_id == Workflow.id)
+    newest = (WorkflowVersion.number == Workflow.latest_version, Workflow.id == workflow_id)
+    before = session.scalar(latest.where(*newest, Workflow.user_id == owner.id, Workflow.deleted_at.is_(None)))
+    if before is None:
+        raise NotFound("workflow")
+    limits.check_size(tier, size, before=before)
+
+
+def _version(graph: Graph, number: int) -> WorkflowVersion:
+    """Lint a graph and build a version of it; raises `InvalidGraph` for a malformed graph."""
+    if malformed := check_shape(graph):
+        errors = [FieldError(found.field, f"{found.field or 'body'}: {found.message}") for found in malformed]
+        raise InvalidGraph(errors, wanted="graph cannot be saved")
+    report = lint(graph)
+    nodes, connections = graph.get("nodes", []), graph.get("connections", [])
+    return WorkflowVersion(
+        number=number,
+        graph={"nodes": nodes, "connections": connections},
+        calls=[call.to_json() for call in _calls(graph, report)],
+        agents=[agent.to_json() for agent in agents_of(graph)],
+        node_count=len(nodes),
+        lint_errors=problems(report.errors, graph),
+        worst_case_credits=min(report.worst_case, MAX_CREDITS),
+    )
+
+
+def _calls(graph: Graph, report: Report) -> Sequence[SubworkflowCall]:
+    """The workflows that a graph runs; empty if the graph is too broken to be parsed."""
+    if report.worst_case_credits is None:
+        return ()
+    return calls_of(parse({"nodes": graph.get("nodes", []), "connections": graph.get("connections", [])}))
+
+
+def _add_version(session: Session, workflow: Workflow, version: WorkflowVersion) -> None:
+    version.workflow_id, version.name, version.description = workflow.id, workflow.name, workflow.description
+    session.add(version)
+    session.flush()
+    set_committed_value(workflow, "latest", version)
+
+
+def _canonical(graph: Any) -> bytes:
+    """A form that is equal only for equal graphs, while Python's `==` holds 1, 1.0 and True for equal."""
+    return orjson.dumps(graph, option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,1 @@
+"""Executions, their nodes and events, and the receipts that remain of them."""

@@ -1,0 +1,1 @@
+"""Workers, notifications, named leases, and other tables for running the service."""

@@ -1,0 +1,1 @@
+"""Mirrors of Stripe objects, requests to Stripe, and events from it."""

@@ -1,0 +1,1 @@
+"""Workflows, their versions, and the gallery of templates."""

@@ -1,0 +1,59 @@
+"""The processes of the service and the settings that each of them reads, so that none holds secrets it does not need.
+
+AGENTFORGE_ROLE names the role of a process. Settings outside its list count as unset even if they are given, and
+secrets among them are not required. Without a role, as in a shell, every setting is read.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class ProcessRole(StrEnum):
+    """The role of a process: one for each service of docker-compose.yml, under the same name."""
+
+    API = "api"
+    WORKER_EXECUTIONS = "worker-executions"
+    WORKER_BILLING = "worker-billing"
+    BEAT = "beat"
+    FLOWER = "flower"
+    MIGRATE = "migrate"
+
+
+SECRETS = frozenset(  # given only to the roles that need them; the addresses contain passwords
+    {
+        *("DATABASE_URL", "REDIS_URL", "BROKER_URL", "LIMITER_URL", "SMTP_URL", "EXPO_ACCESS_TOKEN"),
+        *("JWT_SECRET", "JWT_SECRETS", "ENCRYPTION_KEYS", "OPENCLAW_TOKEN", "OPENCLAW_DEVICE_KEY"),
+        *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "FLOWER_BASIC_AUTH"),
+    }
+)
+_EVERY = frozenset({"AGENTFORGE_ENV", "AGENTFORGE_ROLE"})
+_BROKER = frozenset({"BROKER_URL", "TLS_CA_FILE", "LOG_FORMAT"})
+_DATA = _BROKER | {"DATABASE_URL", "REDIS_URL"}
+_PRICES = frozenset({"STRIPE_PRICE_PREMIUM", "STRIPE_PRICE_ENTERPRISE", "STRIPE_LIVEMODE"})
+
+READS: Mapping[ProcessRole, frozenset[str]] = {
+    ProcessRole.API: _EVERY
+    | _DATA
+    | _PRICES
+    | {"JWT_SECRET", "JWT_SECRETS", "SESSION_DAYS", "WELCOME_CREDITS"}
+    | {"ENCRYPTION_KEYS"}  # seals users' provider keys and second factors
+    | {"STRIPE_WEBHOOK_SECRET"}
+    | {"LIMITER_URL", "PROXY_HOPS", "PROXY_PREFIX_HOPS", "CORS_ORIGINS"}
+    | {"PORT", "METRICS_PORT", "METRICS_BIND", "PROMETHEUS_MULTIPROC_DIR"}
+    | {"RUN_TIMEOUT_SECONDS", "RUN_TIMEOUT_MAX_SECONDS", "RUN_QUEUE_SECONDS"},
+    ProcessRole.WORKER_EXECUTIONS: _EVERY
+    | _DATA
+    | {"ENCRYPTION_KEYS", "EGRESS_ALLOW", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_BASE_URL"}
+    | {"OPENCLAW_URL", "OPENCLAW_TOKEN", "OPENCLAW_DRIVER", "OPENCLAW_AGENT_ID", "OPENCLAW_AGENTS"}
+    | {"OPENCLAW_DEVICE_KEY", "OPENCLAW_MAX_IN_FLIGHT", "DEPLOYMENT_ID"}
+    | {"LEASE_SECONDS", "HEARTBEAT_SECONDS", "NODE_THREADS", "PRESENCE_SECONDS"},
+    ProcessRole.WORKER_BILLING: _EVERY
+    | _DATA
+    | _PRICES
+    | {"STRIPE_SECRET_KEY", "STRIPE_API_BASE"}
+    | {"SMTP_URL", "MAIL_FROM", "EXPO_URL", "EXPO_ACCESS_TOKEN", "APP_URL", "PORT"}
+    | {"PRESENCE_SECONDS"},
+    ProcessRole.BEAT: _EVERY | _BROKER,
+    ProcessRole.FLOWER: _EVERY | _BROKER | {"FLOWER_BASIC_AUTH"},  # which Flower reads by itself
+    ProcessRole.MIGRATE: _EVERY | {"DATABASE_URL"},
+}

@@ -1,0 +1,1 @@
+"""One server with the wire formats of OpenAI, Anthropic and Google."""

@@ -1,0 +1,1 @@
+"""Accepts every mail and push notification, and shows them on a page."""

@@ -1,0 +1,1 @@
+"""Customers, cards, payments, refunds and disputes. Imports `state`."""

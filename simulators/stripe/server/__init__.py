@@ -1,0 +1,1 @@
+"""Stripe over HTTP, with controls for tests and operators. The top layer of this simulator."""

@@ -1,0 +1,1 @@
+"""The state of one Stripe account; parsing, paging and routing of requests. Imports no other part."""

@@ -1,0 +1,1 @@
+"""Command lines for operators: `python -m tasks.commands.NAME`."""

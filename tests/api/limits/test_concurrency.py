@@ -1,0 +1,49 @@
+"""Few requests work at a time; the others wait for their turn, and not for ever."""
+
+import threading
+
+import pytest
+
+from api.limits import concurrency
+
+
+@pytest.fixture
+def slots(monkeypatch) -> threading.BoundedSemaphore:
+    """One working slot, and no time to wait for it."""
+    slots = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(concurrency, "WORKING_SLOTS", slots)
+    monkeypatch.setattr(concurrency, "ACQUIRE_TIMEOUT_SECONDS", 0.05)
+    return slots
+
+
+def test_a_request_without_a_slot_gets_retry_after(client, slots):
+    with slots:
+        answer = client.get("/auth/me")
+    assert (answer.status_code, answer.json["code"]) == (503, "overloaded")
+    assert "Retry-After" in answer.headers
+    assert client.get("/auth/me").status_code == 200
+
+
+def test_a_process_says_that_it_lives_however_much_there_is_to_do(client, slots):
+    with slots:
+        assert client.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/auth/me", "/workflows/1", "/executions?limit=x", "/health/live"])
+def test_the_slot_is_released_whatever_the_answer(client, stranger, slots, path):
+    for _ in range(2):
+        assert client.get(path).status_code != 503
+        assert stranger.get(path).status_code != 503
+
+
+def test_one_takes_a_slot_after_another(client, slots, monkeypatch):
+    answers = []
+    slots.acquire()
+    monkeypatch.setattr(concurrency, "ACQUIRE_TIMEOUT_SECONDS", 20)
+    asking = threading.Thread(target=lambda: answers.append(client.get("/credits/costs")))
+    asking.start()
+    asking.join(0.1)
+    assert answers == []
+    slots.release()
+    asking.join(20)
+    assert answers[0].status_code == 200

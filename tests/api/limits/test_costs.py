@@ -1,0 +1,56 @@
+"""Numbers of statements and Redis commands of the most frequent calls."""
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.support.api.graphs import workflow
+from tests.support.database.statements import recorded_commands, recorded_statements
+
+
+@pytest.fixture
+def flow(client: FlaskClient) -> str:
+    """A workflow that was run before, so that its owner's stored bytes are known."""
+    made = client.post("/workflows", json=workflow()).json["workflow"]["id"]
+    assert client.post(f"/workflows/{made}/execute", json={}).status_code == 202
+    return str(made)
+
+
+@pytest.fixture
+def run(client: FlaskClient, flow: str) -> str:
+    """A run in the queue."""
+    made = str(client.post(f"/workflows/{flow}/execute", json={}).json["id"])
+    assert client.get(f"/executions/{made}").status_code == 200  # its drawing is known to the process from now on
+    return made
+
+
+def asked(client: FlaskClient, method: str, path: str, **more: object) -> tuple[TestResponse, int, int]:
+    """The answer, and how many statements and commands it took."""
+    with recorded_statements() as statements, recorded_commands() as commands:
+        answer = client.open(path, method=method, **more)
+    return answer, len(statements), len(commands)
+
+
+class TestReading:
+    def test_a_queued_run_takes_three_statements(self, client, run):
+        answer, statements, commands = asked(client, "GET", f"/executions/{run}")
+        assert (answer.json["status"], statements, commands) == ("queued", 3, 1)
+
+    def test_a_run_that_is_over_takes_who_asks_the_run_and_its_nodes(self, client, run):
+        client.post(f"/executions/{run}/cancel")
+        answer, statements, commands = asked(client, "GET", f"/executions/{run}")
+        assert (answer.json["status"], statements, commands) == ("cancelled", 3, 1)
+
+    def test_what_the_client_has_already_takes_who_asks_and_the_run(self, client, run):
+        client.post(f"/executions/{run}/cancel")
+        known = {"If-None-Match": client.get(f"/executions/{run}").headers["ETag"]}
+        answer, statements, commands = asked(client, "GET", f"/executions/{run}", headers=known)
+        assert (answer.status_code, statements, commands) == (304, 2, 1)
+
+
+class TestSubmitting:
+    def test_takes_five_statements_and_one_message(self, client, flow, sent):
+        """Who asks, the version, the room that is left, the month's calls (of limited tiers), the run with its hold."""
+        sent.clear()
+        answer, statements, commands = asked(client, "POST", f"/workflows/{flow}/execute", json={})
+        assert (answer.status_code, statements, commands, len(sent)) == (202, 5, 1, 1)

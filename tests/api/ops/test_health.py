@@ -1,0 +1,140 @@
+"""Health checks report the state of dependencies."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from api import create_app
+from models.db import SessionFactory
+from models.services.operations import worker_heartbeats
+from models.services.operations.worker_heartbeats import WorkerInfo
+from models.services.stripe import stripe_requests
+from models.tables import RequestKind
+from tasks.queue import QueueName
+from tests.support.factories import billing
+
+CLOSED = "redis://127.0.0.1:1/0"
+QUEUES = [queue.value for queue in QueueName]
+
+
+@pytest.fixture
+def at_work(session):
+    """A worker for every queue, and a beat."""
+    worker_heartbeats.report(session, WorkerInfo("one@host", "host:1", QUEUES, 15), silent=0, full=False)
+    for queue in QUEUES:
+        worker_heartbeats.record_probe(session, queue, "host:1")
+    session.commit()
+
+
+def test_everything_is_up(stranger, at_work):
+    answer = stranger.get("/api/health")
+    assert answer.status_code == 200
+    queues = answer.json.pop("queues")
+    up = dict.fromkeys(("status", "overall", "database", "redis", "broker", "beat"), "up")
+    details = {"answeredSeconds": None, "failingRequests": 0, "oldestEventSeconds": None}
+    known = {
+        "queues": queues,
+        "unresponsiveWorkers": 0,
+        "failingThreads": 0,
+        "stripe": "unknown",
+        "stripeDetails": details,
+    }
+    assert answer.json | {"queues": queues} == {**up, **known}
+    assert set(queues) == set(QUEUES)
+    assert {(queue["status"], queue["workers"]) for queue in queues.values()} == {("up", 1)}
+
+
+def test_a_queue_without_a_worker_is_down(stranger, at_work, session):
+    session.execute(text("""UPDATE workers SET queues = queues - 'billing'"""))
+    answer = stranger.get("/health")
+    assert answer.status_code == 503
+    assert answer.json["queues"]["billing"]["status"] == "down"
+    assert answer.json["queues"]["maintenance"]["status"] == "up"
+
+
+def test_one_unresponsive_worker_of_two_is_degraded_but_ready(stranger, at_work, session):
+    worker_heartbeats.report(session, WorkerInfo("two@host", "host:2", QUEUES, 15), silent=60, full=False)
+    session.commit()
+    answer = stranger.get("/health")
+    assert answer.status_code == 200
+    assert (answer.json["status"], answer.json["unresponsiveWorkers"]) == ("degraded", 1)
+
+
+def test_without_beat_it_is_down(stranger, at_work, session):
+    session.execute(text("UPDATE queue_probes SET ran_at = now() - interval '3 minutes'"))
+    answer = stranger.get("/health")
+    assert answer.status_code == 503
+    assert answer.json["beat"] == "down"
+
+
+def test_without_redis_it_is_not_healthy_but_ready(settings, stranger, at_work):
+    client = create_app(replace(settings, redis_url=CLOSED)).test_client()
+    answer = client.get("/health")
+    assert answer.status_code == 503
+    assert (answer.json["status"], answer.json["redis"], answer.json["database"]) == ("down", "down", "up")
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_without_a_database_it_lives_and_is_not_ready(stranger, monkeypatch):
+    monkeypatch.setitem(SessionFactory.kw, "bind", None)
+    assert stranger.get("/health").json["database"] == "down"
+    assert stranger.get("/health/ready").status_code == 503
+    assert stranger.get("/health/live").status_code == 200
+
+
+PROBES = """
+    INSERT INTO reconciliation_runs (kind, status, since, created_at, finished_at)
+    VALUES ('events', :status, now(), now() - CAST(:ago AS interval), now())
+"""
+
+
+@pytest.mark.parametrize(
+    ("probes", "stripe"),
+    [
+        ([("done", "2 minutes")], "up"),
+        ([("done", "20 minutes")], "late"),
+        ([("done", "6 minutes"), ("incomplete", "1 minute")], "late"),
+        ([("done", "20 minutes"), ("incomplete", "1 minute")], "down"),
+        ([("incomplete", "1 minute")], "down"),
+    ],
+)
+def test_it_derives_stripes_state_from_probes_and_stays_ready(stranger, at_work, session, probes, stripe):
+    for status, ago in probes:
+        session.execute(text(PROBES), {"status": status, "ago": ago})
+    session.commit()
+    answer = stranger.get("/health")
+    assert (answer.status_code, answer.json["stripe"]) == (200, stripe)
+    assert answer.json["overall"] == ("up" if stripe == "up" else "degraded")
+
+
+def test_an_operators_dry_run_does_not_hide_missing_probes(stranger, at_work, session):
+    for ago in ("20 minutes", "1 minute"):
+        session.execute(text(PROBES), {"status": "done", "ago": ago})
+    session.execute(text("UPDATE reconciliation_runs SET dry_run = created_at > now() - interval '10 minutes'"))
+    session.commit()
+    assert stranger.get("/health").json["stripe"] == "late"
+
+
+def test_an_old_unhandled_event_is_reported(stranger, at_work, session):
+    session.execute(text(PROBES), {"status": "done", "ago": "1 minute"})
+    billing.event(session)
+    session.execute(text("UPDATE stripe_events SET received_at = now() - interval '6 minutes'"))
+    session.commit()
+    answer = stranger.get("/health").json
+    assert (answer["stripe"], answer["overall"]) == ("late", "degraded")
+    assert 300 < answer["stripeDetails"]["oldestEventSeconds"] < 400
+
+
+def test_a_request_that_fails_while_probes_do_is_down_before_long(stranger, at_work, session, user):
+    for status, ago in (("done", "6 minutes"), ("incomplete", "1 minute")):
+        session.execute(text(PROBES), {"status": status, "ago": ago})
+    request = stripe_requests.add(session, user, RequestKind.PURCHASE, {})
+    request.last_error = "Stripe did not answer."
+    session.commit()
+    answer = stranger.get("/health").json
+    assert (answer["stripe"], answer["stripeDetails"]["failingRequests"]) == ("down", 1)
+
+
+def test_it_can_be_asked_without_end(stranger):
+    assert {stranger.get("/health/live").status_code for _ in range(150)} == {200}

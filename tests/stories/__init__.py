@@ -1,0 +1,1 @@
+"""The story of `test_story` once more, with something else around the service."""

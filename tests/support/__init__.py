@@ -1,0 +1,1 @@
+"""Servers and helpers for several kinds of tests."""

@@ -1,0 +1,1 @@
+"""Clients of the API, its routes, and bodies to send."""

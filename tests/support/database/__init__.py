@@ -1,0 +1,1 @@
+"""Recorded, concurrent and slow database access."""

@@ -1,0 +1,44 @@
+"""Records the statements sent to the database and the commands sent to Redis, at the drivers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from psycopg2.extensions import cursor
+from redis.connection import Connection
+from sqlalchemy.pool.base import _ConnectionFairy
+
+Statement = tuple[str, Any]
+
+
+@contextmanager
+def recorded_statements() -> Iterator[list[Statement]]:
+    """The statements that this process sends in the block, with parameters; without transaction control."""
+    recorded: list[Statement] = []
+
+    class RecordingCursor(cursor):
+        def execute(self, sql: Any, parameters: Any = None) -> None:
+            if not sql.startswith(("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK", "BEGIN ISOLATION", "COMMIT")):
+                recorded.append((sql, parameters))
+            super().execute(sql, parameters)
+
+    def record(self: Any, *args: Any, **options: Any) -> Any:
+        return self.dbapi_connection.cursor(*args, cursor_factory=RecordingCursor, **options)
+
+    with patch.object(_ConnectionFairy, "cursor", record):
+        yield recorded
+
+
+@contextmanager
+def recorded_commands() -> Iterator[list[bytes]]:
+    """The commands that this process sends to Redis in the block."""
+    recorded: list[bytes] = []
+    send = Connection.send_packed_command
+
+    def record(self: Any, command: Any, *args: Any, **options: Any) -> Any:
+        recorded.append(b"".join(command) if isinstance(command, list) else command)
+        return send(self, command, *args, **options)
+
+    with patch.object(Connection, "send_packed_command", record):
+        yield recorded

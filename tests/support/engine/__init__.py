@@ -1,0 +1,1 @@
+"""Helpers of the tests of the engine and its rules."""

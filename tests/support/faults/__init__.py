@@ -1,0 +1,1 @@
+"""A deployment of real processes with hooks for faults."""

@@ -1,0 +1,1 @@
+"""Servers and programs for tests."""

@@ -1,0 +1,1 @@
+"""The whole stack seen from outside, and helpers for processes."""

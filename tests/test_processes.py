@@ -1,0 +1,85 @@
+"""Each process of the deployment finds its application where its command names it, and no module is empty."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from devstack.servers.redis_server import RedisServer
+from tasks.queue import QueueName, TaskName
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = [
+    *ROOT.glob("*.py"),
+    *(
+        path
+        for name in ("api", "models", "tasks", "workers", "devstack", "simulators", "bench")
+        for path in (ROOT / name).rglob("*.py")
+    ),
+]
+COMMANDS = [
+    service["command"]
+    for service in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
+    if service["image"] == "agentforge"
+]
+CONFIG = "deploy/gunicorn.conf.py"
+ASK_GUNICORN = """
+import json
+from gunicorn.app.wsgiapp import WSGIApplication
+app = WSGIApplication().load()
+answers = {path: app.test_client().get(path).status_code for path in ("/health/live", "/api/workflows", "/nowhere")}
+print(json.dumps([answers, callable(app.extensions["serve_metrics"])]))
+"""
+ASK_CELERY = """
+import json
+from {module} import app
+app.loader.import_default_modules()
+tasks = [name for name in app.tasks if not name.startswith("celery.")]
+print(json.dumps([tasks, [queue.name for queue in app.conf.task_queues], list(app.conf.beat_schedule)]))
+"""
+
+
+def applications(program: str) -> set[str]:
+    """The `module:app` words of the deployment's commands that start with `program`."""
+    return {word for command in COMMANDS if command[0] == program for word in command if word.endswith(":app")}
+
+
+@pytest.fixture
+def run(redis_server: RedisServer, module_database: str) -> Callable[..., str]:
+    """Run a program in a fresh interpreter, as the deployment does; returns what it prints."""
+    env = {**os.environ, "DATABASE_URL": module_database, "REDIS_URL": redis_server.url()}
+
+    def run(*command: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_gunicorn_takes_its_configuration_and_the_application_answers(run: Callable[..., str]) -> None:
+    (name,) = applications("gunicorn")
+    answers, serves_metrics = json.loads(run("-c", ASK_GUNICORN, "-c", CONFIG, name).splitlines()[-1])
+    assert answers == {"/health/live": 200, "/api/workflows": 401, "/nowhere": 404}
+    assert serves_metrics
+
+
+def test_workers_and_beat_know_every_task_and_queue(run: Callable[..., str]) -> None:
+    (name,) = applications("celery")
+    tasks, queues, schedule = json.loads(run("-c", ASK_CELERY.format(module=name.split(":")[0])).splitlines()[-1])
+    assert set(tasks) == set(TaskName)
+    assert set(queues) == set(QueueName)
+    assert schedule
+
+
+def test_no_module_is_empty() -> None:
+    empty = [path for path in SHIPPED if path.name != "__init__.py" and not ast.parse(path.read_text()).body[1:]]
+    assert empty == []

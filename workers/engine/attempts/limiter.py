@@ -1,0 +1,243 @@
+"""Adaptive concurrency limits of providers' accounts (AIMD), shared by all runs of this process.
+
+A limit grows by one for every round of successful calls and is halved after a refusal; no call starts during a pause
+that the provider asked for. Queued calls hold no thread and leave the queue at once when cancelled. Users are served
+round robin, and the oldest call of a user comes first.
+"""
+
+import heapq
+import itertools
+import random
+import threading
+import time
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+import threads
+from models.rules.graph.effects import EffectResult
+from models.rules.graph.graph import MAX_DELAY_SECONDS
+from models.rules.prices.pricing import Provider
+from workers.engine.values.queued_calls import LimitKey, QueuedCall
+from workers.gateways.base import CallFailed
+
+log = structlog.get_logger()
+
+FIRST_LIMIT = 8.0  # concurrent calls of a new account
+MAX_CALLS = 64  # concurrent calls of any account
+LONG_PAUSE = 20.0  # seconds; for a longer pause queued calls are postponed
+MIN_BACKOFF, MAX_BACKOFF = 0.25, 30.0  # seconds, when a provider does not say how long
+TYPICAL_CALL = 5.0  # seconds; the initial estimate of a call's duration
+KEPT_SECONDS = 600.0  # for which the limit of an idle account is kept
+REFUSALS = frozenset(["rate_limited", "provider_overloaded"])  # nothing was done; retry later
+OUTAGES = frozenset(["openclaw_unreachable", "openclaw_unavailable", "openclaw_closed"])  # the gateway did nothing
+OUTAGE_PAUSE = 25.0  # seconds that a turn is then parked, after its gateway was tried for a minute
+CONGESTION = REFUSALS | {"openclaw_rate_limited", "openclaw_overloaded"}
+
+
+@dataclass
+class _ProviderQueue:
+    limit: float
+    maximum: int
+    growing_fast: bool
+    busy: int = 0
+    paused_until: float = 0.0
+    halved_at: float = 0.0
+    consecutive_refusals: int = 0
+    call_seconds: float = TYPICAL_CALL
+    used_at: float = field(default_factory=time.monotonic)
+    waiting: OrderedDict[UUID, list[tuple[datetime, int, QueuedCall]]] = field(default_factory=OrderedDict)
+
+    def __len__(self) -> int:
+        return sum(not call.cancelled for calls in self.waiting.values() for *_, call in calls)
+
+    def pop_next(self) -> QueuedCall | None:
+        """Take the oldest call of the next user, round robin."""
+        while self.waiting:
+            user_id, calls = self.waiting.popitem(last=False)
+            call = heapq.heappop(calls)[2]
+            if calls:
+                self.waiting[user_id] = calls
+            if not call.cancelled:
+                return call
+            if calls:  # only a cancelled call was removed, so it is still this user's turn
+                self.waiting.move_to_end(user_id, last=False)
+        return None
+
+
+class AdaptiveLimiter:
+    """Starts queued calls within the limits. Thread-safe; `start` and `postpone` of a call run in any thread."""
+
+    def __init__(self, maximum: Mapping[Provider, int] | None = None) -> None:
+        self._maxima = maximum or {}
+        self._queues: dict[LimitKey, _ProviderQueue] = {}
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threads.keep_running("limiter", self._run, may_fail_again=False)
+
+    def enter(self, call: QueuedCall) -> None:
+        """Start the call as soon as its limit allows, perhaps before this returns."""
+        with self._changed:
+            queue = self._queue(call.key)
+            pause = queue.paused_until - time.monotonic()
+            if pause > LONG_PAUSE:
+                call.cancelled = True
+            else:
+                calls = queue.waiting.setdefault(call.user_id, [])
+                heapq.heappush(calls, (call.since, next(self._order), call))
+                self._changed.notify()
+            ready = self._pop_ready(queue)
+        if call.cancelled:
+            call.postpone(call, pause)
+        self._start(ready)
+
+    def leave(self, call: QueuedCall) -> bool:
+        """Leave the queue; False when the call has started already."""
+        with self._changed:
+            left = call.started is None and not call.cancelled
+            call.cancelled = True
+            return left
+
+    def done(self, call: QueuedCall, outcome: EffectResult | CallFailed) -> None:
+        """Record that a call ended, with its result; None when it was not made. Repeats are ignored."""
+        away: list[QueuedCall] = []
+        with self._changed:
+            if call.released:  # starting its thread reported a failure, but the call was made all the same
+                return
+            call.released = True
+            queue, now = self._queues[call.key], time.monotonic()
+            queue.busy -= 1
+            if isinstance(outcome, CallFailed):
+                away = self._failed(queue, call, outcome, now)
+            elif outcome is not None:
+                self._went_well(queue, call, now)
+            pause = queue.paused_until - now
+            ready = self._pop_ready(queue)
+        for other in away:
+            other.postpone(other, pause)
+        self._start(ready)
+
+    def expected_wait(self, key: LimitKey) -> float:
+        """Estimated seconds until the last call in the queue starts."""
+        with self._changed:
+            queue = self._queue(key)
+            return max(0.0, queue.paused_until - time.monotonic()) + len(queue) * queue.call_seconds / queue.limit
+
+    def snapshot(self) -> dict[LimitKey, tuple[int, int, int]]:
+        """For each key: the numbers of calls allowed, in progress, and queued."""
+        with self._changed:
+            return {key: (int(queue.limit), queue.busy, len(queue)) for key, queue in self._queues.items()}
+
+    def by_provider(self) -> dict[Provider, dict[str, int]]:
+        """The same, summed over the accounts of each provider."""
+        totals: dict[Provider, Counter[str]] = defaultdict(Counter)
+        for key, (allowed, under_way, queued) in self.snapshot().items():
+            totals[key.provider].update(allowed=allowed, under_way=under_way, queued=queued)
+        return {provider: dict(states) for provider, states in totals.items()}
+
+    def stop(self) -> None:
+        """End the thread; queued calls stay queued."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _queue(self, key: LimitKey) -> _ProviderQueue:
+        if key not in self._queues:
+            self._forget_idle()
+            maximum = self._maxima.get(key.provider, MAX_CALLS)
+            # The gateway's capacity is configured, an account's is unknown.
+            first = float(maximum) if key.owner is None else min(FIRST_LIMIT, float(maximum))
+            self._queues[key] = _ProviderQueue(limit=first, maximum=maximum, growing_fast=True)
+        return self._queues[key]
+
+    def _forget_idle(self) -> None:
+        long_ago = time.monotonic() - KEPT_SECONDS
+        idle = [key for key, queue in self._queues.items() if queue.used_at < long_ago and not queue.busy + len(queue)]
+        for key in idle:
+            del self._queues[key]
+
+    def _pop_ready(self, queue: _ProviderQueue) -> list[QueuedCall]:
+        """Take the calls that may start now; they count as in progress."""
+        now = queue.used_at = time.monotonic()
+        ready: list[QueuedCall] = []
+        while queue.busy < int(queue.limit) and queue.paused_until <= now and (call := queue.pop_next()):
+            call.started = now
+            queue.busy += 1
+            ready.append(call)
+        return ready
+
+    def _went_well(self, queue: _ProviderQueue, call: QueuedCall, now: float) -> None:
+        queue.consecutive_refusals = 0
+        queue.call_seconds += 0.2 * (now - (call.started or now) - queue.call_seconds)
+        is_saturated = (call.started or now) >= queue.halved_at and queue.busy + 1 >= int(queue.limit)
+        if is_saturated:  # the call began under the present limit, which was used up
+            queue.limit = min(float(queue.maximum), queue.limit + (1.0 if queue.growing_fast else 1.0 / queue.limit))
+
+    def _failed(self, queue: _ProviderQueue, call: QueuedCall, failure: CallFailed, now: float) -> list[QueuedCall]:
+        """Halve the limit once for all concurrent calls; return the calls to postpone."""
+        if failure.code not in CONGESTION:
+            return []
+        queue.growing_fast = False
+        asked = failure.retry_after
+        if (call.started or now) >= queue.halved_at:
+            # An account's limit is halved from the part in use; the gateway's is configured, and is halved from that.
+            used = queue.limit if call.key.owner is None else min(queue.limit, queue.busy + 1.0)
+            queue.limit = max(1.0, used / 2)
+            queue.halved_at = now
+            queue.consecutive_refusals += 1
+            if asked is None and failure.code in REFUSALS:
+                asked = min(MAX_BACKOFF, MIN_BACKOFF * 2.0 ** (queue.consecutive_refusals - 1))
+                asked *= 0.5 + random.random() / 2
+            log.info("limiter.halved", provider=call.key.provider, limit=int(queue.limit), code=failure.code)
+        if asked is None or failure.code not in REFUSALS:
+            return []
+        queue.paused_until = max(queue.paused_until, now + min(asked, MAX_DELAY_SECONDS))
+        self._changed.notify()
+        if queue.paused_until - now <= LONG_PAUSE:
+            return []
+        away = [waiting for calls in queue.waiting.values() for *_, waiting in calls if not waiting.cancelled]
+        queue.waiting.clear()
+        for other in away:
+            other.cancelled = True
+        log.warning("limiter.paused", provider=call.key.provider, seconds=round(asked), sent_away=len(away))
+        return away
+
+    def _run(self) -> None:
+        """Start calls whose provider's pause is over."""
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                pauses = [queue.paused_until - now for queue in self._queues.values() if queue.waiting]
+                self._changed.wait(min((pause for pause in pauses if pause > 0), default=None))
+                if self._stopping:
+                    return
+                ready = [call for queue in self._queues.values() if queue.waiting for call in self._pop_ready(queue)]
+            self._start(ready)
+
+    def _start(self, ready: Iterable[QueuedCall]) -> None:
+        """Start all of them; one that fails to start does not affect the others."""
+        starting = deque(ready)
+        while starting:
+            call = starting.popleft()
+            try:
+                call.start(call)
+            except Exception:
+                threads.report_failure("limiter")
+                starting.extend(self._release(call))
+                call.postpone(call, LONG_PAUSE)
+
+    def _release(self, call: QueuedCall) -> list[QueuedCall]:
+        """Free the slot of a call that did not start; return the calls that may start now."""
+        with self._changed:
+            if call.released:
+                return []
+            call.released = True
+            queue = self._queues[call.key]
+            queue.busy -= 1
+            return self._pop_ready(queue)

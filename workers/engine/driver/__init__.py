@@ -1,0 +1,1 @@
+"""Drives one execution from the state in its journal. Imports attempts and the packages below it."""

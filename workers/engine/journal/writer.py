@@ -1,0 +1,150 @@
+"""Group commit: the progress of all drivers of a process is written together, in one transaction after another.
+
+There is no timer: while one commit is pending the next batch gathers, so a lone write is never delayed and a busy
+process makes one commit for many writes.
+
+A batch is kept until its drivers are answered. If this thread fails in between, the batch is written again, which is
+idempotent; if it fails again, the process ends and other workers take over.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+import threads
+from models.db import session_scope
+from models.errors import LeaseLost
+from models.services.orchestration import journal
+from models.services.orchestration.journal import Progress
+
+log = structlog.get_logger()
+
+OnWritten = Callable[[Exception | None], None]
+Write = tuple[Progress, OnWritten]
+PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between tries while the database is unreachable
+MAX_BATCH = 8 * 1024 * 1024  # bytes of results: they are copied several times, and a connection keeps its buffer
+TOO_LARGE, TOO_LONG = "54000", "57014"  # SQLSTATE: program_limit_exceeded, query_canceled (statement timeout)
+
+
+class JournalWriter:
+    """The one writer of a process. `on_written` runs in the journal's thread, so it must return at once."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Write] = []
+        self._in_hand: dict[UUID, Write] = {}  # the current batch, kept until answered: this thread may fail
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threads.keep_running("journal", self._run, may_fail_again=False)
+
+    def write(self, progress: Progress, on_written: OnWritten) -> None:
+        """Write soon; `on_written` gets None after the commit, else `LeaseLost` or the error of this write."""
+        with self._changed:
+            self._waiting.append((progress, on_written))
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Write everything that waits, then end the thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._in_hand and not self._stopping:
+                    self._changed.wait()
+                if not self._in_hand:
+                    self._in_hand, self._waiting = self._take()
+            if not self._in_hand:
+                return
+            self._write_batch(list(self._in_hand.values()))
+
+    def _take(self) -> tuple[dict[UUID, Write], list[Write]]:
+        """Take the next batch, one write per execution and up to `MAX_BATCH`; return it and the rest.
+
+        Further writes of a driver are merged with its first one. If they are too large, or that one ends the run, they
+        and all its later ones wait for the next batch, so their order is kept.
+        """
+        batch: dict[UUID, Write] = {}
+        later: list[Write] = []
+        behind: set[UUID] = set()
+        size = 0
+        for write in self._waiting:
+            execution_id = write[0].execution_id
+            more = sum(len(row.output or b"") for row in write[0].nodes)
+            earlier = batch.get(execution_id)
+            is_over = earlier is not None and earlier[0].ending is not None
+            if is_over or execution_id in behind or (batch and size + more > MAX_BATCH):
+                behind.add(execution_id)
+                later.append(write)
+                continue
+            batch[execution_id] = _together(earlier, write) if earlier else write
+            size += more
+        return batch, later
+
+    def _write_batch(self, batch: list[Write]) -> None:
+        for tries in range(1_000_000):
+            try:
+                with session_scope() as session:
+                    ours = _record(session, [progress for progress, _ in batch])
+                break
+            except (OperationalError, PoolTimeout) as error:
+                code = getattr(getattr(error, "orig", None), "pgcode", None)
+                if code == TOO_LARGE or (code == TOO_LONG and len(batch) > 1):
+                    self._write_apart(batch, error)  # a repeat would fail again
+                    return
+                # The database is unreachable. Leases may expire meanwhile; the next claim raises the epoch, and then
+                # the fence skips these writes.
+                log.warning("journal.retry", error=type(error).__name__, writes=len(batch), tries=tries)
+                time.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+            except Exception as error:
+                self._write_apart(batch, error)
+                return
+        for write in batch:
+            self._answer(write, None if write[0].execution_id in ours else LeaseLost())
+
+    def _answer(self, write: Write, error: Exception | None) -> None:
+        progress, on_written = write
+        on_written(error)
+        del self._in_hand[progress.execution_id]
+
+    def _write_apart(self, batch: list[Write], error: Exception) -> None:
+        """Find the one write of the batch that cannot be stored, and store the others."""
+        if len(batch) == 1:
+            cause = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
+            log.error("journal.refused", execution_id=str(batch[0][0].execution_id), error=cause)
+            self._answer(batch[0], error)
+            return
+        for write in batch:
+            self._write_batch([write])
+
+
+def _record(session: Session, batch: list[Progress]) -> set[UUID]:
+    goes_on = not any(progress.ending or progress.abandoned for progress in batch)
+    return (journal.record_alone if goes_on else journal.record)(session, batch)
+
+
+def _together(earlier: Write, later: Write) -> Write:
+    """Merge two writes of one driver; its totals are absolute, so the later ones hold."""
+    (first, tell_first), (last, tell_last) = earlier, later
+
+    def tell(error: Exception | None) -> None:
+        tell_first(error)
+        tell_last(error)
+
+    added = replace(
+        last,
+        fee=first.fee + last.fee,
+        nodes=[*first.nodes, *last.nodes],
+        events=[*first.events, *last.events],
+        abandoned=[*first.abandoned, *last.abandoned],
+    )
+    return added, tell

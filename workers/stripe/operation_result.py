@@ -1,0 +1,18 @@
+"""The result of an operation at Stripe."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from models.rules.prices.billing import Subject
+
+StripeObject = dict[str, Any]
+ObjectToSync = tuple[Subject, str]
+PAYMENT_STATUS = "payment_status"  # key of the first payment's status, added to Stripe's subscription object
+
+
+@dataclass(frozen=True)
+class OperationResult:
+    """The object that Stripe returned, and the objects to sync, in this order, before the result is written."""
+
+    object: StripeObject
+    sync: tuple[ObjectToSync, ...] = ()
