@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -82,7 +83,7 @@ class TestKeepRunning:
     def test_pauses_longer_after_each_failure_and_forgets_them_in_time(self, lines, monkeypatch):
         pauses: list[float] = []
         monkeypatch.setattr(threads, "PAUSES", (1.0, 2.0))
-        monkeypatch.setattr(threads.time, "sleep", pauses.append)
+        monkeypatch.setattr(threads, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pauses.append))
         work = Work(4)
         threads.keep_running("busy", work)
         assert work.done.wait(10)
