@@ -13,14 +13,16 @@ from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from flask import Flask, Response, current_app, g, request
-from flask_jwt_extended.exceptions import JWTExtendedException
+from flask_jwt_extended.exceptions import CSRFError, JWTExtendedException
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
-from api.auth import scopes, tokens
+from api.auth import cookies, scopes, tokens
 from api.auth.audit import record
+from api.auth.cookies import CsrfFailed
 from api.auth.tokens import AccessToken
 from api.http.client_address import caller
 from api.http.session import db
+from api.schemas.accounts.accounts import SessionKind
 from models.errors import NotAuthenticated, NotFound
 from models.services.accounts import access_keys, sessions
 from models.tables import User
@@ -54,6 +56,7 @@ class AuthenticatedCaller:
     credential: UUID  # the id of the session or of the access key
     token: AccessToken | None = None  # None for an access key
     scopes: frozenset[str] | None = None  # None for a token, which may do everything
+    kind: SessionKind = SessionKind.BEARER
 
 
 def init_app(app: Flask) -> None:
@@ -65,20 +68,33 @@ def init_app(app: Flask) -> None:
 def _identify() -> None:
     """Authenticate the caller if there is a token; a bad one is rejected by `signed_in`, as public routes need none."""
     g.refused = NotAuthenticated("This needs a token: send it as `Authorization: Bearer ...`.")
-    if "Authorization" not in request.headers or request.blueprint in UNAUTHENTICATED:
+    if request.blueprint in UNAUTHENTICATED:
         return
     try:
-        secret = request.headers["Authorization"].removeprefix("Bearer ")
-        if secret.startswith(access_keys.PREFIX):
-            _set_caller(_caller_of_key(secret))
-        elif token := tokens.read():
-            _set_caller(_caller_of_token(token))
+        if found := _caller():
+            _set_caller(found)
     except ExpiredSignatureError:
         g.refused = TokenExpired("This token has expired.")
+    except CSRFError:
+        g.refused = CsrfFailed()
     except NotAuthenticated as refusal:
         g.refused = refusal
     except (JWTExtendedException, PyJWTError, ValueError):
         g.refused = NotAuthenticated("This needs a valid token.")
+
+
+def _caller() -> AuthenticatedCaller | None:
+    """The caller of the `Authorization` header or, without one, of the session cookie; raises if it is not valid."""
+    if "Authorization" in request.headers:
+        secret = request.headers["Authorization"].removeprefix("Bearer ")
+        if secret.startswith(access_keys.PREFIX):
+            return _caller_of_key(secret)
+        token = tokens.read_header()
+        return _caller_of_token(token, SessionKind.BEARER) if token else None
+    if cookie := cookies.sent():
+        token = tokens.read_cookie(cookie)
+        return _caller_of_token(token, SessionKind.COOKIE) if token else None
+    return None
 
 
 def _reduce_to_scopes(response: Response) -> Response:
@@ -89,7 +105,7 @@ def _reduce_to_scopes(response: Response) -> Response:
     return response
 
 
-def _caller_of_token(token: AccessToken) -> AuthenticatedCaller:
+def _caller_of_token(token: AccessToken, kind: SessionKind) -> AuthenticatedCaller:
     """The user who signed in with this token. Changes of its session are committed even if the request fails."""
     found = sessions.authenticate(db(), token.user_id, token.session_id, token.generation)
     if found is None:
@@ -103,7 +119,7 @@ def _caller_of_token(token: AccessToken) -> AuthenticatedCaller:
     if found.is_unseen:
         sessions.touch(db(), token.session_id)
         db().commit()
-    return AuthenticatedCaller(found.user, token.session_id, token=token)
+    return AuthenticatedCaller(found.user, token.session_id, token=token, kind=kind)
 
 
 def _caller_of_key(secret: str) -> AuthenticatedCaller:
@@ -155,6 +171,12 @@ def current_credential() -> UUID:
     """The id of the session or access key of this request; only in views that are `signed_in`."""
     credential: UUID = g.caller.credential
     return credential
+
+
+def session_kind() -> SessionKind:
+    """How the client of this request keeps its session; only in views that are `signed_in`."""
+    kind: SessionKind = g.caller.kind
+    return kind
 
 
 def sign_in(user: User) -> str:

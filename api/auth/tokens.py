@@ -1,4 +1,4 @@
-"""Bearer tokens: JWTs with one pinned algorithm, issuer and audience, every claim required, signed by a named key.
+"""Tokens of sessions: JWTs with one pinned algorithm, issuer and audience, every claim required, signed by a named key.
 
 The first key signs and all of them verify. To rotate, put a new key first and remove the old one a day later.
 """
@@ -14,6 +14,7 @@ from flask_jwt_extended import JWTManager, create_access_token, verify_jwt_in_re
 from flask_jwt_extended.exceptions import JWTDecodeError
 from jwt.exceptions import ExpiredSignatureError
 
+from api.auth import cookies
 from models.services.accounts.sessions import LIFETIME
 from settings import Settings
 
@@ -46,9 +47,10 @@ def init_app(app: Flask, settings: Settings) -> None:
         JWT_DECODE_AUDIENCE=AUDIENCE,
         JWT_ACCESS_TOKEN_EXPIRES=LIFETIME,
         JWT_DECODE_LEEWAY=LEEWAY_SECONDS,
-        JWT_TOKEN_LOCATION=["headers"],
+        JWT_TOKEN_LOCATION=["headers", "cookies"],
     )
 
+    cookies.init_app(app, settings)
     app.extensions["verified_tokens"] = {}
 
     @JWTManager(app).decode_key_loader
@@ -72,22 +74,35 @@ def write(token: AccessToken) -> str:
     )
 
 
-def read() -> AccessToken | None:
-    """The token of this request, None where the library finds none needed.
+def read_header() -> AccessToken | None:
+    """The token in the `Authorization` header, None where the library finds none needed; raises as `read_cookie`."""
+    return _remembered(request.headers["Authorization"], "headers")
+
+
+def read_cookie(cookie: str) -> AccessToken | None:
+    """The token in the session cookie.
 
     A signature is verified once in each process and then remembered; the expiry is checked every time, and the caller
-    checks the session.
+    checks the session. The CSRF token of an unsafe request is checked every time too.
 
     Raises:
         ValueError: a claim has the wrong form.
+        CSRFError: the method is unsafe, and the CSRF token is missing or wrong.
         JWTExtendedException, PyJWTError: the token is not valid.
     """
+    if not cookies.is_unsafe():
+        return _remembered(cookie, "cookies")
+    found = _verified("cookies")
+    return found and found[0]
+
+
+def _remembered(sent: str, location: str) -> AccessToken | None:
     verified: dict[bytes, tuple[AccessToken, float]] = current_app.extensions["verified_tokens"]
-    digest = hashlib.sha256(request.headers["Authorization"].encode()).digest()
+    digest = hashlib.sha256(f"{location}:{sent}".encode(errors="surrogatepass")).digest()
     known = verified.get(digest)
     if known and time.time() < known[1]:
         return known[0]
-    found = _verified()
+    found = _verified(location)
     if found is not None:
         while len(verified) >= MAX_KEPT:
             verified.pop(next(iter(list(verified))), None)  # a copy, because other threads write meanwhile
@@ -95,12 +110,12 @@ def read() -> AccessToken | None:
     return found and found[0]
 
 
-def _verified() -> tuple[AccessToken, float] | None:
+def _verified(location: str) -> tuple[AccessToken, float] | None:
     """The token and when it expires, in seconds since the epoch.
 
     The library allows its leeway for the expiry too; here the token expires without it.
     """
-    verified = verify_jwt_in_request()
+    verified = verify_jwt_in_request(locations=location)
     if verified is None:
         return None
     _, claims = verified

@@ -10,6 +10,7 @@ from apispec import APISpec
 from flask import Flask
 from werkzeug.routing import Rule
 
+from api.auth.cookies import CSRF_HEADER, SESSION_COOKIE
 from api.limits.rate_limits import UNCOUNTED
 from api.openapi import Description, headers, operations
 from api.openapi.shapes import Plugin
@@ -60,6 +61,19 @@ SECURITY: Json = {
         "type": "http",
         "scheme": "bearer",
         "description": "A token from signing in, or an access key (`oc-...`) for programs.",
+    },
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION_COOKIE,
+        "description": "The session of a browser that signed in with `session: cookie`; `__Host-` before the name in"
+        " production.",
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": CSRF_HEADER,
+        "description": "The value of the cookie `agentforge_csrf`, with every change by the session cookie.",
     },
     "stripeSignature": {
         "type": "apiKey",

@@ -57,7 +57,10 @@ class Operation:
     def _security(self) -> list[Json]:
         if "Stripe-Signature" in self._described.headers:
             return [{"stripeSignature": []}]
-        return [{"bearer": []}] if self._needs.signed_in else []
+        if not self._needs.signed_in:
+            return []
+        csrf: Json = {} if self._needs.method == "get" else {"csrf": []}
+        return [{"bearer": []}, {"cookie": []} | csrf]
 
     def _parameters(self) -> list[Json | str]:
         found: list[Json | str] = [self._in_address(name) for name in sorted(self._needs.rule.arguments)]
@@ -120,6 +123,7 @@ class Operation:
         codes |= {"rate_limited"} if needs.counted else set()
         if needs.signed_in:
             codes |= {"not_authenticated", "token_expired", "token_reused", "insufficient_scope"}
+            codes |= set() if needs.method == "get" else {"csrf_failed"}
         codes |= {"not_found"} if needs.restricted or needs.rule.arguments else set()
         codes |= {"invalid_input"} if described.body or described.query else set()
         if described.body or needs.method in ("post", "put"):

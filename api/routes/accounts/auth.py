@@ -1,11 +1,11 @@
 """Sign-up, sign-in, sign-out, and the caller's profile."""
 
-from flask import Blueprint
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from api.auth import credentials
+from api.auth import cookies, credentials
 from api.auth.audit import record
-from api.auth.authenticate import current_token, current_user, refreshed, sign_in, signed_in
+from api.auth.authenticate import current_token, current_user, refreshed, session_kind, sign_in, signed_in
 from api.auth.second_factor import CHANGE_CODES, SIGN_IN_CODES, check_change, check_sign_in
 from api.http.parsing import body, show
 from api.http.session import db
@@ -17,7 +17,9 @@ from api.schemas.accounts.accounts import (
     NothingAppIn,
     ProfileIn,
     ProfileOut,
+    RefreshIn,
     RegisterIn,
+    SessionKind,
     SignedInOut,
     TokenOut,
     UserOut,
@@ -34,23 +36,24 @@ bp = Blueprint("auth", __name__, url_prefix="/auth")
 def register() -> ResponseReturnValue:
     """Create an account. It gets its welcome credits once its email address is verified by the mailed link."""
     args = body(RegisterIn)
+    kind = args.pop("session")
     password_hash = credentials.hashed(args.pop("password"), args["email"], args["name"])
     user = accounts.register(db(), **args, password_hash=password_hash)
     enqueue_mails(db(), addresses.welcome(db(), user))
     record("auth.registered", user.id, actor=user.id)
-    return {"user": show(UserOut, user), "token": sign_in(user)}, 201
+    return cookies.respond({"user": show(UserOut, user)}, sign_in(user), kind), 201
 
 
 @bp.post("/login")
 @failed_attempts
 @describes(response=SignedInOut, body=LoginIn, errors=("wrong_credentials", *SIGN_IN_CODES))
 def login() -> ResponseReturnValue:
-    """Sign in with a password and get a token."""
+    """Sign in with a password and get a token, or with `session: cookie` the cookies of a browser's session."""
     args = body(LoginIn)
-    code = args.pop("code", None)
+    kind, code = args.pop("session"), args.pop("code", None)
     user = credentials.verified(**args)
     check_sign_in(user, code)
-    return {"user": show(UserOut, user), "token": sign_in(user)}
+    return cookies.respond({"user": show(UserOut, user)}, sign_in(user), kind)
 
 
 @bp.get("/me")
@@ -77,11 +80,12 @@ def profile() -> ResponseReturnValue:
 
 @bp.post("/refresh")
 @signed_in
-@describes(response=TokenOut, body=NothingAppIn, optional=True)
+@describes(response=TokenOut, body=RefreshIn, optional=True)
 def refresh() -> ResponseReturnValue:
-    """Get a new token for the current one, which stops working soon after."""
-    body(NothingAppIn, optional=True)
-    return {"token": refreshed()}
+    """Get a new token for the current one, which stops working soon after; in the cookies if it came in them."""
+    asked = body(RefreshIn, optional=True)["session"]
+    kind = SessionKind.COOKIE if session_kind() is SessionKind.COOKIE else asked
+    return cookies.respond({}, refreshed(), kind)
 
 
 @bp.post("/logout")
@@ -92,4 +96,7 @@ def logout() -> ResponseReturnValue:
     body(NothingAppIn, optional=True)
     sessions.end(db(), current_user().id, current_token().session_id)
     record("auth.logout", current_user().id)
-    return {"message": "You are signed out."}
+    response = jsonify(message="You are signed out.")
+    if session_kind() is SessionKind.COOKIE:
+        cookies.clear(response)
+    return response

@@ -1,11 +1,21 @@
 """Schemas of sign-up, sign-in, profile and passwords."""
 
+from enum import StrEnum
+
 from marshmallow import ValidationError, fields, validate
 
 from api.schemas.accounts.two_factor import Code
-from api.schemas.base import AppIn, Boolean, EnumText, Id, In, Out, String, Time, TrimmedString
+from api.schemas.base import OPTIONAL, AppIn, Boolean, EnumText, Id, In, Out, String, Time, TrimmedString
 from models.rules.prices.pricing import Tier
 from models.rules.values import emails
+
+
+class SessionKind(StrEnum):
+    """How a client keeps its session."""
+
+    BEARER = "bearer"  # the token is in the response, and the client sends it as `Authorization: Bearer`
+    COOKIE = "cookie"  # the token is in a cookie, and the browser sends it
+
 
 PASSWORD = validate.Length(min=8, max=1024)
 
@@ -30,6 +40,7 @@ class RegisterIn(AppIn):
     email = Email()
     password = fields.String(required=True, validate=PASSWORD)
     name = TrimmedString(200, required=True)
+    session = fields.Enum(SessionKind, by_value=True, load_default=SessionKind.BEARER)
 
 
 class LoginIn(AppIn):
@@ -38,6 +49,13 @@ class LoginIn(AppIn):
     email = fields.String(required=True, validate=validate.Length(min=1, max=254))
     password = fields.String(required=True, validate=validate.Length(min=1, max=1024))
     code = Code()
+    session = fields.Enum(SessionKind, by_value=True, load_default=SessionKind.BEARER)
+
+
+class RefreshIn(AppIn):
+    """How the client keeps the session from now on; a session in a cookie stays there."""
+
+    session = fields.Enum(SessionKind, by_value=True, load_default=SessionKind.BEARER)
 
 
 class ProfileIn(AppIn):
@@ -100,16 +118,16 @@ class ProfileOut(UserOut):
 
 
 class SignedInOut(Out):
-    """The signed-in user and their token."""
+    """The signed-in user and, unless it is in a cookie, their token."""
 
     user = fields.Nested(UserOut)
-    token = String()
+    token = String(metadata=OPTIONAL)
 
 
 class TokenOut(Out):
-    """A token for `Authorization: Bearer`."""
+    """A token for `Authorization: Bearer`, unless it is in a cookie."""
 
-    token = String()
+    token = String(metadata=OPTIONAL)
 
 
 class MessageOut(Out):
