@@ -18,7 +18,7 @@ FROM python:3.11-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin agentforge
 COPY --from=sandbox /venv /venv
 WORKDIR /app
-COPY alembic.ini celery_config.py logs.py roles.py settings.py threads.py wsgi.py ./
+COPY alembic.ini celery_config.py logs.py roles.py settings.py threads.py variables.py wsgi.py ./
 COPY api api
 COPY migrations migrations
 COPY models models

@@ -1,37 +1,24 @@
 """The settings of the service, read once from the environment into one frozen value.
 
 No other module reads `os.environ`. A process has the settings of its role (roles.py); those of other roles are empty.
-In production, a missing secret stops the process at start with one sentence.
+In production, secrets that are missing or those of development stop the process at start; all are reported at once.
 """
 
 import base64
-import binascii
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Self
-from urllib.parse import quote
 
 from models.rules.executions.deadlines import RunTimeLimits
-from roles import READS, ProcessRole
+from roles import ProcessRole
+from variables import BROKER_SCHEMES, REDIS_SCHEMES, SettingsError, VariableReader
 
-REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
-BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps")
-WITH_TLS = ("rediss", "sentinels", "amqps")
 DEVELOPMENT_REDIS = "redis://127.0.0.1:6379/0"
 DEVELOPMENT_JWT_SECRET = "development-only-secret-of-32-bytes-or-more"  # noqa: S105  # no secret, and not for production
 DEVELOPMENT_KEY = "dev:" + base64.b64encode(b"development-only-encryption-key!").decode()
-
-
-class SettingsError(SystemExit):
-    """A setting is missing or wrong: prints one sentence to standard error and ends the process with status 1."""
-
-    def __init__(self, sentence: str) -> None:
-        sys.stderr.write(f"agentforge: {sentence}\n")
-        super().__init__(1)
 
 
 @dataclass(frozen=True)
@@ -128,12 +115,13 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; raises `SettingsError` (a `SystemExit`) naming the first variable that is wrong."""
-        read = _VariableReader(env)
+        """Read the settings; raises `SettingsError` (a `SystemExit`) naming every variable that is missing or wrong."""
+        read = VariableReader(env)
         redis_url = read.backend("REDIS_URL", read.secret("REDIS_URL", DEVELOPMENT_REDIS), REDIS_SCHEMES)
         broker_url = redis_url or read.secret("BROKER_URL", DEVELOPMENT_REDIS)
         stripe_key = read.secret("STRIPE_SECRET_KEY", "sk_test_development")
-        return cls(
+        made = partial(
+            cls,
             role=read.role,
             environment=read.environment,
             database_url=read.secret("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/agentforge"),
@@ -193,106 +181,11 @@ class Settings:
                 queue=read.whole("RUN_QUEUE_SECONDS", RunTimeLimits.queue),
             ),
         )
+        read.raise_problems()
+        return made()
 
 
 @cache
 def process_settings() -> Settings:
     """The settings of this process, read from its environment on the first call."""
     return Settings.from_env()
-
-
-class _VariableReader:
-    """Reads variables by kind. In production, secrets have no defaults; variables of other roles read as empty."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self.role: ProcessRole | None = None
-        named = self.choice("AGENTFORGE_ROLE", "", ("", *ProcessRole))
-        self.role = ProcessRole(named) if named else None
-        self.environment = self.choice("AGENTFORGE_ENV", "development", ("development", "test", "production"))
-
-    def is_read(self, name: str) -> bool:
-        """Whether the role of this process reads the variable."""
-        return self.role is None or name in READS[self.role]
-
-    def text(self, name: str, default: str) -> str:
-        return (self._env.get(name, "").strip() if self.is_read(name) else "") or default
-
-    def secret(self, name: str, development_default: str) -> str:
-        if not self.is_read(name):
-            return ""
-        value = self.text(name, "")
-        if not value and self.environment == "production":
-            raise SettingsError(f"{name} is not set, and production does not start without it.")
-        return value or development_default
-
-    def secrets(self, name: str, development_default: str) -> tuple[str, ...]:
-        values = tuple(part.strip() for part in self.secret(name, development_default).split(",") if part.strip())
-        if not values and self.is_read(name):
-            raise SettingsError(f"{name} has nothing between its commas.")
-        return values
-
-    def signing_keys(self, plural: str, single: str, development_default: str) -> Mapping[str, str]:
-        """Secrets by id from a list of id:secret; the single one, if set, comes last under the id `default`."""
-        if not self.is_read(plural):
-            return {}
-        entries = [entry.strip().partition(":") for entry in self.text(plural, "").split(",") if entry.strip()]
-        keys = {key_id: secret for key_id, _, secret in entries}
-        if len(keys) < len(entries) or not all(keys) or "default" in keys:
-            raise SettingsError(f"{plural} must be a list of id:secret, no id twice and none called default.")
-        if not keys or self.text(single, ""):
-            keys["default"] = self.secret(single, development_default)
-        if any(len(secret.encode()) < 32 for secret in keys.values()):
-            raise SettingsError(f"{plural if entries else single} must have at least 32 bytes in each secret.")
-        return keys
-
-    def keyring(self, name: str, development_default: str) -> str:
-        value = self.secret(name, development_default)
-        for entry in value.split(",") if self.is_read(name) else ():
-            key_id, _, encoded = entry.partition(":")
-            try:
-                usable = bool(key_id) and len(base64.b64decode(encoded, validate=True)) == 32
-            except (binascii.Error, ValueError):
-                usable = False
-            if not usable:
-                raise SettingsError(f"{name} must be a list of id:key, each key 32 bytes in base64.")
-        return value
-
-    def livemode(self, name: str, key: str) -> bool:
-        """Whether the Stripe account is live: derived from the secret key, or set in a process that has no key."""
-        given = self.choice(name, "", ("", "true", "false"))
-        if not key:
-            return self.secret(name, "false") == "true"
-        if given and (given == "true") is not ("_live_" in key):
-            raise SettingsError(f"{name} and STRIPE_SECRET_KEY are not of the same mode.")
-        return "_live_" in key
-
-    def backend(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
-        """The address of one of our servers; with TLS_CA_FILE set, its certificate is verified by that file."""
-        if not self.is_read(name):
-            return ""
-        url = self.text(name, default)
-        scheme = url.partition("://")[0]
-        if scheme not in schemes:
-            raise SettingsError(f"{name} must begin with one of {', '.join(f'{one}://' for one in schemes)}.")
-        authority = self.text("TLS_CA_FILE", "")
-        if not authority or scheme not in WITH_TLS or "ssl_ca_certs=" in url:
-            return url
-        if not os.path.isfile(authority):
-            raise SettingsError("TLS_CA_FILE must be the path of a PEM file.")
-        return f"{url}{'&' if '?' in url else '?'}ssl_ca_certs={quote(authority)}"
-
-    def whole(self, name: str, default: int) -> int:
-        value = self.text(name, "")
-        if value and not value.isdigit():
-            raise SettingsError(f"{name} must be a whole number.")
-        return int(value) if value else default
-
-    def names(self, name: str) -> tuple[str, ...]:
-        return tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
-
-    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        value = self.text(name, default)
-        if value not in choices:
-            raise SettingsError(f"{name} must be one of {', '.join(filter(None, choices))}.")
-        return value

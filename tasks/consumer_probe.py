@@ -12,9 +12,9 @@ from kombu import Exchange, Queue
 
 import threads
 from models.services.operations.worker_heartbeats import WorkerInfo
-from settings import SettingsError
 from tasks.bootstrap import LEAVING_SECONDS, calls_under_way, process_name, settings
 from tasks.queue import CONSUMED, TaskMessage, TaskName, publish
+from variables import SettingsError
 from workers.worker_heartbeat import ConsumerProbe
 
 KEPT_SECONDS = 3600  # after which the broker drops the queue of a worker that was killed

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 import redis
 from redis.sentinel import Sentinel
 
-from settings import REDIS_SCHEMES, WITH_TLS
+from variables import REDIS_SCHEMES, WITH_TLS
 
 _SENTINEL_PORT, _SENTINEL_MASTER = 26379, "mymaster"
 

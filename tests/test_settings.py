@@ -1,15 +1,20 @@
 """Production starts with its secrets or not at all."""
 
+import re
+
 import pytest
 
-from settings import DEVELOPMENT_KEY, Settings, SettingsError
+from settings import DEVELOPMENT_JWT_SECRET, DEVELOPMENT_KEY, Settings
+from variables import SettingsError
+
+KEY = "here:" + "A" * 43 + "="
 
 PRODUCTION = {
     "AGENTFORGE_ENV": "production",
     "DATABASE_URL": "postgresql://db/agentforge",
     "REDIS_URL": "redis://redis/0",
     "JWT_SECRET": "x" * 32,
-    "ENCRYPTION_KEYS": DEVELOPMENT_KEY,
+    "ENCRYPTION_KEYS": KEY,
     "OPENCLAW_URL": "ws://gateway:18789",
     "OPENCLAW_TOKEN": "token",
     "DEPLOYMENT_ID": "here",
@@ -37,6 +42,33 @@ def test_production_does_not_start_without(name: str, blank: str, capsys: pytest
     with pytest.raises(SettingsError):
         Settings.from_env(PRODUCTION | {name: blank})
     assert name in capsys.readouterr().err
+
+
+def test_all_missing_secrets_are_reported_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env({"AGENTFORGE_ENV": "production", "NODE_THREADS": "many"})
+    said = capsys.readouterr().err
+    assert said == "".join(f"agentforge: {sentence}\n" for sentence in refused.value.sentences)
+    missing = (set(PRODUCTION) - {"AGENTFORGE_ENV", "JWT_SECRET"}) | {"JWT_SECRETS"}
+    assert set(re.findall(r"[A-Z_]{5,}", refused.value.sentences[0])) == missing
+    assert refused.value.sentences[1:] == ("NODE_THREADS must be a whole number.",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_URL", "smtp://127.0.0.1:1025"),
+        ("OPENCLAW_TOKEN", "development-token"),
+        ("DEPLOYMENT_ID", "dev"),
+        ("ENCRYPTION_KEYS", DEVELOPMENT_KEY),
+        ("JWT_SECRET", DEVELOPMENT_JWT_SECRET),
+    ],
+)
+def test_production_refuses_values_for_development(name: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Settings.from_env({name: value}).environment == "development"
+    with pytest.raises(SettingsError):
+        Settings.from_env(PRODUCTION | {name: value})
+    assert capsys.readouterr().err == f"agentforge: {name} has the value for development, which production refuses.\n"
 
 
 @pytest.mark.parametrize("value", [",", " , ,"])

@@ -10,8 +10,8 @@ from flask import g
 from limits.storage import RedisStorage
 from redis.exceptions import NoScriptError
 
-from settings import REDIS_SCHEMES
 from tasks.redis_client import connect
+from variables import REDIS_SCHEMES
 
 PREFIX = "remembered+"  # of the address of a Redis
 

@@ -17,7 +17,7 @@ from api.live.change_notifier import MAX_SUBSCRIPTIONS
 from api.schemas.executions.long_poll import MAX_SECONDS
 from devstack.stack import EXECUTION_QUEUES, OTHER_QUEUES
 from roles import READS, SECRETS, ProcessRole
-from settings import DEVELOPMENT_KEY, Settings
+from settings import Settings
 from tasks.queue import CONSUMED, QueueName
 
 ROOT = Path(__file__).parent.parent.parent
@@ -26,7 +26,7 @@ NGINX = (ROOT / "deploy" / "nginx.conf").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "agentforge"}
 NOT_IN_COMPOSE = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY"}  # the ring of secrets goes before; a file, for other machines
-EXAMPLES = {"JWT_SECRETS": f"a:{'x' * 32}", "ENCRYPTION_KEYS": DEVELOPMENT_KEY, "STRIPE_LIVEMODE": "false"}
+EXAMPLES = {"JWT_SECRETS": f"a:{'x' * 32}", "ENCRYPTION_KEYS": f"a:{'A' * 43}=", "STRIPE_LIVEMODE": "false"}
 OPTIONAL = {"CORS_ORIGINS", "BROKER_URL", "TLS_CA_FILE", "EXPO_ACCESS_TOKEN", "EGRESS_ALLOW"}
 EVERY_QUEUE = {queue.value for queue in QueueName}
 

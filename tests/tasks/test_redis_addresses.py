@@ -13,12 +13,13 @@ from kombu import Connection
 from api.limits.counters import PREFIX, RememberedStorage
 from api.ops.broker_probe import BrokerProbe as Look
 from models.changes import CHANNEL
-from settings import Settings, SettingsError
+from settings import Settings
 from tasks.change_publisher import RedisChangePublisher
 from tasks.publisher import TaskPublisher
 from tasks.queue import QueueName, TaskMessage, TaskName
 from tasks.redis_client import celery_broker, connect, reason_of
 from tests.support.servers.redis_tls import DebianRedis, Trio, redis_with_tls, sentinel_trio
+from variables import SettingsError
 
 MESSAGE = TaskMessage(TaskName.DRIVE_EXECUTION, QueueName.EXECUTIONS_HIGH, {"execution_id": "1"})
 

@@ -6,9 +6,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from api import create_app
-from settings import Settings, SettingsError
+from settings import Settings
 from tests.api.conftest import token_of
 from tests.support import factories
+from variables import SettingsError
 
 AGENTS = {"X-Forwarded-Prefix": "/agents", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
 
