@@ -37,7 +37,7 @@ READS: Mapping[ProcessRole, frozenset[str]] = {
     | _PRICES
     | {"JWT_SECRET", "JWT_SECRETS", "SESSION_DAYS", "WELCOME_CREDITS"}
     | {"ENCRYPTION_KEYS"}  # seals users' provider keys and second factors
-    | {"STRIPE_WEBHOOK_SECRET"}
+    | {"STRIPE_WEBHOOK_SECRET", "STRIPE_PUBLISHABLE_KEY"}
     | {"LIMITER_URL", "PROXY_HOPS", "PROXY_PREFIX_HOPS", "CORS_ORIGINS"}
     | {"PORT", "METRICS_PORT", "METRICS_BIND", "PROMETHEUS_MULTIPROC_DIR"}
     | {"RUN_TIMEOUT_SECONDS", "RUN_TIMEOUT_MAX_SECONDS", "RUN_QUEUE_SECONDS"},
@@ -51,7 +51,7 @@ READS: Mapping[ProcessRole, frozenset[str]] = {
     | _DATA
     | _PRICES
     | {"STRIPE_SECRET_KEY", "STRIPE_API_BASE"}
-    | {"SMTP_URL", "MAIL_FROM", "EXPO_URL", "EXPO_ACCESS_TOKEN", "APP_URL", "PORT"}
+    | {"SMTP_URL", "MAIL_FROM", "EXPO_URL", "EXPO_ACCESS_TOKEN", "APP_URL", "CONSOLE_URL", "PORT"}
     | {"PRESENCE_SECONDS"},
     ProcessRole.BEAT: _EVERY | _BROKER,
     ProcessRole.FLOWER: _EVERY | _BROKER | {"FLOWER_BASIC_AUTH"},  # which Flower reads by itself

@@ -50,6 +50,7 @@ class StripeSettings:
 
     secret_key: str = field(repr=False)
     webhook_secrets: tuple[str, ...] = field(repr=False)  # more than one while an endpoint's secret is rolled
+    publishable_key: str  # with which browsers enter cards; empty if they cannot
     base_url: str  # of a simulator; empty for Stripe itself
     price_premium: str
     price_enterprise: str
@@ -70,6 +71,7 @@ class MessageSettings:
     expo_url: str
     expo_token: str = field(repr=False)  # empty unless the Expo account requires one
     app_url: str  # where links in mails lead: to the API itself, or to the site that shows its pages
+    console_url: str  # of the console, if its pages are to be linked instead; the API's own are at `app_url`
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ class Settings:
             stripe=StripeSettings(
                 secret_key=stripe_key,
                 webhook_secrets=read.secrets("STRIPE_WEBHOOK_SECRET", "whsec_development"),
+                publishable_key=read.text("STRIPE_PUBLISHABLE_KEY", ""),
                 base_url=read.text("STRIPE_API_BASE", ""),
                 price_premium=read.text("STRIPE_PRICE_PREMIUM", "price_premium_monthly"),
                 price_enterprise=read.text("STRIPE_PRICE_ENTERPRISE", "price_enterprise_monthly"),
@@ -159,6 +162,7 @@ class Settings:
                 expo_url=read.text("EXPO_URL", "https://exp.host"),
                 expo_token=read.text("EXPO_ACCESS_TOKEN", ""),
                 app_url=read.secret("APP_URL", f"http://127.0.0.1:{read.whole('PORT', 3000)}"),
+                console_url=read.text("CONSOLE_URL", ""),
             ),
             egress_allow=read.names("EGRESS_ALLOW"),
             welcome_credits=Decimal(read.whole("WELCOME_CREDITS", 10)),

@@ -1,6 +1,7 @@
 """The web process, which parses requests, calls services, enqueues tasks and responds. `create_app` builds it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -9,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api import routes
 from api.auth import authenticate, tokens
 from api.http import errors, headers, parsing, session
+from api.http.console import Console
 from api.http.json import OrjsonProvider
 from api.http.mounts import Mount, Mounts
 from api.jobs import prefer_wait
@@ -19,6 +21,8 @@ from api.ops.broker_probe import BrokerProbe
 from api.routes.workflows import preconditions
 from models.vault import Vault
 from settings import Settings
+
+CONSOLE = Path(__file__).parent.parent / "console" / "dist"
 
 
 class App(Flask):
@@ -54,10 +58,15 @@ def create_app(settings: Settings) -> Flask:
     errors.init_app(app)
     preconditions.init_app(app)
     routes.init_app(app)
-    app.wsgi_app = Mounts(app.wsgi_app)
+    _wrap(app, settings)
+    return app
+
+
+def _wrap(app: Flask, settings: Settings) -> None:
+    """Put the console, the mount points and the proxies before the routes."""
+    app.wsgi_app = Console(Mounts(app.wsgi_app), CONSOLE, is_secure=settings.environment == "production")
     if settings.proxy_prefix_hops:
         app.wsgi_app = Mount(app.wsgi_app)
     if hops := settings.proxy_hops:
         prefix_hops = settings.proxy_prefix_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=prefix_hops)
-    return app

@@ -120,7 +120,12 @@ def process_name() -> str:
 def sender() -> Sender:
     """The sender of notifications."""
     messages = settings.messages
-    return Sender(MailGateway(messages.smtp_url, messages.mail_from), push(), app_url=messages.app_url)
+    return Sender(
+        MailGateway(messages.smtp_url, messages.mail_from),
+        push(),
+        app_url=messages.app_url,
+        pages_url=messages.console_url,
+    )
 
 
 @once

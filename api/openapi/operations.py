@@ -96,6 +96,8 @@ class Operation:
         names = [*headers.USUAL, *(headers.COUNTED if self._needs.counted else ())]
         sent = set(self._described.headers) & headers.RESPONSE_HEADERS.keys()
         names += sorted(sent | (set(LOCATED) if status == 202 and self._described.pending_response else set()))
+        if status == 302:
+            names.append("Location")
         if self._needs.idempotent:
             names.append("Idempotent-Replayed")
         if self._needs.signed_in and not self._needs.restricted and self._needs.method != "get" and shape is not None:

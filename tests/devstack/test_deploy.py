@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from api.http.console import ASSETS, HSTS, POLICY, PREFIX
 from api.live.change_notifier import MAX_SUBSCRIPTIONS
 from api.schemas.executions.long_poll import MAX_SECONDS
 from devstack.stack import EXECUTION_QUEUES, OTHER_QUEUES
@@ -28,6 +29,7 @@ OURS = {name: service for name, service in SERVICES.items() if service["image"] 
 NOT_IN_COMPOSE = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY"}  # the ring of secrets goes before; a file, for other machines
 EXAMPLES = {"JWT_SECRETS": f"a:{'x' * 32}", "ENCRYPTION_KEYS": f"a:{'A' * 43}=", "STRIPE_LIVEMODE": "false"}
 OPTIONAL = {"CORS_ORIGINS", "BROKER_URL", "TLS_CA_FILE", "EXPO_ACCESS_TOKEN", "EGRESS_ALLOW"}
+OPTIONAL |= {"CONSOLE_URL", "STRIPE_PUBLISHABLE_KEY"}
 EVERY_QUEUE = {queue.value for queue in QueueName}
 
 
@@ -128,6 +130,17 @@ def filled(value: str) -> str:
         name, how, default = next_one.groups()
         value = value.replace(next_one[0], EXAMPLES.get(name, "something") if how == "?" else default * (how == "-"))
     return value
+
+
+def test_the_proxy_shows_the_console_as_the_api_does() -> None:
+    page, assets = (re.search(rf"location \^~ {path} \{{.*?\}}", NGINX, re.DOTALL)[0] for path in (PREFIX, ASSETS))
+    assert f'add_header Content-Security-Policy "{POLICY}" always;' in page
+    assert 'add_header Cache-Control "no-cache" always;' in page
+    assert "immutable" in assets
+    for location in (page, assets):
+        assert "gzip_static on;" in location
+        assert f'add_header Strict-Transport-Security "{HSTS}" always;' in location
+        assert "add_header X-Content-Type-Options nosniff always;" in location
 
 
 def test_every_secret_is_demanded_and_explained() -> None:

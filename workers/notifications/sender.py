@@ -29,10 +29,11 @@ NAMELESS = frozenset([NotificationKind.EMAIL_LINK, NotificationKind.ACCOUNT_DELE
 class Sender:
     """Sends messages by id; safe for many threads and processes at once."""
 
-    def __init__(self, mail: MailGateway, push: PushGateway, *, app_url: str = "") -> None:
+    def __init__(self, mail: MailGateway, push: PushGateway, *, app_url: str = "", pages_url: str = "") -> None:
         self._mail = mail
         self._push = push
         self._app_url = app_url.rstrip("/")
+        self._pages_url = (pages_url or app_url).rstrip("/")
 
     def send(self, notification_id: UUID) -> bool:
         """Send a message unless it was sent, is being sent, or has no tries left; return whether it was sent now."""
@@ -71,7 +72,7 @@ class Sender:
 
     def _link(self, page: str, token: str | None) -> Mapping[str, str] | None:
         """A link with the token in its fragment, which browsers do not send, so no server logs it."""
-        return None if token is None else {"url": f"{self._app_url}/{page}#{token}"}
+        return None if token is None else {"url": f"{self._pages_url}/{page}#{token}"}
 
     def _deliver(
         self, row: Notification, user: User, devices: Sequence[str], secrets: Mapping[str, str] | None

@@ -1,8 +1,10 @@
 """The description of this API, as OpenAPI and as a page. The page loads all of its files from this service."""
 
-from flask import Blueprint, Response, current_app, url_for
+from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from api.http.console import PREFIX
+from api.http.mounts import MOUNT
 from api.openapi import describes
 from api.openapi.document import TITLE, VERSION
 from api.openapi.published import description, file, page
@@ -15,11 +17,19 @@ bp = Blueprint("docs", __name__)
 
 
 @bp.get("/")
-@describes(response=ServiceOut)
+@describes(response=ServiceOut, other_responses={302: None})
 def index() -> ResponseReturnValue:
-    """Get the name and version of this service, with links."""
-    links = {"docs": "docs.docs", "openapi": "docs.openapi", **{name: f"health.{name}" for name in PROBES}}
-    return {"name": TITLE, "version": VERSION, "links": {name: url_for(endpoint) for name, endpoint in links.items()}}
+    """Get the name and version of this service, with links; browsers are redirected to the console."""
+    is_browser = request.accept_mimetypes.best_match(("application/json", "text/html")) == "text/html"
+    console = f"{request.environ.get(MOUNT, '')}{PREFIX}"
+    response = redirect(console) if is_browser else jsonify(name=TITLE, version=VERSION, links=_links())
+    response.vary.add("Accept")
+    return response
+
+
+def _links() -> dict[str, str]:
+    endpoints = {"docs": "docs.docs", "openapi": "docs.openapi", **{name: f"health.{name}" for name in PROBES}}
+    return {name: url_for(endpoint) for name, endpoint in endpoints.items()}
 
 
 @bp.get("/openapi.json")

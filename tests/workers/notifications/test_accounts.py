@@ -93,6 +93,13 @@ class TestReset:
         assert len(token) >= 43
         assert opens(token)
 
+    def test_leads_to_the_console_where_there_is_one(self, ada, bells, catcher, monkeypatch):
+        mail = MailGateway(catcher.smtp_url, "AgentForge <no-reply@agentforge.example>", seconds=2)
+        push, console = PushGateway(catcher.url, seconds=2), f"{APP}/console/"
+        monkeypatch.setattr(tasks, "sender", lambda: Sender(mail, push, app_url=APP, pages_url=console))
+        ask()
+        assert links(catcher)[0].startswith(f"{APP}/console/reset-password#")
+
     def test_an_address_without_an_account_gets_no_mail(self, ada, bells, catcher):
         ask("eve@example.com")
         assert (bells, catcher.mails) == ([], [])
