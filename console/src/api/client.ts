@@ -1,0 +1,60 @@
+/** The typed client of the API: every call of docs/openapi.json, and no other. */
+import createClient, { type Middleware } from "openapi-fetch";
+
+import { ApiError, OfflineError } from "./problem";
+import type { components, paths } from "./schema";
+
+export type Schemas = components["schemas"];
+
+const CSRF_COOKIE = "agentforge_csrf";
+const CSRF_HEADER = "X-CSRF-TOKEN";
+const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/** The API is mounted beside the console, so a proxy may serve both below a path. */
+export const API_BASE = new URL("../api", new URL(import.meta.env.BASE_URL, window.location.origin)).pathname;
+
+/** The value of the cookie that proves to the API that a change comes from this origin. */
+export function csrfToken(cookies = document.cookie): string | undefined {
+  const found = cookies.split("; ").find((cookie) => cookie.startsWith(`${CSRF_COOKIE}=`));
+  return found?.slice(CSRF_COOKIE.length + 1);
+}
+
+const sessionEnded = new EventTarget();
+
+/** Call `listener` when the API says that the session is over; returns the function that stops it. */
+export function onSessionEnd(listener: () => void): () => void {
+  sessionEnded.addEventListener("end", listener);
+  return () => sessionEnded.removeEventListener("end", listener);
+}
+
+const SESSION_OVER = new Set(["not_authenticated", "token_expired", "token_reused"]);
+
+const middleware: Middleware = {
+  onRequest({ request }) {
+    const token = csrfToken();
+    if (!SAFE.has(request.method) && token) request.headers.set(CSRF_HEADER, token);
+  },
+  async onResponse({ response }) {
+    if (response.ok || response.status === 304) return;
+    const error = await ApiError.of(response);
+    if (SESSION_OVER.has(error.code)) sessionEnded.dispatchEvent(new Event("end"));
+    throw error;
+  },
+  onError({ error }) {
+    // fetch() throws a TypeError when there is no connection, and an AbortError when a query is cancelled.
+    return error instanceof TypeError ? new OfflineError() : undefined;
+  },
+};
+
+export const api = createClient<paths>({
+  baseUrl: API_BASE,
+  credentials: "same-origin",
+  fetch: (request) => fetch(request), // looked up at each call, so that tests can replace it
+});
+api.use(middleware);
+
+/** The body of a successful response; the middleware throws an ApiError for all others. */
+export async function body<Data>(call: Promise<{ data?: Data; response: Response }>): Promise<Data> {
+  const { data } = await call;
+  return data as Data;
+}

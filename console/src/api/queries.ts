@@ -1,0 +1,30 @@
+/** Queries that several features read. Those of one feature live in it. */
+import { queryOptions } from "@tanstack/react-query";
+
+import { api, body, type Schemas } from "./client";
+import { keys } from "./keys";
+import { ApiError } from "./problem";
+
+/** The signed-in user, null for a stranger. */
+export const meQuery = queryOptions({
+  queryKey: keys.me,
+  queryFn: async ({ signal }): Promise<Schemas["User"] | null> => {
+    try {
+      return (await body(api.GET("/auth/me", { signal }))).user;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) return null;
+      throw error;
+    }
+  },
+  staleTime: 60_000,
+});
+
+export const balanceQuery = queryOptions({
+  queryKey: keys.credits.balance,
+  queryFn: ({ signal }) => body(api.GET("/credits/balance", { signal })),
+});
+
+export const subscriptionQuery = queryOptions({
+  queryKey: keys.billing.subscription,
+  queryFn: ({ signal }) => body(api.GET("/subscriptions/current", { signal })),
+});
