@@ -1,13 +1,20 @@
 import { fileURLToPath } from "node:url";
 
 import react from "@vitejs/plugin-react";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 const api = process.env.CONSOLE_API ?? "http://127.0.0.1:3000";
 
-export default defineConfig({
-  base: process.env.CONSOLE_BASE ?? "/console/",
-  plugins: [react()],
+/** The address of the console, from which that of the API follows; a server below a path writes another one. */
+const base: Plugin = {
+  name: "base",
+  transformIndexHtml: () => [{ tag: "base", attrs: { href: "/console/" }, injectTo: "head-prepend" }],
+};
+
+export default defineConfig(({ command }) => ({
+  base: command === "serve" ? "/console/" : "./", // a server may put any path into the <base> of index.html
+  plugins: [react(), base],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   server: { host: "127.0.0.1", port: 5173, proxy: { "/api": { target: api, changeOrigin: false } } },
   build: {
@@ -17,4 +24,4 @@ export default defineConfig({
     chunkSizeWarningLimit: 1600, // elkjs is one file; scripts/size.mjs watches what the first load needs
   },
   test: { environment: "happy-dom", include: ["src/**/*.test.{ts,tsx}"] },
-});
+}));

@@ -14,6 +14,6 @@ createRoot(root).render(<Providers />);
 if (import.meta.env.PROD && "serviceWorker" in navigator) {
   window.addEventListener("load", () => {
     // Without it the console works as well, but has no page that says that there is no connection.
-    navigator.serviceWorker.register(`${import.meta.env.BASE_URL}sw.js`).catch(() => undefined);
+    navigator.serviceWorker.register("sw.js").catch(() => undefined);
   });
 }

@@ -10,8 +10,8 @@ const CSRF_COOKIE = "agentforge_csrf";
 const CSRF_HEADER = "X-CSRF-TOKEN";
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
 
-/** The API is mounted beside the console, so a proxy may serve both below a path. */
-export const API_BASE = new URL("../api", new URL(import.meta.env.BASE_URL, window.location.origin)).pathname;
+/** The API stands beside the console, whose address a proxy may put below a path. */
+export const API_BASE = new URL("../api", document.baseURI).pathname;
 
 /** The value of the cookie that proves to the API that a change comes from this origin. */
 export function csrfToken(cookies = document.cookie): string | undefined {

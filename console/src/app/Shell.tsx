@@ -14,9 +14,13 @@ export function Shell() {
   const isDesk = useIsDesk();
   return (
     <div className={classes.frame}>
-      <a href="#content" className={classes.skip}>
+      <button
+        type="button"
+        className={classes.skip}
+        onClick={() => document.getElementById("content")?.focus()}
+      >
         Skip to content
-      </a>
+      </button>
       {isDesk ? <SideBar /> : null}
       <div className={classes.column}>
         <OfflineBanner />

@@ -35,7 +35,7 @@ const routeTree = rootRoute.addChildren([
 
 export const router = createRouter({
   routeTree,
-  basepath: import.meta.env.BASE_URL,
+  basepath: new URL(document.baseURI).pathname,
   context: { queryClient },
   defaultPreload: "intent",
   defaultPreloadStaleTime: 0,
