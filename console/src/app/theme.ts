@@ -14,8 +14,7 @@ import {
 
 export const theme = createTheme({
   primaryColor: "petrol",
-  primaryShade: { light: 7, dark: 3 },
-  autoContrast: true,
+  primaryShade: { light: 7, dark: 6 },
   black: "#1d2426",
   respectReducedMotion: true,
   cursorType: "pointer",
@@ -99,8 +98,8 @@ export const theme = createTheme({
     Button: Button.extend({ styles: { root: { fontWeight: 600 } } }),
     Modal: Modal.extend({ defaultProps: { centered: true, radius: "lg", padding: "lg" } }),
     Paper: Paper.extend({ defaultProps: { withBorder: true, radius: "lg", p: "lg" } }),
-    PasswordInput: PasswordInput.extend({ defaultProps: { size: "md" } }),
-    TextInput: TextInput.extend({ defaultProps: { size: "md" } }),
+    PasswordInput: PasswordInput.extend({ defaultProps: { size: "md", withAsterisk: false } }),
+    TextInput: TextInput.extend({ defaultProps: { size: "md", withAsterisk: false } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 300 } }),
   },
 });

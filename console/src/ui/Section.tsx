@@ -27,7 +27,7 @@ export function Section({
 /** A number with its name. */
 export function Figure({ label, children, note }: { label: string; children: ReactNode; note?: ReactNode }) {
   return (
-    <Paper className={classes.figure}>
+    <Paper className={classes.figure} p="md">
       <span className={classes.label}>{label}</span>
       <span className={classes.value}>{children}</span>
       {note ? <span className={classes.label}>{note}</span> : null}
