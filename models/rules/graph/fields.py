@@ -10,6 +10,7 @@ from models.rules.values.json_values import value_text
 Json = Any
 RESERVED_CASES = frozenset({"default", "error"})
 MAX_CASES = 100
+MAX_CASE_NAME = 64  # characters
 
 
 def is_number(value: Json) -> bool:
@@ -59,8 +60,11 @@ def listed_problems(cases: Json) -> Iterator[tuple[str, str]]:
     seen = set()
     for index, case in enumerate(cases):
         name = case.get("name") if isinstance(case, Mapping) else None
-        if not isinstance(name, str) or not name.strip() or len(name) > 64:
-            yield f".{index}.name", "A case needs a name of 1 to 64 characters; it is the name of its port."
+        if not isinstance(name, str) or not name.strip() or len(name) > MAX_CASE_NAME:
+            yield (
+                f".{index}.name",
+                f"A case needs a name of 1 to {MAX_CASE_NAME} characters; it is the name of its port.",
+            )
         elif name in RESERVED_CASES:
             yield f".{index}.name", f"`{name}` is the name of a port that every decision has; choose another."
         elif name in seen:

@@ -16,7 +16,7 @@ Config = Mapping[str, Json]
 
 @dataclass(frozen=True)
 class Field:
-    """A key of a node's config.
+    """A key of a node's config, or one of the options that every node has.
 
     `kind` is one of: `text` (a string), `number`, `flag` (a boolean), `choice` (one of `choices`), `value` (any JSON),
     `object`, `list`, `condition` or `expression` (JavaScript, evaluated by the node itself, bare or inside `{{ }}`),
@@ -34,6 +34,15 @@ class Field:
     nulls: bool = True  # whether an expression within a text may be null
     body: bool = False  # whether the expression may be the body of a function instead
     alternative: str = ""  # what has more fuel and could replace the expression, as advice in errors
+    above_low: bool = False  # a number above `low`, not equal to it
+    # For forms:
+    title: str = ""
+    help: str = ""  # a sentence or two
+    default: Json = None  # what an absent value means; None if that is no constant
+    examples: tuple[Json, ...] = ()
+    format: str = ""  # of a text: uri, date-time, multiline, workflow, agent or model
+    unit: str = ""
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other fields' values with which it has effect
 
     @property
     def mode(self) -> Mode | None:
@@ -93,6 +102,11 @@ class NodeKind:
     # further findings about the config, as ("error" or "warning", field, sentence)
     findings: Callable[[Config], tuple[tuple[str, str, str], ...]] = _no_findings
     fields_by: Callable[[Config], tuple[Field, ...]] | None = None  # if the fields depend on the config
+    title: str = ""
+    help: str = ""
+    varies_by: str = ""  # the choice on which they depend
+    ports_by: str = ""  # the list whose items name the ports, if the config has one
+    result: str = ""  # the output, as a sentence
     retry: Retry = ONCE  # unless the node has its own
     retry_by: Callable[[Config], Retry] | None = None  # if the default depends on the config
     container: bool = False  # may be the `parentId` of other nodes

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from models.rules.graph import options
 from models.rules.graph.compiler import ExpressionCompiler
 from models.rules.graph.config import check_config
 from models.rules.graph.cycles import find_order
@@ -30,11 +31,6 @@ __all__ = ["Finding", "Report", "Severity", "check_shape", "lint"]
 
 Json = Any
 MAX_ERRORS = MAX_WARNINGS = 100  # reported
-MAX_TIMEOUT = 3600  # seconds
-MAX_DEADLINE = 90 * 86_400  # seconds
-_ON_ERROR = ("fail", "continue", "branch")
-_ON_CRASH = ("retry", "fail")
-_RETRY = (("maxAttempts", 1, 10), ("initialInterval", 0, 600), ("backoff", 1, 10), ("maxInterval", 0, 3600))
 _STRUCTURE = frozenset({"unknown_parent", "not_a_container", "contains_itself", "nested_too_deeply"})
 
 
@@ -119,18 +115,15 @@ def _findings(draft: Draft, graph: Graph, ids: list[str], contained: list[Findin
 
 def _check_policy(node: Node, where: str) -> Iterator[Finding]:
     """Check a node's settings for failures and time limits, which all types have."""
-    for name, value, allowed in (
-        ("onError", node.on_error, _ON_ERROR),
-        ("onCrash", node.on_crash, _ON_CRASH),
-        ("sideEffects", node.side_effects or "once", ("once",)),
-    ):
-        if value not in allowed:
-            message = f"`{name}` must be one of {', '.join(allowed)}, not `{value}`."
-            yield error("invalid_policy", f"{where}.{name}", message, node_id=node.id)
-    for name, seconds, maximum in (("timeout", node.timeout, MAX_TIMEOUT), ("deadline", node.deadline, MAX_DEADLINE)):
-        if seconds is not None and not 0 < seconds <= maximum:
-            message = f"`{name}` must be more than 0 and at most {maximum} seconds."
-            yield error("invalid_policy", f"{where}.{name}", message, node_id=node.id)
+    chosen = (node.on_error, node.on_crash, node.side_effects)
+    for option, value in zip(options.CHOICES, chosen, strict=True):
+        if value is not None and value not in option.choices:
+            message = f"`{option.name}` must be one of {', '.join(option.choices)}, not `{value}`."
+            yield error("invalid_policy", f"{where}.{option.name}", message, node_id=node.id)
+    for option, seconds in zip(options.LIMITS, (node.timeout, node.deadline), strict=True):
+        if seconds is not None and not options.in_range(option, seconds):
+            message = f"`{option.name}` must be more than {option.low:.0f} and at most {option.high:.0f} seconds."
+            yield error("invalid_policy", f"{where}.{option.name}", message, node_id=node.id)
     if node.default_value is not None and node.on_error != "continue":
         message = "`defaultValue` is used with `onError: continue` only."
         yield warning("unused_default", f"{where}.defaultValue", message, node_id=node.id)
@@ -138,10 +131,10 @@ def _check_policy(node: Node, where: str) -> Iterator[Finding]:
     values: tuple[Any, ...] = (
         (retry.max_attempts, retry.initial_interval, retry.backoff, retry.max_interval) if retry else ()
     )
-    for (name, low, high), value in zip(_RETRY, values, strict=False):
-        if not low <= value <= high or (name == "maxAttempts" and value != int(value)):
-            message = f"`{name}` must be between {low} and {high}."
-            yield error("invalid_policy", f"{where}.retry.{name}", message, node_id=node.id)
+    for option, value in zip(options.RETRY, values, strict=False):
+        if not options.in_range(option, value):
+            message = f"`{option.name}` must be between {option.low:.0f} and {option.high:.0f}."
+            yield error("invalid_policy", f"{where}.retry.{option.name}", message, node_id=node.id)
 
 
 def _check_attempts(kind: NodeKind, node: Node, where: str) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from models.rules.values.json_values import read_json, value_text
 
 Json = Any
 MAX_TOKENS = 200_000
+MODEL_PROVIDERS = {"provider": tuple(one.value for one in Provider if one is not Provider.OPENCLAW)}
 _FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n(.*?)```", re.DOTALL)
 
 
@@ -84,13 +85,62 @@ def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
 
 KIND = NodeKind(
     type="ai_agent",
+    title="AI agent",
+    help="Asks an agent of OpenClaw, or a model of a provider with your own key.",
+    result="`text`, `json` (the object or list in the text, if any), `model` and `usage`.",
     fields=(
-        Field("provider", "choice", choices=tuple(Provider)),
-        Field("model", "text"),
-        Field("agentId", "text"),
-        Field("prompt", "text"),
-        Field("system", "text"),
-        Field("maxTokens", "number", low=1, high=MAX_TOKENS, whole=True),
+        Field(
+            "provider",
+            "choice",
+            choices=tuple(Provider),
+            title="Provider",
+            help="OpenClaw runs an agent; the others answer with a model, by the key that you saved for them.",
+            default=Provider.OPENCLAW.value,
+        ),
+        Field(
+            "model",
+            "text",
+            title="Model",
+            help="The provider's name of the model. Without one, its usual model.",
+            format="model",
+            when=MODEL_PROVIDERS,
+        ),
+        Field(
+            "agentId",
+            "text",
+            title="Agent",
+            help="The agent of OpenClaw that answers. Without one, the usual agent of this service.",
+            format="agent",
+            when={"provider": (Provider.OPENCLAW.value,)},
+        ),
+        Field(
+            "prompt",
+            "text",
+            title="Prompt",
+            help="The question. Without one, the data that comes in is the question.",
+            format="multiline",
+            examples=("Summarize in two sentences: {{ data }}",),
+        ),
+        Field(
+            "system",
+            "text",
+            title="Instructions",
+            help="How to answer: role, tone, format.",
+            format="multiline",
+            examples=("Answer with JSON only: {sentiment, confidence}.",),
+        ),
+        Field(
+            "maxTokens",
+            "number",
+            low=1,
+            high=MAX_TOKENS,
+            whole=True,
+            title="Longest answer",
+            help="The most tokens of the answer.",
+            unit="tokens",
+            examples=(1_000,),
+            when=MODEL_PROVIDERS,
+        ),
     ),
     begin=begin,
     finish=finish,

@@ -26,7 +26,29 @@ def ports(_: Config) -> tuple[str, ...]:
 
 KIND = NodeKind(
     type="approval",
-    fields=(Field("message", "text"), Field("timeout", "number", low=1, high=MAX_TIMEOUT_SECONDS)),
+    title="Approval",
+    help="Waits until a person approves or rejects.",
+    result="`approved`, `comment`, and `data`, which came in.",
+    fields=(
+        Field(
+            "message",
+            "text",
+            title="Question",
+            help="What the person decides. Without one, the label of the node.",
+            format="multiline",
+            examples=("Send this answer to {{ data.email }}?",),
+        ),
+        Field(
+            "timeout",
+            "number",
+            low=1,
+            high=MAX_TIMEOUT_SECONDS,
+            title="Time to answer",
+            help="After it the node takes the port `timeout`. Without one it waits as long as the run may last.",
+            unit="seconds",
+            examples=(86_400,),
+        ),
+    ),
     begin=begin,
     finish=finish,
     ports=ports,

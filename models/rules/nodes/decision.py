@@ -47,7 +47,26 @@ def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
 
 KIND = NodeKind(
     type="decision",
-    fields=(Field("condition", "condition"), Field("cases", "cases")),
+    title="Decision",
+    help="Chooses a port by a condition, or by the first of several cases that holds.",
+    result="The data that came in.",
+    fields=(
+        Field(
+            "condition",
+            "condition",
+            title="Condition",
+            help="True takes the port `true`, false the port `false`. Set a condition or cases, not both.",
+            examples=("data.amount > 100",),
+        ),
+        Field(
+            "cases",
+            "cases",
+            title="Cases",
+            help="Each is a port; the first one that holds is taken, else the port `default`.",
+            examples=([{"name": "large", "condition": "data.amount > 100"}],),
+        ),
+    ),
+    ports_by="cases",
     begin=begin,
     ports=ports,
     findings=_findings,

@@ -99,11 +99,32 @@ def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
 
 KIND = NodeKind(
     type="input",
+    title="Input",
+    help="Hands on the input of the run.",
+    result="The input, converted to its type.",
     fields=(
-        Field("inputType", "choice", choices=tuple(_CONVERTERS)),
-        Field("required", "flag"),
-        Field("default", "value"),
-        Field("key", "text"),
+        Field(
+            "inputType",
+            "choice",
+            choices=tuple(_CONVERTERS),
+            title="Type",
+            help="What the input is converted to. Without one it stays as it is.",
+        ),
+        Field(
+            "required",
+            "flag",
+            title="Required",
+            help="Without this input the run fails at once.",
+            default=False,
+        ),
+        Field("default", "value", title="Default", help="Replaces an input that is missing, null or an empty text."),
+        Field(
+            "key",
+            "text",
+            title="Key",
+            help="Takes the value of this key if the input is an object, so that several inputs share one.",
+            examples=("customer",),
+        ),
     ),
     begin=begin,
     findings=_findings,

@@ -16,5 +16,20 @@ def joins_any(config: Config) -> bool:
 
 
 KIND = NodeKind(
-    type="merge", fields=(Field("mode", "choice", choices=("all", "any")),), begin=begin, joins_any=joins_any
+    type="merge",
+    title="Merge",
+    help="Joins branches.",
+    result="With `all` the outputs of the taken branches by node, with `any` the output of the first one.",
+    fields=(
+        Field(
+            "mode",
+            "choice",
+            choices=("all", "any"),
+            title="Waits for",
+            help="All branches that are taken, or the first one.",
+            default="all",
+        ),
+    ),
+    begin=begin,
+    joins_any=joins_any,
 )

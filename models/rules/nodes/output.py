@@ -13,6 +13,25 @@ def begin(call: NodeCall) -> Done:
 
 KIND = NodeKind(
     type="output",
-    fields=(Field("outputType", "choice", choices=("json", "text")), Field("value", "value")),
+    title="Output",
+    help="Returns a result of the run.",
+    result="The value.",
+    fields=(
+        Field(
+            "outputType",
+            "choice",
+            choices=("json", "text"),
+            title="Type",
+            help="Any value, or its text.",
+            default="json",
+        ),
+        Field(
+            "value",
+            "value",
+            title="Value",
+            help="Without one, the data that comes in.",
+            examples=({"answer": "{{ nodes.agent.output.text }}"},),
+        ),
+    ),
     begin=begin,
 )

@@ -99,21 +99,68 @@ def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
 
 
 _FIELDS = (
-    Field("operation", "choice", choices=OPERATIONS),
-    Field("expression", "expression", alternative="use operation code"),
-    Field("items", "list"),
-    Field("initial", "value"),
-    Field("order", "choice", choices=("asc", "desc")),
+    Field(
+        "operation",
+        "choice",
+        choices=OPERATIONS,
+        title="Operation",
+        help="One value from all of the data, one for each item of a list, a text, or what your code returns.",
+        default="transform",
+    ),
+    Field(
+        "expression",
+        "expression",
+        alternative="use operation code",
+        title="Expression",
+        help="Over `data`, or for each `item` with its `index`; reduce has `accumulator` too.",
+        examples=("{total: data.items.length}", "item.price > 10"),
+        when={"operation": tuple(one for one in OPERATIONS if one != "code")},
+    ),
+    Field(
+        "items",
+        "list",
+        title="Items",
+        help="The list. Without one, the data that comes in.",
+        examples=("{{ data.rows }}",),
+        when={"operation": LIST_OPERATIONS},
+    ),
+    Field("initial", "value", title="Initial", help="The first `accumulator`.", when={"operation": ("reduce",)}),
+    Field(
+        "order",
+        "choice",
+        choices=("asc", "desc"),
+        title="Order",
+        default="asc",
+        when={"operation": ("sort",)},
+    ),
+)
+_CODE = Field(
+    "code",
+    "code",
+    title="Code",
+    help="The body of a JavaScript function over `data`, which returns the result.",
+    examples=("return data.rows.filter(row => row.ok).length;",),
+    when={"operation": ("code",)},
 )
 
 
 def _fields(config: Config) -> tuple[Field, ...]:
     """The fields of a config: only `code` for code; the expression of `format` is a text with `{{ }}` in it."""
     if operation_of(config) == "code":
-        return (_FIELDS[0], Field("code", "code"))
+        return (_FIELDS[0], _CODE)
     if operation_of(config) != "format":
         return _FIELDS
     return tuple(replace(field, kind="text") if field.name == "expression" else field for field in _FIELDS)
 
 
-KIND = NodeKind(type="process", fields=_FIELDS, fields_by=_fields, begin=begin, findings=_findings)
+KIND = NodeKind(
+    type="process",
+    title="Process",
+    help="Transforms data by an expression or by code.",
+    result="The transformed data.",
+    fields=_FIELDS,
+    fields_by=_fields,
+    varies_by="operation",
+    begin=begin,
+    findings=_findings,
+)

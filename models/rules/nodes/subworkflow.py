@@ -28,7 +28,20 @@ def _findings(config: Config) -> tuple[tuple[str, str, str], ...]:
 
 KIND = NodeKind(
     type="subworkflow",
-    fields=(Field("workflowId", "text", required=True), Field("input", "value")),
+    title="Subworkflow",
+    help="Runs another of your workflows and waits for its result.",
+    result="The output of that workflow.",
+    fields=(
+        Field(
+            "workflowId",
+            "text",
+            required=True,
+            title="Workflow",
+            help="One of your workflows, without expressions. Its newest version runs.",
+            format="workflow",
+        ),
+        Field("input", "value", title="Input", help="Without one, the data that comes in."),
+    ),
     begin=begin,
     findings=_findings,
     repeats=True,

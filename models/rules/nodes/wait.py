@@ -54,7 +54,29 @@ def _problem(until: Json) -> str | None:
 
 KIND = NodeKind(
     type="wait",
-    fields=(Field("seconds", "number", low=0, high=MAX_WAIT_SECONDS), Field("until", "text")),
+    title="Wait",
+    help="Waits for a time, without holding a worker.",
+    result="The data that came in.",
+    fields=(
+        Field(
+            "seconds",
+            "number",
+            low=0,
+            high=MAX_WAIT_SECONDS,
+            title="For",
+            help="Set seconds or until, not both.",
+            unit="seconds",
+            examples=(3_600,),
+        ),
+        Field(
+            "until",
+            "text",
+            title="Until",
+            help="A date or a time, in UTC unless it says its offset; a time in the past does not wait.",
+            format="date-time",
+            examples=("2027-01-31T09:00:00Z",),
+        ),
+    ),
     begin=begin,
     finish=finish,
     findings=_findings,
