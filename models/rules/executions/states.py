@@ -1,5 +1,6 @@
-"""The states of runs, nodes and workflows."""
+"""The states of runs, nodes and workflows, and which may follow which: the database refuses other transitions."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -49,3 +50,24 @@ class CrashState(StrEnum):
 
 _S = ExecutionStatus
 TERMINAL = frozenset({_S.SUCCESS, _S.FAILED, _S.CANCELLED})
+
+TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
+    _S.QUEUED: frozenset({_S.RUNNING, _S.CANCELLING, _S.FAILED, _S.CANCELLED}),
+    _S.RUNNING: frozenset({_S.QUEUED, _S.WAITING, _S.CANCELLING}) | TERMINAL,
+    _S.WAITING: frozenset({_S.RUNNING, _S.CANCELLING, _S.FAILED, _S.CANCELLED}),
+    # Its driver may park it before it sees the request; the same transaction makes it `cancelling` again.
+    _S.CANCELLING: frozenset({_S.RUNNING, _S.WAITING}) | TERMINAL,
+    _S.SUCCESS: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.CANCELLED: frozenset(),
+}
+
+_N = NodeStatus
+UNSETTLED = frozenset({_N.PENDING, _N.RUNNING, _N.WAITING})
+_ENDED = frozenset({_N.SUCCESS, _N.FAILED, _N.CANCELLED})
+
+# A node that has ended never changes again; a skipped one is written as such and was in no state before.
+NODE_TRANSITIONS: Mapping[NodeStatus, frozenset[NodeStatus]] = {
+    **{status: (UNSETTLED | _ENDED) - {status} for status in UNSETTLED},
+    **{status: frozenset[NodeStatus]() for status in _ENDED | {_N.SKIPPED}},
+}

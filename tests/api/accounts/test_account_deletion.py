@@ -139,6 +139,7 @@ class TestRuns:
     @pytest.mark.parametrize("status", [ExecutionStatus.QUEUED, ExecutionStatus.WAITING])
     def test_are_cancelled_wherever_they_wait(self, client, session, user_id, status):
         furnish(client)
+        session.execute(update(Execution).values(status=ExecutionStatus.RUNNING))
         session.execute(update(Execution).values(status=status))
         leave(client)
         end_overdue(session)

@@ -13,6 +13,7 @@ from api.live.change_notifier import ChangeNotifier
 from models.changes import notify_changed
 from models.db import session_scope
 from models.tables import Execution, ExecutionEvent
+from tests.support import factories
 
 
 def until(holds: Callable[[], Any], seconds: float = 20) -> None:
@@ -50,6 +51,7 @@ def happen(run: str, *, tell: bool = True, **columns: Any) -> None:
     with session_scope() as session:
         row = session.get_one(Execution, UUID(run), with_for_update=True)
         row.last_seq += 1
+        factories.reach(session, row, columns.get("status", row.status))
         for name, value in columns.items():
             setattr(row, name, value)
         session.add(ExecutionEvent(execution_id=row.id, seq=row.last_seq, type="node.success", message="It ran."))

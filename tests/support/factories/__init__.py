@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from models.rules.executions.states import TERMINAL, ExecutionStatus, NodeStatus, WorkflowStatus
+from models.rules.executions.states import TERMINAL, TRANSITIONS, ExecutionStatus, NodeStatus, WorkflowStatus
 from models.rules.graph.graph import parse
 from models.rules.lint.subworkflows import calls_of
 from models.rules.prices.pricing import PLANS, Tier
@@ -112,7 +112,8 @@ def execution(
         queue_seconds=None,
     )
     over = {"finished_at": of.created_at} if status in TERMINAL else {}
-    for name, value in ({"status": status, "deferred_at": None} | over | columns).items():
+    reach(session, row, status)
+    for name, value in ({"deferred_at": None} | over | columns).items():
         setattr(row, name, value)
     session.flush()
     if not held:
@@ -122,6 +123,14 @@ def execution(
         ledger.settle(session, row.id, row.credits_charged)
     session.flush()
     return row
+
+
+def reach(session: Session, run: Execution, status: ExecutionStatus) -> None:
+    """Set a run's status without writing it, after those on the way to it, which are written."""
+    if status is not run.status and status not in TRANSITIONS[run.status]:
+        run.status = ExecutionStatus.RUNNING
+        session.flush()
+    run.status = status
 
 
 def ran(session: Session, of: Execution, node_id: str, path: str = "", **columns: Any) -> NodeExecution:

@@ -6,14 +6,14 @@ from typing import Any
 
 from models.errors import ForgeError
 from models.rules.executions.schedule import Schedule, Step
-from models.rules.executions.states import NodeStatus
+from models.rules.executions.states import UNSETTLED, NodeStatus
 from models.rules.graph.effects import AgentTurn
 from models.rules.prices.charging import FREE
 from models.services.orchestration.journal import NodeRow
 from models.services.orchestration.leases import PastStep
 from workers.engine.journal.progress_buffer import ProgressBuffer
 from workers.engine.values import clock
-from workers.engine.values.attempt import UNSETTLED, StepAttempt
+from workers.engine.values.attempt import StepAttempt
 from workers.engine.values.wait_reasons import ChildRun, QuotaReset, WaitReason, read_reason
 
 Json = Any

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from models.rules.executions.schedule import Step
-from models.rules.executions.states import NodeStatus
+from models.rules.executions.states import UNSETTLED, NodeStatus
 from models.rules.graph.effects import AgentTurn, Call
 from models.rules.graph.graph import Retry
 from models.rules.graph.kinds import NodeCall
@@ -19,8 +19,6 @@ from workers.engine.values.queued_calls import QueuedCall
 from workers.gateways.base import CallFailed, Cancel
 
 Json = Any
-
-UNSETTLED = frozenset({NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING})
 
 
 @dataclass

@@ -123,7 +123,7 @@ class TestSettle:
             for number in range(4):
                 run = factories.execution(session, workflow, cap=5, credits_charged=Decimal(place + number))
                 amounts[run.id] = run.credits_charged
-        session.execute(text("UPDATE workflow_executions SET status = 'success', finished_at = now()"))
+        session.execute(text("UPDATE workflow_executions SET status = 'failed', finished_at = now()"))
         assert ledger.settle_many(session, amounts) == set(amounts)
         assert ledger.settle_many(session, amounts) == set()
         assert ledger.violations(session) == []
@@ -181,7 +181,7 @@ class TestTheLedgersPast:
     def test_shows_a_run_that_is_over_with_its_hold_still_open(self, session: Session) -> None:
         run = factories.execution(session, cap=2)
         session.execute(
-            text("UPDATE workflow_executions SET status = 'success', finished_at = now(), credits_charged = 1")
+            text("UPDATE workflow_executions SET status = 'failed', finished_at = now(), credits_charged = 1")
         )
         assert {(v.invariant, v.subject) for v in ledger.violations(session)} == {
             ("hold_is_open_while_running", run.id),

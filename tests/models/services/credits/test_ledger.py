@@ -152,7 +152,7 @@ class Story(RuleBasedStateMachine):
         charged = (execution.credits_cap * part / 100).quantize(Decimal("0.01"))
         if ledger.settle(self.session, run, charged):
             self.spent += charged
-            done = "UPDATE workflow_executions SET status = 'success', finished_at = now(), credits_charged = :charged"
+            done = "UPDATE workflow_executions SET status = 'failed', finished_at = now(), credits_charged = :charged"
             self.session.execute(text(f"{done} WHERE id = :id"), {"id": run, "charged": charged})
 
     @rule(amount=CREDITS, key=st.integers(1, 3))

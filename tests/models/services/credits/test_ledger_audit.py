@@ -22,7 +22,7 @@ def books(session: Session) -> dict[str, Any]:
     workflow = factories.workflow(session, user)
     done = factories.execution(session, workflow, cap=5, credits_charged=Decimal(3))
     ledger.settle(session, done.id, Decimal(3))
-    session.execute(text("UPDATE workflow_executions SET status = 'success', finished_at = now()"))
+    session.execute(text("UPDATE workflow_executions SET status = 'failed', finished_at = now()"))
     running = factories.execution(session, workflow, cap=2)
     names = {"user": user.id, "purchase": bought.id, "run": done.id, "open": running.id}
     assert ledger.violations(session) == []

@@ -137,7 +137,7 @@ class ManyHands(RuleBasedStateMachine):
         ended = ledger.settle(session, run, charged)
         session.execute(
             text("""
-                UPDATE workflow_executions SET status = 'success', finished_at = now(), credits_charged = :charged
+                UPDATE workflow_executions SET status = 'failed', finished_at = now(), credits_charged = :charged
                  WHERE id = :id AND finished_at IS NULL
             """),
             {"id": run, "charged": charged},

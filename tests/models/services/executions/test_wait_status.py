@@ -233,7 +233,8 @@ class TestAParent:
         child = self.child(session, parent)
         before = wait_status(session, parent)
         assert wait_status(session, parent) == before
-        child.status, child.waiting_for = ExecutionStatus.WAITING, {"type": "approval", "message": "Send it?"}
+        factories.reach(session, child, ExecutionStatus.WAITING)
+        child.waiting_for = {"type": "approval", "message": "Send it?"}
         session.flush()
         assert wait_status(session, parent) != before
 

@@ -69,5 +69,5 @@ class TestConcurrently:
 
 
 _OVER = text(
-    "UPDATE workflow_executions SET status = 'success', finished_at = coalesce(finished_at, now()) WHERE id = :id"
+    "UPDATE workflow_executions SET status = 'failed', finished_at = coalesce(finished_at, now()) WHERE id = :id"
 )

@@ -15,6 +15,13 @@ from tests.support.engine.world import World
 from tests.workers.engine.driver.test_retries import retry
 
 STEPS = ("a>bad", "bad>c")
+_BEING_ENDED = """
+    WITH old AS (DELETE FROM workflow_executions WHERE id = :id RETURNING *)
+    INSERT INTO workflow_executions
+    SELECT (jsonb_populate_record(
+                NULL::workflow_executions, to_jsonb(old) || '{"status": "cancelling", "finished_at": null}')).*
+      FROM old
+"""
 
 
 def steps() -> list[dict[str, Any]]:
@@ -101,7 +108,7 @@ class TestFromTheStart:
     def test_when_the_old_one_is_still_being_ended(self, bench: Bench, failing: UUID):
         failed = bench.settle(bench.submit([sub("s", failing)]))
         (old,) = bench.children(failed.id)
-        bench.sql("UPDATE workflow_executions SET status = 'cancelling', finished_at = NULL WHERE id = :id", id=old.id)
+        bench.sql(_BEING_ENDED, id=old.id)
         _, child = again(bench, failed.id)
         assert (child.status, child.retry_of) == ("success", None)
         bench.sql("UPDATE workflow_executions SET status = 'failed', finished_at = now() WHERE id = :id", id=old.id)

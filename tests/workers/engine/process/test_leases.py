@@ -10,6 +10,16 @@ from tests.support.engine.bench import Bench, call, transform
 from workers.engine.driver.outcomes import DriveResult
 from workers.engine.process.runtime import EngineConfig
 
+_RUN = "UPDATE workflow_executions SET status = 'running' WHERE id = :id"
+_PARK = """
+    UPDATE workflow_executions SET status = 'waiting', wake_at = now() + CAST(:for_time AS interval) WHERE id = :id
+"""
+
+
+def park(bench: Bench, run: UUID, for_time: str) -> None:
+    bench.sql(_RUN, id=run)
+    bench.sql(_PARK, id=run, for_time=for_time)
+
 
 class TestLeases:
     def test_a_lease_is_renewed_while_its_driver_lives(self, bench: Bench):
@@ -56,13 +66,13 @@ class TestSweeps:
         bench.sql("UPDATE workflow_executions SET created_at = now() - interval '1 hour' WHERE id = :id", id=queued)
         with session_scope() as session:
             leases.claim(session, dropped, owner="doomed", seconds=-1)
-        bench.sql("UPDATE workflow_executions SET status = 'waiting', wake_at = now() WHERE id = :id", id=parked)
+        park(bench, parked, "0 s")
         with session_scope() as session:
             assert {run for run, _ in redelivery.stalled(session, limit=1)} == {queued, dropped, parked}
 
     def test_a_run_whose_time_has_come_is_enqueued(self, bench: Bench):
         execution_id = bench.submit([call("a")])
-        bench.sql("UPDATE workflow_executions SET status = 'waiting', wake_at = now() + interval '1 hour'")
+        park(bench, execution_id, "1 hour")
         assert self.due() == []
         bench.sql("UPDATE workflow_executions SET wake_at = now()")
         assert self.due() == [execution_id]
