@@ -20,12 +20,14 @@ COPY --from=sandbox /venv /venv
 WORKDIR /app
 COPY alembic.ini celery_config.py logs.py roles.py settings.py threads.py variables.py wsgi.py ./
 COPY api api
+COPY manage manage
 COPY migrations migrations
 COPY models models
 COPY sandbox sandbox
 COPY tasks tasks
 COPY workers workers
-COPY deploy/gunicorn.conf.py deploy/
+COPY deploy/gunicorn.conf.py deploy/backup.sh deploy/restore.sh deploy/roles.sql deploy/
+COPY deploy/agentforge /usr/local/bin/agentforge
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 AGENTFORGE_ENV=production
 USER 10001
 EXPOSE 3000

@@ -6,7 +6,8 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -30,23 +31,26 @@ _MAX_DEPTH = 16
 _HOST = socket.gethostname()  # part of workers' names, which look like addresses: executions@host.example.com
 
 
-class _StdoutLogger(structlog.WriteLogger):
-    """Writes our events to standard output directly, because the standard library's logging is far slower."""
+class _StreamLogger(structlog.WriteLogger):
+    """Writes our events to a stream directly, because the standard library's logging is far slower."""
 
-    def __init__(self, name: str = "") -> None:
-        super().__init__(sys.stdout)
+    def __init__(self, stream: TextIO | None, name: str = "") -> None:
+        super().__init__(stream or sys.stdout)
         self.name = name
 
 
-def configure(log_format: str, *, level: int = logging.INFO) -> None:
-    """Send our events and those of libraries to standard output; `log_format` is `json` or `console`."""
+def configure(log_format: str, *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+    """Send our events and those of libraries to `stream`, by default standard output.
+
+    `log_format` is `json` or `console`.
+    """
     structlog.configure(
         processors=[*SHARED, _renderer(log_format)],
-        logger_factory=_StdoutLogger,
+        logger_factory=partial(_StreamLogger, stream),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=SHARED,
@@ -68,23 +72,20 @@ class _Console(structlog.dev.ConsoleRenderer):
 
     def __call__(self, logger: structlog.typing.WrappedLogger, name: str, event: structlog.typing.EventDict) -> str:
         """Render one event as a line, followed by the indented lines of its traceback."""
-        safe = {
-            _escaped(str(key)): _indented(value) if key in TRACES else _shown(value) for key, value in event.items()
-        }
+        safe = {escaped(str(key)): _indented(value) if key in TRACES else _shown(value) for key, value in event.items()}
         return super().__call__(logger, name, safe)
 
 
 def _shown(value: Any) -> Any:
-    return (
-        value if isinstance(value, int | float | None) else _escaped(value if isinstance(value, str) else repr(value))
-    )
+    return value if isinstance(value, int | float | None) else escaped(value if isinstance(value, str) else repr(value))
 
 
 def _indented(value: Any) -> str:
-    return "\n".join(f"    {_escaped(line)}" for line in str(value).split("\n"))
+    return "\n".join(f"    {escaped(line)}" for line in str(value).split("\n"))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return `text` with escapes for characters that could begin a line or control a terminal."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -17,10 +17,10 @@ from api.jobs import prefer_wait
 from api.limits import concurrency, rate_limits
 from api.live.change_notifier import ChangeNotifier
 from api.ops import metrics
-from api.ops.broker_probe import BrokerProbe
 from api.routes.workflows import preconditions
 from models.vault import Vault
 from settings import Settings
+from tasks.probes.broker import BrokerProbe
 
 CONSOLE = Path(__file__).parent.parent / "console" / "dist"
 

@@ -23,7 +23,9 @@ pg_dump --format=custom --no-owner --dbname="$DATABASE_URL" --file="$dump.part"
 pg_restore --list "$dump.part" >/dev/null # checks that it is readable
 mv "$dump.part" "$dump"
 
-if [ -n "$REDIS_RDB" ]; then
+if [ -n "$REDIS_RDB" ] && [ ! -e "$REDIS_RDB" ]; then
+    echo "$REDIS_RDB does not exist: Redis has written no snapshot yet" >&2
+elif [ -n "$REDIS_RDB" ]; then
     cp "$REDIS_RDB" "$BACKUP_DIR/redis-$moment.rdb.part"
     mv "$BACKUP_DIR/redis-$moment.rdb.part" "$BACKUP_DIR/redis-$moment.rdb"
 fi

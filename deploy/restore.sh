@@ -19,6 +19,12 @@ psql --quiet --dbname="$server" --set=ON_ERROR_STOP=1 --set=name="$name" <<'SQL'
 DROP DATABASE IF EXISTS :"name" WITH (FORCE);
 CREATE DATABASE :"name" TEMPLATE template0 ENCODING 'UTF8';
 SQL
+# The dump has the privileges of roles.sql, whose role a new server does not have.
+if pg_restore --schema-only --file=- "$dump" | grep -q ' TO agentforge_app;'; then
+    psql --quiet --dbname="$server" --set=ON_ERROR_STOP=1 <<'SQL'
+SELECT 'CREATE ROLE agentforge_app NOLOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'agentforge_app') \gexec
+SQL
+fi
 pg_restore --no-owner --exit-on-error --single-transaction --dbname="$DATABASE_URL" "$dump"
 # A driver from before the restore may hold a lease that is in the dump, so no epoch may be used again.
 psql --quiet --dbname="$DATABASE_URL" --set=ON_ERROR_STOP=1 \

@@ -1,7 +1,7 @@
 """Encrypts users' secrets by AES-256-GCM with named keys. A sealed secret opens only for the row it was sealed for.
 
 The key ring is a list of `id:base64 of 32 bytes`; the first key encrypts and all of them decrypt. To rotate, put a new
-key first and seal the secrets of older keys again: `python -m tasks.commands.rotate_keys`. Neither errors nor reprs
+key first and seal the secrets of older keys again: `python -m manage keys rotate`. Neither errors nor reprs
 contain a key or a plaintext.
 """
 

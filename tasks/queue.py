@@ -14,6 +14,7 @@ from kombu import Queue
 from sqlalchemy.orm import Session
 
 from models.after_commit import AfterCommit
+from models.tables import Execution
 from roles import ProcessRole
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,12 @@ def enqueue(session: Session, task: TaskName, *, priority: str | None = None, **
     queue = QueueName(f"executions.{priority}") if priority else ROUTES[task]
     serializable = {name: str(value) if isinstance(value, UUID) else value for name, value in ids.items()}
     _outgoing.add(session, TaskMessage(task, queue, serializable))
+
+
+def enqueue_execution(session: Session, execution: Execution) -> None:
+    """Enqueue a new run, unless it is deferred behind its owner's other runs."""
+    if execution.deferred_at is None:
+        enqueue(session, TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
 
 
 def enqueue_mails(session: Session, notification_ids: Iterable[UUID]) -> None:

@@ -1,4 +1,4 @@
-"""Enqueues accepted runs and requests to Stripe; a response to the latter waits for their result."""
+"""Enqueues requests to Stripe; a response waits for their result."""
 
 from typing import Any
 
@@ -7,14 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from api.http.session import db
 from api.jobs.prefer_wait import accepted
-from models.tables import Execution, StripeRequest
+from models.tables import StripeRequest
 from tasks.queue import TaskName, enqueue
-
-
-def enqueue_execution(execution: Execution) -> None:
-    """Enqueue a new run, unless it is deferred behind its owner's other runs."""
-    if execution.deferred_at is None:
-        enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
 
 
 def enqueue_and_wait(

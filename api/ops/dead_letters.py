@@ -8,10 +8,9 @@ from flask import current_app
 
 from api.auth.audit import record
 from api.http.session import db
-from api.jobs.dispatch import enqueue_execution
 from models.services.executions import dead_letters
 from models.services.stripe import stripe_events
-from tasks.queue import TaskName, enqueue
+from tasks.queue import TaskName, enqueue, enqueue_execution
 
 
 def retry(letter_id: str, *, repeat: Collection[str]) -> dict[str, Any]:
@@ -38,5 +37,5 @@ def _run(execution_id: UUID, repeat: Collection[str]) -> dict[str, Any]:
     limits = current_app.extensions["settings"].run_limits
     new = dead_letters.retry(db(), execution_id, repeat=repeat, limits=limits).execution
     record("dead_letter.retried", new.user_id, execution=str(execution_id), retried_as=str(new.id))
-    enqueue_execution(new)
+    enqueue_execution(db(), new)
     return {"id": str(execution_id), "status": new.status, "executionId": new.id}

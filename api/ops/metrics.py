@@ -15,12 +15,12 @@ from prometheus_client.registry import REGISTRY, Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 import threads
-from api.ops.broker_probe import BrokerProbe
 from api.ops.job_metrics import jobs
 from models.db import SessionFactory
 from models.services.operations import alerts
 from models.services.reconciliation import reconciliation
 from models.services.stripe import stripe_events
+from tasks.probes.broker import BrokerProbe
 
 UNCOUNTED = frozenset(["health"])  # blueprints
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.ops.broker_probe import BrokerProbe
 from devstack import control
 from devstack.app_client import AppClient
 from devstack.processes.process import wait_until
+from tasks.probes.broker import BrokerProbe
 from tasks.queue import QueueName
 from tests.support.servers.rabbitmq import RabbitMq
 from tests.support.stack.running import execution_workers, running_stack

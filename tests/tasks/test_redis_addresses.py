@@ -11,10 +11,10 @@ from celery import Celery
 from kombu import Connection
 
 from api.limits.counters import PREFIX, RememberedStorage
-from api.ops.broker_probe import BrokerProbe as Look
 from models.changes import CHANNEL
 from settings import Settings
 from tasks.change_publisher import RedisChangePublisher
+from tasks.probes.broker import BrokerProbe as Look
 from tasks.publisher import TaskPublisher
 from tasks.queue import QueueName, TaskMessage, TaskName
 from tasks.redis_client import celery_broker, connect, reason_of

@@ -10,7 +10,6 @@ from api.http.paging import page_query, receipt_lines_page, receipt_lines_query
 from api.http.parsing import body, query, show
 from api.http.responses import accepted
 from api.http.session import db
-from api.jobs.dispatch import enqueue_execution
 from api.jobs.idempotency import idempotent
 from api.live.event_stream import last_event_id, stream
 from api.live.long_poll import poll, poll_list
@@ -33,7 +32,7 @@ from api.schemas.executions.executions import (
 )
 from api.schemas.executions.long_poll import EventsQuery, ExecutionListQuery, ExecutionQuery
 from models.services.executions import approvals, executions, receipt_pages, retries
-from tasks.queue import TaskName, enqueue
+from tasks.queue import TaskName, enqueue, enqueue_execution
 
 RETRY_ERRORS = (
     "invalid_graph",
@@ -154,5 +153,5 @@ def retry(execution_id: UUID) -> ResponseReturnValue:
     limits = current_app.extensions["settings"].run_limits
     retried = retries.retry(db(), current_user(), execution_id, **body(RetryIn, optional=True), limits=limits)
     execution = retried.execution
-    enqueue_execution(execution)
+    enqueue_execution(db(), execution)
     return accepted(execution, saved={"nodes": retried.nodes, "credits": retried.credits})

@@ -9,13 +9,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.http.parsing import show
 from api.openapi import describes
-from api.ops.broker_probe import BrokerProbe
 from api.schemas.operations import HealthOut, StatusOut, StripeHealthOut
 from models.db import SessionFactory
 from models.services.operations import thread_failures, worker_heartbeats
 from models.services.operations.worker_heartbeats import WorkersOverview
 from models.services.stripe import stripe_status
 from models.services.stripe.stripe_status import StripeStatus
+from tasks.probes.broker import BrokerProbe
 from tasks.queue import QueueName
 
 

@@ -10,7 +10,6 @@ from api.http.paging import page, page_query
 from api.http.parsing import body, query, show
 from api.http.responses import accepted, unless_known
 from api.http.session import db
-from api.jobs.dispatch import enqueue_execution
 from api.jobs.idempotency import idempotent
 from api.limits.heavy import heavy
 from api.openapi import CONDITIONAL, LOCATED, TIER_LIMITS, Page, describes
@@ -28,6 +27,7 @@ from api.schemas.workflows.workflows import (
 )
 from models.services.executions import executions
 from models.services.workflows import workflow_metrics, workflows
+from tasks.queue import enqueue_execution
 
 bp = Blueprint("workflows", __name__, url_prefix="/workflows")
 
@@ -124,7 +124,7 @@ def execute(workflow_id: UUID) -> ResponseReturnValue:
     args = body(ExecuteIn, optional=True, lenient=True)
     limits = current_app.extensions["settings"].run_limits
     execution = executions.submit(db(), current_user(), workflow_id, **args, limits=limits)
-    enqueue_execution(execution)
+    enqueue_execution(db(), execution)
     return accepted(execution)
 
 

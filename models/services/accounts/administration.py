@@ -80,6 +80,7 @@ def adjust(
     reason: str,
     address: str | None,
     key: str | None,
+    operator: str | None = None,
 ) -> CreditTransaction:
     """Add credits to a user's balance, or remove available ones, and notify the user. Held credits stay.
 
@@ -91,6 +92,7 @@ def adjust(
         reason: a sentence for the user's history and for the audit log.
         address: the IP address of the administrator, for the audit log.
         key: a permanent key of the request, so that a repeat returns the first transaction.
+        operator: who ran the command, as user@host.
 
     Raises:
         NotFound: there is no such user.
@@ -111,6 +113,7 @@ def adjust(
     moved = move(session, user_id, abs(amount), key=name, reason=reason, source=SOURCE)
     if not is_repeat:
         data = {"amount": str(amount), "reason": reason, "transactionId": str(moved.id)}
+        data |= {"operator": operator} if operator else {}
         actor = admin.id if admin else None
         audit.record(session, actor=actor, action="credits.adjusted", subject=user_id, address=address, data=data)
         payload = {"amount": f"{amount:.2f}", "balance": str(moved.balance_after), "reason": reason}

@@ -129,6 +129,14 @@ def open_link(session: Session, export_id: UUID, token: str) -> int:
     return size
 
 
+def status(session: Session, export_id: UUID) -> ExportStatus:
+    """The status of an export; raises `NotFound`, as when its user was deleted meanwhile."""
+    found = session.scalar(select(DataExport.status).where(DataExport.id == export_id))
+    if found is None:
+        raise NotFound("export")
+    return found
+
+
 def part(session: Session, export_id: UUID, number: int) -> bytes | None:
     """A part of the file by its number, or None after the last one."""
     query = select(DataExportPart.content)

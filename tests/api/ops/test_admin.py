@@ -1,7 +1,5 @@
 """Administrators' views of billing and queues, and retries of dead letters."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -243,15 +241,6 @@ class TestTheRole:
         accounts.set_role(session, user.email, Role.USER)
         session.commit()
         assert client.get("/admin/dead-letters").status_code == 404
-
-    def test_is_given_on_the_command_line(self, committed_database):
-        def admin(*arguments: str) -> subprocess.CompletedProcess[str]:
-            env = {"PATH": "/usr/bin", "DATABASE_URL": committed_database, "AGENTFORGE_ENV": "test"}
-            command = [sys.executable, "-m", "tasks.commands.admin", *arguments]
-            return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-
-        unknown = admin("grant", "nobody@example.com")
-        assert (unknown.returncode, unknown.stderr) == (1, "There is no such user.\n")
 
 
 class TestMetrics:

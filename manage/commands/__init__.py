@@ -1,0 +1,1 @@
+"""The commands by subject: each parses its options, calls a service, records the change and prints the result."""

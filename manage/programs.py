@@ -1,0 +1,30 @@
+"""Runs other programs of this deployment: our tasks' commands, and the scripts in `deploy/`."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(command: Sequence[str], *, variables: Mapping[str, str] | None = None) -> str:
+    """Run a program to its end and return its output, which it shows as it comes on standard error.
+
+    Raises `click.ClickException` if it fails or is not installed.
+    """
+    environment = {**os.environ, **(variables or {})}
+    try:
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as program:  # noqa: S603  # our own programs
+            lines = []
+            for line in program.stdout or ():
+                sys.stderr.write(line)
+                lines.append(line)
+    except FileNotFoundError as error:
+        raise click.ClickException(f"{error.filename} is not installed here.") from error
+    if program.returncode:
+        raise click.ClickException(f"{' '.join(command[:3])} failed with status {program.returncode}.")
+    return "".join(lines)

@@ -1,1 +1,0 @@
-"""Command lines for operators: `python -m tasks.commands.NAME`."""
