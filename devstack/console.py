@@ -1,0 +1,122 @@
+"""`python -m devstack.console`: build the console, unless it is built from these sources already.
+
+`--if-possible` says what is missing instead of failing, and `check` runs all of the console's own checks.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console as Terminal
+
+from devstack.processes.process import DevstackError, locked
+from devstack.stack import ROOT
+from sandbox.npm import NpmMissing, find
+
+HOME = ROOT / "console"
+DIST = HOME / "dist"
+PACKAGES = HOME / "node_modules"
+BUILD = ROOT / "build" / "console"
+INSTALLED = PACKAGES / ".installed"  # the digest of the lock file that the packages were installed from
+BUILT = BUILD / "built"  # the digest of the sources of the build in `dist`
+SOURCES = (
+    "src",
+    "public",
+    "scripts",
+    "index.html",
+    "package-lock.json",
+    "package.json",
+    "tsconfig.json",
+    "vite.config.ts",
+)
+GENERATED = HOME / "src" / "api" / "schema.d.ts"
+LAST_LINES = 5
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    try:
+        if "check" in arguments:
+            install()
+            return npm(["run", "--silent", "check"]).wait()
+        build()
+    except DevstackError as error:
+        print(error)
+        return 0 if "--if-possible" in arguments else 1
+    return 0
+
+
+def build() -> None:
+    """Build the console, unless that was done; raises `DevstackError`."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with locked(BUILD / "lock"):
+        digest = _digest(_sources())
+        if (DIST / "index.html").exists() and _read(BUILT) == digest:
+            return
+        install()
+        _run("Building the console (after each change of it, some seconds)", ["run", "--silent", "build"])
+        BUILT.write_text(digest)
+
+
+def is_built() -> bool:
+    """Whether there is a console to open."""
+    return (DIST / "index.html").exists()
+
+
+def install() -> None:
+    """Install the packages of the lock file, unless they are installed; raises `DevstackError`."""
+    lock = _digest([HOME / "package-lock.json"])
+    if _read(INSTALLED) != lock:
+        command = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
+        _run("Installing the packages of the console (once, about half a minute)", command)
+        INSTALLED.write_text(lock)
+
+
+def npm(arguments: list[str], output: int | None = None) -> subprocess.Popen[bytes]:
+    """Start npm in the console's folder; raises `DevstackError` if there is none."""
+    try:
+        found = find()
+    except NpmMissing as missing:
+        raise DevstackError(f"The console is not built. {missing}") from missing
+    env = os.environ | {"PATH": found.path}
+    return subprocess.Popen([*found.command, *arguments], cwd=HOME, env=env, stdout=output, stderr=output)
+
+
+def _run(doing: str, arguments: list[str]) -> None:
+    """Run npm to its end with a progress line; its output is shown if it fails."""
+    log = BUILD / "build.log"
+    terminal = Terminal(highlight=False, soft_wrap=True)
+    if not terminal.is_terminal:
+        terminal.print(f"{doing} ...")
+    with log.open("wb") as file, terminal.status(f"{doing} ..."):
+        status = npm(arguments, file.fileno()).wait()
+    if status:
+        said = "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+        raise DevstackError(f"The console is not built: npm {arguments[0]} failed (is there a network?).\n{said}")
+
+
+def _sources() -> Iterator[Path]:
+    """The files that a build depends on."""
+    yield ROOT / "docs" / "openapi.json"
+    for name in SOURCES:
+        path = HOME / name
+        yield from sorted(path.rglob("*")) if path.is_dir() else [path]
+
+
+def _digest(paths: Iterator[Path] | list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        if path.is_file() and path != GENERATED:
+            digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
