@@ -70,3 +70,20 @@ export function StatusBadge({ status, label }: { status: string; label?: string 
     </span>
   );
 }
+
+/** A state as an icon alone, with its word for those who do not see it. */
+export function StatusIcon({ status }: { status: string }) {
+  const { tone, icon: Icon, word } = lookOf(status);
+  return (
+    <span
+      className={classes.alone}
+      data-tone={tone}
+      data-status={status}
+      role="img"
+      aria-label={word}
+      title={word}
+    >
+      <Icon size={18} aria-hidden className={Icon === IconLoader2 ? classes.turning : undefined} />
+    </span>
+  );
+}
