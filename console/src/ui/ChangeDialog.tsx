@@ -10,7 +10,7 @@ import { ApiError, formErrors } from "@/api/problem";
 /** The headers of a call that may need the second factor. */
 export type ChangeHeaders = Record<string, string>;
 
-interface ChangeDialogProps<Values extends Record<string, unknown>> {
+interface ChangeDialogProps<Values extends Record<string, unknown>, Result> {
   title: string;
   /** What is done, as a verb: "Change". */
   action: string;
@@ -18,15 +18,18 @@ interface ChangeDialogProps<Values extends Record<string, unknown>> {
   initial: Values;
   /** At which field an error without fields belongs, by its code. */
   codes?: Record<string, string>;
-  onSubmit: (values: Values, headers: ChangeHeaders) => Promise<unknown>;
-  /** Called when the change is made, and when the user leaves without it. */
+  onSubmit: (values: Values, headers: ChangeHeaders) => Promise<Result>;
+  /** Called when the user leaves, and when the change is made unless `onDone` is given. */
   onClose: () => void;
+  onDone?: (result: Result) => void;
   children: (form: UseFormReturnType<Values>) => ReactNode;
 }
 
 /** Rendered while it is open, so that each opening begins with empty fields. */
-export function ChangeDialog<Values extends Record<string, unknown>>(props: ChangeDialogProps<Values>) {
-  const { title, action, danger, initial, codes, onSubmit, onClose, children } = props;
+export function ChangeDialog<Values extends Record<string, unknown>, Result>(
+  props: ChangeDialogProps<Values, Result>,
+) {
+  const { title, action, danger, initial, codes, onSubmit, onClose, onDone = onClose, children } = props;
   const form = useForm<Values>({ initialValues: initial });
   const [code, setCode] = useState<string | null>(null); // null until the API asks for one
   const [codeError, setCodeError] = useState<string | null>(null);
@@ -38,7 +41,7 @@ export function ChangeDialog<Values extends Record<string, unknown>>(props: Chan
       setProblem(null);
       setCodeError(null);
     },
-    onSuccess: onClose,
+    onSuccess: (result) => onDone(result),
     onError: (error) => {
       const refusal = error instanceof ApiError ? error.code : null;
       if (refusal === "two_factor_code_required") {

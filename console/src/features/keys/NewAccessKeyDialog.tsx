@@ -24,15 +24,17 @@ interface NewAccessKeyProps {
 
 export function NewAccessKeyDialog({ onCreated, onClose }: NewAccessKeyProps) {
   const queryClient = useQueryClient();
-  const create = async ({ name, scopes, expiresAt }: Values, headers: ChangeHeaders) => {
-    const { key } = await body(
+  const create = ({ name, scopes, expiresAt }: Values, headers: ChangeHeaders) =>
+    body(
       api.POST("/access-keys", {
         body: { name, scopes: scopes as Scope[], expiresAt: expiryOf(expiresAt) },
         headers,
       }),
     );
+  const done = ({ key }: { key: string | null }) => {
     onCreated(key);
-    await queryClient.invalidateQueries({ queryKey: keys.accessKeys });
+    onClose();
+    void queryClient.invalidateQueries({ queryKey: keys.accessKeys });
   };
 
   return (
@@ -41,6 +43,7 @@ export function NewAccessKeyDialog({ onCreated, onClose }: NewAccessKeyProps) {
       action="Create"
       initial={INITIAL}
       onSubmit={create}
+      onDone={done}
       onClose={onClose}
     >
       {(form) => (
