@@ -6,8 +6,8 @@ from celery import shared_task
 
 from models.db import session_scope
 from models.services.accounts import password_resets
-from models.services.operations import notifications
-from models.services.operations.push_receipts import MAX_TICKETS
+from models.services.notifications import notifications
+from models.services.notifications.push_receipts import MAX_TICKETS
 from tasks.bootstrap import push, sender
 from tasks.queue import TaskName, enqueue, enqueue_mails
 from workers.notifications import receipts

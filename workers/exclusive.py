@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import threads
 from models.db import session_scope
-from models.services.operations import named_leases
+from models.services.rows import named_leases
 
 log = structlog.get_logger(__name__)
 

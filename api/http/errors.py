@@ -29,7 +29,7 @@ from models.errors import (
     TooManyAttempts,
     TransientError,
 )
-from models.rules.prices.stripe_signature import BadSignature
+from models.rules.stripe.signature import BadSignature
 
 log = structlog.get_logger(__name__)
 

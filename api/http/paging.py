@@ -10,7 +10,7 @@ from api.http.parsing import query
 from api.schemas.base import PageQuery
 from models.errors import FieldError, InvalidInput
 from models.rules.values.moments import parse_moment
-from models.services.operations.queries import Position
+from models.services.rows.queries import Position
 
 
 def page_query(schema: type[PageQuery]) -> dict[str, Any]:

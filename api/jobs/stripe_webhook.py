@@ -12,7 +12,7 @@ from flask import current_app, request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from models.errors import ForgeError
-from models.rules.prices.stripe_signature import verify
+from models.rules.stripe.signature import verify
 from settings import StripeSettings
 
 YEAR_9999 = 253_370_764_800

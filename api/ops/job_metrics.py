@@ -7,7 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from sqlalchemy.orm import Session
 
 from models.services.executions import dead_letters
-from models.services.operations import backlog, push_receipts, thread_failures, worker_heartbeats
+from models.services.notifications import push_receipts
+from models.services.operations import backlog, thread_failures, worker_heartbeats
 from models.services.operations.backlog import Waiting
 from models.services.operations.worker_heartbeats import WorkersOverview, WorkerStatus
 from tasks.queue import QueueName

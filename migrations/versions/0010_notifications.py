@@ -62,7 +62,7 @@ def _notifications() -> None:
         postgresql_where=sa.text("status IN ('pending', 'sending')"),
     )
     op.create_index(
-        "ix_notifications_told",
+        "ix_notifications_with_payload",
         "notifications",
         ["created_at"],
         postgresql_where=sa.text("status IN ('sent', 'failed') AND payload <> '{}'::jsonb"),
@@ -84,7 +84,7 @@ def _push() -> None:
         "push_tickets",
         sa.Column("id", sa.String(100), nullable=False),
         sa.Column("token", sa.String(200), nullable=False),
-        sa.Column("ask_at", TIME, nullable=False),
+        sa.Column("due_at", TIME, nullable=False),
         sa.Column("created_at", TIME, nullable=False, server_default=NOW),
         sa.PrimaryKeyConstraint("id", name="pk_push_tickets"),
         sa.ForeignKeyConstraint(
@@ -93,7 +93,7 @@ def _push() -> None:
     )
     op.create_index("ix_push_tickets_token", "push_tickets", ["token"])
     op.create_index("ix_push_tickets_created_at", "push_tickets", ["created_at"])
-    op.create_index("ix_push_tickets_ask_at", "push_tickets", ["ask_at"])
+    op.create_index("ix_push_tickets_due_at", "push_tickets", ["due_at"])
     op.create_table(
         "push_failures",
         sa.Column("error", sa.String(60), nullable=False),

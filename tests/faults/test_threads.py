@@ -15,7 +15,7 @@ import pytest
 import threads
 from devstack.servers.ports import LOOPBACK, free_port
 from models.db import session_scope
-from models.services.operations import notifications
+from models.services.notifications import notifications
 from models.tables import NotificationKind
 from tasks.queue import enqueue_mails
 from tests.support import factories

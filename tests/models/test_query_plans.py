@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from models.db import SessionFactory, connect, session_scope
 from models.rules.executions.states import ExecutionStatus
-from models.rules.prices.periods import TimeRange
 from models.rules.prices.pricing import Tier
+from models.rules.values.periods import TimeRange
 from models.services.accounts import administration
 from models.services.credits import api_calls, ledger, storage
 from models.services.executions import executions, receipts, retention

@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.rules.prices.periods import Grain
+from models.rules.values.periods import Grain
 from models.services.executions import dead_letters
-from models.services.operations import alerts, analytics, notifications
+from models.services.notifications import notifications
+from models.services.operations import alerts, analytics
 from models.services.stripe import (
     customers,
     invoices,

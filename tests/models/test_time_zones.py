@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.rules.prices.periods import Period
 from models.rules.prices.pricing import Tier
+from models.rules.values.periods import Period
 from models.services.credits import api_calls
 from models.services.operations import analytics
 from models.services.workflows import usage

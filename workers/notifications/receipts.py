@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import structlog
 
 from models.db import session_scope
-from models.services.operations import push_receipts
+from models.services.notifications import push_receipts
 from workers.gateways.base import CallFailed
 from workers.gateways.push import GONE, PushGateway
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.db import session_scope
 from models.services.accounts import data_exports, email_links, password_resets
-from models.services.operations import notifications, push_receipts
+from models.services.notifications import notifications, push_receipts
 from models.tables import Channel, Notification, NotificationKind, User
 from workers.gateways.base import CallFailed
 from workers.gateways.mail import Mail, MailGateway

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from models.rules.prices.currencies import written
+from models.rules.stripe.currencies import written
 from models.tables import NotificationKind
 
 MAX_QUOTE = 120  # characters

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from models.rules.prices.billing import Subject
-from models.rules.prices.rotation import Day
+from models.rules.stripe.billing import Subject
+from models.rules.values.rotation import Day
 from workers.gateways.stripe.client import Created
 from workers.gateways.stripe.gateway import StripeGateway
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from models.db import SessionFactory
 from models.errors import NotYet
-from models.rules.prices.billing import PURCHASE, Subject
+from models.rules.stripe.billing import PURCHASE, Subject
 from models.services.reconciliation import stripe_snapshots
 from models.services.reconciliation.reconciliation import Found
 from models.services.reconciliation.stripe_agreement import disagreements

@@ -10,8 +10,8 @@ from uuid import UUID
 import structlog
 
 from models.db import session_scope
-from models.rules.prices.billing import EVENTS
-from models.rules.prices.rotation import Day, days_in_rotation
+from models.rules.stripe.billing import EVENTS
+from models.rules.values.rotation import Day, days_in_rotation
 from models.services.reconciliation import open_findings, reconciliation, stripe_snapshots
 from models.tables import ReconciliationRun, RunKind
 from workers.exclusive import exclusive

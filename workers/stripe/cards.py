@@ -1,6 +1,6 @@
 """Operations on payment methods: attach, set as default, detach."""
 
-from models.rules.prices.billing import Subject
+from models.rules.stripe.billing import Subject
 from models.tables import StripeRequest
 from workers.gateways.stripe.gateway import StripeGateway
 from workers.stripe.idempotency import once

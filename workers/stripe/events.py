@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from models.db import session_scope
 from models.errors import NotYet
-from models.rules.prices.billing import EVENTS, Subject, ref
+from models.rules.stripe.billing import EVENTS, Subject, ref
 from models.services.operations import alerts
 from models.services.stripe import invoices, stripe_events
 from models.tables import StripeEvent

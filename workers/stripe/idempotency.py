@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
-from models.rules.prices.billing import PURCHASE, REQUEST, ref
+from models.rules.stripe.billing import PURCHASE, REQUEST, ref
 from workers.gateways.stripe.gateway import StripeGateway, is_ending
 from workers.stripe.operation_result import StripeObject
 

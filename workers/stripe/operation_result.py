@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from models.rules.prices.billing import Subject
+from models.rules.stripe.billing import Subject
 
 StripeObject = dict[str, Any]
 ObjectToSync = tuple[Subject, str]

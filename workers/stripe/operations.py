@@ -7,7 +7,7 @@ afterwards, as after webhooks.
 
 from collections.abc import Callable, Mapping
 
-from models.rules.prices.billing import OVER, PAYABLE, PURCHASE, Subject
+from models.rules.stripe.billing import OVER, PAYABLE, PURCHASE, Subject
 from models.tables import RequestKind, StripeRequest
 from workers.gateways.stripe.errors import StripeRefused, declined
 from workers.gateways.stripe.gateway import StripeGateway

@@ -6,7 +6,7 @@ changes anything, so that it may be repeated after any failure, and so that no u
 
 from collections.abc import Iterable
 
-from models.rules.prices.billing import IN_TRIAL, OVER, PAID, PAST_DUE, REQUEST, UNFINISHED, Subject, plan_item, ref
+from models.rules.stripe.billing import IN_TRIAL, OVER, PAID, PAST_DUE, REQUEST, UNFINISHED, Subject, plan_item, ref
 from models.tables import StripeRequest
 from workers.gateways.stripe.errors import declined
 from workers.gateways.stripe.gateway import StripeGateway, is_ending

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.rules.prices.currencies import whole_units
+from models.rules.stripe.currencies import whole_units
 from models.tables import PaymentMethod, Purchase, RequestKind, StripeRequest, Subscription
 from workers.stripe.operation_result import PAYMENT_STATUS
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models.rules.prices.billing import Subject, ref
+from models.rules.stripe.billing import Subject, ref
 from models.services.stripe import (
     customers,
     invoices,

@@ -8,7 +8,7 @@ from api.http.parsing import body
 from api.http.session import db
 from api.openapi import describes
 from api.schemas.accounts.devices import DeviceIn
-from models.services.operations import notifications
+from models.services.notifications import notifications
 
 bp = Blueprint("devices", __name__, url_prefix="/devices")
 

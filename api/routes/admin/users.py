@@ -32,7 +32,7 @@ from api.schemas.admin.users import (
 )
 from api.schemas.base import EnumText
 from api.schemas.billing.subscriptions import subscription_state
-from models.rules.prices.periods import Grain
+from models.rules.values.periods import Grain
 from models.services.accounts import administration, two_factor
 from models.services.credits import ledger
 from models.services.credits.quotas import quotas

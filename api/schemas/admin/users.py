@@ -21,8 +21,8 @@ from api.schemas.base import (
 from api.schemas.billing.credits import BalanceOut, TransactionOut
 from api.schemas.billing.subscriptions import CurrentOut
 from api.schemas.executions.executions import ExecutionOut
-from models.rules.prices.periods import Grain
 from models.rules.prices.pricing import Tier
+from models.rules.values.periods import Grain
 from models.tables import CreditType, Role
 
 

@@ -3,7 +3,7 @@
 from marshmallow import fields, validate
 
 from api.schemas.base import Id, Limit, Number, Out, Query, QueryInteger, String, Time
-from models.rules.prices.currencies import whole_units
+from models.rules.stripe.currencies import whole_units
 
 
 class InvoicesQuery(Query):

@@ -7,7 +7,7 @@ from marshmallow import fields, post_load, validate
 
 from api.schemas.base import AppIn, Credits, EnumText, Id, Integer, JsonObject, Number, Out, String, Time
 from api.schemas.billing.payment_methods import MethodId
-from models.rules.prices.currencies import whole_units
+from models.rules.stripe.currencies import whole_units
 from models.tables import PurchaseStatus
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from marshmallow import fields, validate
 
 from api.schemas.base import CREDITS_MAX, AppIn, Boolean, Credits, EnumText, Integer, Number, Out, Query, Time
-from models.rules.prices.periods import Period
 from models.rules.prices.pricing import COSTS
+from models.rules.values.periods import Period
 
 
 class Amount(fields.Decimal):

@@ -3,7 +3,7 @@
 from marshmallow import fields
 
 from api.schemas.base import Credits, EnumText, Id, Integer, Number, Out, Query, String, Time
-from models.rules.prices.periods import TimeRange
+from models.rules.values.periods import TimeRange
 
 
 class MetricsQuery(Query):

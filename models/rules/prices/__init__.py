@@ -1,1 +1,1 @@
-"""Prices, charges, periods, and the meaning of Stripe's objects. Imports `models.rules.values` at most."""
+"""Prices, tiers, and charges of failed and stopped nodes. Imports `values` at most."""

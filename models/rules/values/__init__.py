@@ -1,1 +1,1 @@
-"""Parsing, comparison and cleaning of values from outside. Imports no other rules."""
+"""Parsing, comparison and cleaning of values from outside, and periods of time. Imports no other rules."""

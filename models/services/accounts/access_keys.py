@@ -13,7 +13,7 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session
 
 from models.errors import Conflict, FieldError, InvalidInput, NotFound, Quota
-from models.services.operations.queries import Position, lock_user, newest_first
+from models.services.rows.queries import Position, lock_user, newest_first
 from models.tables import AccessKey, KeyScope, User
 
 PREFIX = "oc-"

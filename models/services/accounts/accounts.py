@@ -10,7 +10,7 @@ from models.errors import Conflict, NotFound
 from models.rules.values import emails
 from models.services.accounts import access_keys, sessions
 from models.services.credits import ledger
-from models.services.operations import notifications
+from models.services.notifications import notifications
 from models.tables import NotificationKind, PasswordReset, Role, User
 
 

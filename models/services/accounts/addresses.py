@@ -20,8 +20,8 @@ from models.services.accounts import account_access, accounts, email_links
 from models.services.accounts.accounts import EmailAlreadyRegistered
 from models.services.accounts.email_links import LinkInvalid
 from models.services.credits import ledger
-from models.services.operations import notifications
-from models.services.operations.queries import lock_user
+from models.services.notifications import notifications
+from models.services.rows.queries import lock_user
 from models.services.stripe import stripe_requests
 from models.tables import Channel, EmailLink, LinkPurpose, NotificationKind, PasswordReset, User
 

@@ -11,8 +11,9 @@ from models.errors import FieldError, InsufficientCredits, InvalidInput, NotFoun
 from models.rules.prices.pricing import Tier
 from models.rules.values import emails
 from models.services.credits import ledger
-from models.services.operations import audit, notifications
-from models.services.operations.queries import Position, newest_first
+from models.services.notifications import notifications
+from models.services.operations import audit
+from models.services.rows.queries import Position, newest_first
 from models.tables import Credit, CreditTransaction, CreditType, NotificationKind, Role, User
 
 SOURCE = "adjustment"

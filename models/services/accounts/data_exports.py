@@ -10,8 +10,9 @@ from sqlalchemy import and_, delete, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from models.errors import Conflict, NotFound, Quota
-from models.services.operations import inbox, notifications
-from models.services.operations.queries import lock_user
+from models.services.notifications import notifications
+from models.services.rows import inbox
+from models.services.rows.queries import lock_user
 from models.tables import Channel, DataExport, DataExportPart, ExportStatus, NotificationKind
 
 INTERVAL, MAX_PER_DAY = timedelta(days=1), 1

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from models.rules.values import emails
 from models.services.accounts import account_access, sessions
-from models.services.operations import notifications
-from models.services.operations.queries import lock_user
+from models.services.notifications import notifications
+from models.services.rows.queries import lock_user
 from models.services.stripe import customers
 from models.tables import WRITTEN, Execution, FormerAddress, Notification, Role, StripeRequest, Template, User, Workflow
 from models.vault import Vault

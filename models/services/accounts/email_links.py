@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import FieldError, InvalidInput
 from models.rules.values import emails
-from models.services.operations import notifications
+from models.services.notifications import notifications
 from models.tables import Channel, EmailLink, LinkPurpose, NotificationKind
 
 LIFETIMES = {LinkPurpose.VERIFY: timedelta(hours=24), LinkPurpose.UNDO: timedelta(hours=72)}

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from models.errors import FieldError, InvalidInput
 from models.services.accounts import accounts, addresses
-from models.services.operations import inbox, notifications
-from models.services.operations.queries import lock_user
+from models.services.notifications import notifications
+from models.services.rows import inbox
+from models.services.rows.queries import lock_user
 from models.tables import Channel, NotificationKind, PasswordReset, User
 
 LIFETIME = timedelta(minutes=30)

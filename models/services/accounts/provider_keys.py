@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import FieldError, InvalidInput, NotFound
 from models.rules.prices.pricing import Provider
-from models.services.operations import inbox
+from models.services.rows import inbox
 from models.tables import KeyStatus, ProviderKey
 from models.vault import Sealed, SecretUnreadable, Vault
 

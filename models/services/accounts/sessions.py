@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import NotAuthenticated, NotFound
 from models.raw_statement import RawStatement, columns, copied
-from models.services.operations.queries import Position, newest_first
+from models.services.rows.queries import Position, newest_first
 from models.tables import User, UserSession
 
 LIFETIME = timedelta(hours=24)

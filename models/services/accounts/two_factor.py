@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import Conflict, NotFound, Quota, TooManyAttempts
 from models.services.accounts.provider_keys import Rotated
-from models.services.operations import notifications
+from models.services.notifications import notifications
 from models.tables import NotificationKind, TwoFactor, User
 from models.vault import Sealed, SecretUnreadable, Vault
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from models.errors import Conflict, InsufficientCredits, NotFound
 from models.rules.prices.pricing import CENT
 from models.serialization import to_json
-from models.services.operations.queries import Position
+from models.services.rows.queries import Position
 from models.tables import Credit, CreditTransaction, CreditType
 
 _INCREASE_HELD = text("""

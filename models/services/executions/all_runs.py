@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, defer
 
 from models.errors import NotFound
 from models.rules.executions.states import TERMINAL, ExecutionStatus
-from models.services.operations.queries import newest_first
+from models.services.rows.queries import newest_first
 from models.tables import Execution, User
 
 

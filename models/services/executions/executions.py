@@ -23,8 +23,8 @@ from models.services.executions import receipts
 from models.services.executions.node_states import NodeState, node_states, recorded
 from models.services.executions.receipts import below, lines, receipt
 from models.services.executions.wait_status import WaitStatus, undriven_status, wait_status
-from models.services.operations.queries import Position, newest_first
 from models.services.orchestration import execution_tree, submission, terminate
+from models.services.rows.queries import Position, newest_first
 from models.services.workflows import estimates, runnable, workflows
 from models.services.workflows.runnable import Runnable
 from models.tables import Execution, ExecutionEvent, User

@@ -1,1 +1,1 @@
-"""Locks, paging, notifications, alerts, audit log and other helpers of all services. Imports no other services."""
+"""What operators see and do: alerts, audit log, analytics, workers, queues and pruning. Imports `rows` at most."""

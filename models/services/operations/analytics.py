@@ -15,8 +15,8 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.rules.prices.periods import Grain, spans
 from models.rules.prices.pricing import PLANS, Tier
+from models.rules.values.periods import Grain, spans
 from models.serialization import to_json
 
 WINDOW = 30  # days that rates look back

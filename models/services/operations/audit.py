@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import Session
 
 from models.base import Json
-from models.services.operations.queries import Position, newest_first
+from models.services.rows.queries import Position, newest_first
 from models.tables import AuditEntry, User
 
 RECENT = timedelta(days=30)

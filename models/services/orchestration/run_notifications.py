@@ -11,7 +11,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from models.base import Json
-from models.services.operations import notifications
+from models.services.notifications import notifications
 from models.tables import NotificationKind
 
 LONG_RUN = 60.0  # seconds; the owner of a shorter run probably still watches it

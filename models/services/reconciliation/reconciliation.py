@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.errors import NotFound
-from models.services.operations.queries import Position, newest_first
+from models.services.rows.queries import Position, newest_first
 from models.tables import Action, ReconciliationFinding, ReconciliationRun, ReconciliationWatermark, RunKind, RunStatus
 
 

@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models.rules.prices import billing
-from models.rules.prices.billing import Subject
+from models.rules.stripe import billing
+from models.rules.stripe.billing import Subject
 from models.services.stripe import customers
 from models.services.stripe.payments import package_of
 from models.tables import CreditTransaction, CreditType, Invoice, PaymentMethod, Purchase, PurchaseStatus, Subscription

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from models.rules.prices.billing import Subject
+from models.rules.stripe.billing import Subject
 from models.tables import User
 
 _REVERSAL = """

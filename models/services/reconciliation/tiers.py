@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from models.rules.prices import billing
 from models.rules.prices.pricing import Tier
-from models.services.operations.queries import lock_user
+from models.rules.stripe import billing
+from models.services.rows.queries import lock_user
 from models.tables import Subscription, User
 
 # `:tiers` is in ascending order; users without a grant have the first one.

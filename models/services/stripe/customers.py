@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from models.rules.prices import billing
+from models.rules.stripe import billing
 from models.services.stripe import payment_methods, stripe_requests
 from models.tables import StripeRequest, User
 

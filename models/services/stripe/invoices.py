@@ -9,9 +9,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.errors import NotFound, NotYet
-from models.rules.prices import billing
-from models.services.operations import alerts, notifications
-from models.services.operations.queries import get_owned
+from models.rules.stripe import billing
+from models.services.notifications import notifications
+from models.services.operations import alerts
+from models.services.rows.queries import get_owned
 from models.services.stripe import customers
 from models.services.stripe.subscriptions import time_of
 from models.tables import Invoice, NotificationKind, Subscription, User

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.errors import FieldError, InvalidInput, NotFound
-from models.rules.prices import billing
-from models.services.operations.queries import lock_user
+from models.rules.stripe import billing
+from models.services.rows.queries import lock_user
 from models.services.stripe import stripe_requests
 from models.tables import PaymentMethod, RequestKind, StripeRequest, User
 

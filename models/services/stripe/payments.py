@@ -13,10 +13,11 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from models.errors import NotYet
-from models.rules.prices import billing
 from models.rules.prices.pricing import PRICE_LISTS, Package
+from models.rules.stripe import billing
 from models.services.credits import ledger
-from models.services.operations import alerts, notifications
+from models.services.notifications import notifications
+from models.services.operations import alerts
 from models.services.stripe import customers, refunds, second_payments
 from models.tables import NotificationKind, Purchase, PurchaseStatus, User
 

@@ -8,9 +8,9 @@ from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from models.errors import FieldError, Forbidden, InvalidInput
-from models.rules.prices import billing
 from models.rules.prices.pricing import PACKAGES, PRICE_LIST, Package
-from models.services.operations.queries import Position, get_owned, newest_first
+from models.rules.stripe import billing
+from models.services.rows.queries import Position, get_owned, newest_first
 from models.services.stripe import payment_methods, stripe_requests
 from models.services.stripe.payments import Effect, restore_purchase, sale, sync_intent
 from models.tables import Dispute, Purchase, PurchaseStatus, RequestKind, RequestStatus, StripeRequest, User

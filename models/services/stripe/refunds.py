@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.errors import NotYet
-from models.rules.prices import billing
+from models.rules.stripe import billing
 from models.services.credits import ledger
 from models.services.operations import alerts
 from models.services.stripe import customers

@@ -15,8 +15,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.errors import Conflict, NotFound
-from models.rules.prices.billing import EVENTS
-from models.services.operations import alerts, inbox
+from models.rules.stripe.billing import EVENTS
+from models.services.operations import alerts
+from models.services.rows import inbox
 from models.tables import EventStatus, StripeEvent
 
 MAX_ATTEMPTS = 12

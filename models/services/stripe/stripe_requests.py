@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from models.changes import notify_changed
-from models.services.operations import inbox
-from models.services.operations.queries import get_owned
+from models.services.rows import inbox
+from models.services.rows.queries import get_owned
 from models.tables import RequestKind, RequestStatus, StripeRequest, User
 
 STUCK = timedelta(seconds=60)  # after which the worker of a request is considered dead

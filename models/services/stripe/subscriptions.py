@@ -14,10 +14,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.errors import Conflict, FieldError, InvalidInput, NotFound, NotYet
-from models.rules.prices import billing
 from models.rules.prices.pricing import Tier
+from models.rules.stripe import billing
 from models.services.operations import alerts
-from models.services.operations.queries import lock_user
+from models.services.rows.queries import lock_user
 from models.services.stripe import customers, payment_methods, stripe_requests
 from models.tables import Invoice, RequestKind, RequestStatus, StripeRequest, Subscription, User
 

@@ -9,8 +9,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
 from models.errors import Conflict, NotFound, Quota, TooManyAttempts
-from models.services.operations import audit, notifications
-from models.services.operations.queries import Position, lock_user, newest_first
+from models.services.notifications import notifications
+from models.services.operations import audit
+from models.services.rows.queries import Position, lock_user, newest_first
 from models.services.workflows import templates
 from models.tables import NotificationKind, ReportOutcome, ReportStatus, Template, TemplateReport, User
 

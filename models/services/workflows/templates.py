@@ -12,7 +12,7 @@ from models.rules.graph.privacy import private_parts
 from models.rules.lint.problems import field_errors
 from models.rules.values.categories import category_of
 from models.services.credits import storage
-from models.services.operations.queries import Position, lock_user
+from models.services.rows.queries import Position, lock_user
 from models.services.workflows import workflows
 from models.tables import Template, User, Workflow
 

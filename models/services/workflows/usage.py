@@ -14,8 +14,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from models.errors import FieldError, InsufficientCredits, InvalidInput
-from models.rules.prices.periods import BARS, Period, bars
 from models.rules.prices.pricing import CENT, COSTS, MAX_CREDITS
+from models.rules.values.periods import BARS, Period, bars
 from models.services.credits import ledger
 from models.tables import User
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from models.errors import Forbidden, Quota
 from models.rules.prices.pricing import PLANS, UNLIMITED, Tier
-from models.services.operations.queries import lock_user
+from models.services.rows.queries import lock_user
 from models.tables import User, Workflow
 
 

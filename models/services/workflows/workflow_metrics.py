@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from models.rules.prices.periods import EPOCH, STEPS, TimeRange, steps
+from models.rules.values.periods import EPOCH, STEPS, TimeRange, steps
 from models.services.workflows import workflows
 from models.tables import User
 

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
 from models.errors import NotFound
-from models.services.operations.queries import Position
+from models.services.rows.queries import Position
 from models.services.workflows import workflows
 from models.tables import User, Workflow, WorkflowVersion
 

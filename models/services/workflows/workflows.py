@@ -25,7 +25,7 @@ from models.rules.lint.problems import MAX_PROBLEMS, problems
 from models.rules.lint.subworkflows import SubworkflowCall, calls_of
 from models.rules.prices.pricing import MAX_CREDITS
 from models.services.credits import storage
-from models.services.operations.queries import Position, newest_first
+from models.services.rows.queries import Position, newest_first
 from models.services.workflows import openclaw_agents, subworkflows, workflow_problems
 from models.services.workflows import workflow_limits as limits
 from models.tables import User, Workflow, WorkflowVersion

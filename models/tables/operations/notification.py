@@ -62,7 +62,7 @@ class Notification(UpdatedAtMixin, Record):
         Index("ix_notifications_open", "next_try_at", postgresql_where=text("status IN ('pending', 'sending')")),
         Index("ix_notifications_owned", "user_id", text("created_at DESC")),
         Index(
-            "ix_notifications_told",
+            "ix_notifications_with_payload",
             "created_at",
             postgresql_where=text("status IN ('sent', 'failed') AND payload <> '{}'::jsonb"),
         ),
@@ -100,7 +100,7 @@ class PushTicket(Base):
 
     __tablename__ = "push_tickets"
     __table_args__ = (
-        Index("ix_push_tickets_ask_at", "ask_at"),
+        Index("ix_push_tickets_due_at", "due_at"),
         Index("ix_push_tickets_token", "token"),
         Index("ix_push_tickets_created_at", "created_at"),
     )
@@ -108,7 +108,7 @@ class PushTicket(Base):
     id: Mapped[str] = mapped_column(String(100), primary_key=True)  # Expo's
     token: Mapped[str] = mapped_column(ForeignKey("push_devices.token", ondelete="CASCADE"))
     created_at: Mapped[UtcTime] = mapped_column(server_default=func.now())
-    ask_at: Mapped[UtcTime]
+    due_at: Mapped[UtcTime]  # when its receipt is fetched
 
 
 class PushFailure(Base):

@@ -10,11 +10,12 @@ import models.tables  # noqa: F401  # so that the metadata has every table
 from models.base import Base
 from models.db import session_scope
 from models.rules.executions.states import ExecutionStatus
-from models.rules.prices.billing import OVER, Subject
 from models.rules.prices.pricing import Tier
+from models.rules.stripe.billing import OVER, Subject
 from models.services.accounts import deletions
 from models.services.accounts.deletions import DECISIONS, Fate
-from models.services.operations import audit, notifications
+from models.services.notifications import notifications
+from models.services.operations import audit
 from models.services.stripe import stripe_requests
 from models.tables import (
     AuditEntry,

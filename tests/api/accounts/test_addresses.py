@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from models.db import session_scope
 from models.services.accounts import addresses, email_links, password_resets
 from models.services.credits import ledger
-from models.services.operations import notifications
+from models.services.notifications import notifications
 from models.services.workflows import templates
 from models.tables import Channel, EmailLink, Notification, NotificationKind, User
 from tasks.queue import TaskName

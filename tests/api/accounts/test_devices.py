@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from models.services.operations import notifications
+from models.services.notifications import notifications
 from models.tables import Channel, Notification, NotificationKind
 
 TOKEN = "ExponentPushToken[abc-123_x]"

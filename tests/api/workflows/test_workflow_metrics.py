@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from models.rules.executions.states import ExecutionStatus
-from models.rules.prices.periods import TimeRange, steps
+from models.rules.values.periods import TimeRange, steps
 from tests.support import factories
 
 NOW = datetime(2027, 3, 14, 15, 27, 31, tzinfo=UTC)

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from models.services.accounts import addresses, deletions
 from models.services.executions import retention
-from models.services.operations import notifications
+from models.services.notifications import notifications
 from models.services.orchestration import deadlines
 from models.tables import Notification, User
 from tests.support.api.graphs import two_steps, workflow

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 
 from models.db import session_scope
-from models.services.operations import notifications, push_receipts
+from models.services.notifications import notifications, push_receipts
 from models.tables import PushDevice, PushTicket
 from simulators.mail.catcher import running_mail_catcher
 from simulators.mail.caught import MailCatcher
@@ -40,7 +40,7 @@ def pass_minutes(minutes: int) -> None:
     with session_scope() as session:
         session.execute(
             text(
-                "UPDATE push_tickets SET ask_at = ask_at - make_interval(mins => :n),"
+                "UPDATE push_tickets SET due_at = due_at - make_interval(mins => :n),"
                 " created_at = created_at - make_interval(mins => :n)"
             ),
             {"n": minutes},

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from models.db import session_scope
-from models.services.operations import notifications
+from models.services.notifications import notifications
 from models.tables import Notification, NotificationKind, NotificationStatus, User
 from simulators.mail.catcher import running_mail_catcher
 from simulators.mail.caught import MailCatcher

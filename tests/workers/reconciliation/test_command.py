@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.db import session_scope
-from models.services.operations import named_leases
+from models.services.rows import named_leases
 from models.tables import PurchaseStatus
 from tasks.reconciliation import main
 from tests.support.stripe.books import Books

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from models.rules.prices.rotation import DAYS, day_of
+from models.rules.values.rotation import DAYS, day_of
 from models.tables import Action, ReconciliationFinding, RunKind
 from tests.support.stripe.books import Books
 from tests.support.stripe.shop import CARD

@@ -7,7 +7,7 @@ Created objects carry our ids as metadata (`agentforge_...`), so that they can b
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
-from models.rules.prices.billing import USER
+from models.rules.stripe.billing import USER
 from workers.gateways.stripe.client import Created, StripeClient, StripeObject, since
 
 CARDS_ONLY = {"enabled": True, "allow_redirects": "never"}  # a confirmed payment must not need a page to return to

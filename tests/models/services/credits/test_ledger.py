@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.errors import InsufficientCredits, NotYet
-from models.rules.prices.billing import share
+from models.rules.stripe.billing import share
 from models.services.credits import ledger
 from models.services.stripe import purchases, refunds
 from models.tables import CreditTransaction, CreditType, Purchase

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.rules.prices.periods import Period, TimeRange
+from models.rules.values.periods import Period, TimeRange
 from models.services.credits import ledger
 from models.services.executions import retention
 from models.services.operations import analytics

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from models.errors import NotYet
-from models.rules.prices.billing import DISPUTE_TAKES, DISPUTE_TAKES_NOT, share
+from models.rules.stripe.billing import DISPUTE_TAKES, DISPUTE_TAKES_NOT, share
 from models.services.credits import ledger
 from models.services.operations import alerts
 from models.services.stripe import invoices, purchases, refunds

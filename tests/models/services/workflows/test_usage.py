@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.db import session_scope
 from models.errors import InsufficientCredits
-from models.rules.prices.periods import Period, bars
+from models.rules.values.periods import Period, bars
 from models.services.credits import ledger
 from models.services.workflows import usage
 from tests.support import factories

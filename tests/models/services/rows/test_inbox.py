@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from models.db import session_scope
-from models.services.operations import inbox
+from models.services.rows import inbox
 from models.tables import PasswordReset
 
 

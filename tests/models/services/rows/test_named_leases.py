@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from models.db import session_scope
-from models.services.operations import named_leases
+from models.services.rows import named_leases
 from workers.exclusive import exclusive
 
 pytestmark = pytest.mark.usefixtures("committed_database")

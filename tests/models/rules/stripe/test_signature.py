@@ -5,7 +5,7 @@ import json
 import pytest
 from stripe import WebhookSignature
 
-from models.rules.prices.stripe_signature import BadSignature, verify
+from models.rules.stripe.signature import BadSignature, verify
 
 SECRET = "whsec_of_the_endpoint"
 NOW = 1_800_000_000

@@ -18,15 +18,15 @@ MAX_TICKETS = 1000  # that Expo accepts in one request
 NO_RECEIPT = "no_receipt"
 
 _EXPECT = text("""
-    INSERT INTO push_tickets (id, token, ask_at)
+    INSERT INTO push_tickets (id, token, due_at)
     SELECT :ticket, token, now() + make_interval(secs => :seconds) FROM push_devices WHERE token = :token
     ON CONFLICT DO NOTHING
 """)
 
 _CLAIM = text("""
-    UPDATE push_tickets SET ask_at = now() + make_interval(secs => :seconds)
-     WHERE id IN (SELECT id FROM push_tickets WHERE ask_at <= now()
-                   ORDER BY ask_at LIMIT :most FOR UPDATE SKIP LOCKED)
+    UPDATE push_tickets SET due_at = now() + make_interval(secs => :seconds)
+     WHERE id IN (SELECT id FROM push_tickets WHERE due_at <= now()
+                   ORDER BY due_at LIMIT :most FOR UPDATE SKIP LOCKED)
  RETURNING id
 """)
 

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from models.db import session_scope
 from models.services.credits import ledger
-from models.services.operations import alerts, notifications
+from models.services.notifications import notifications
+from models.services.operations import alerts
 from models.tables import Channel, Notification, NotificationKind, NotificationStatus
 from tests.support import factories
 from tests.support.database.concurrency import at_once

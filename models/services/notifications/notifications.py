@@ -13,7 +13,7 @@ from sqlalchemy import Uuid, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models.services.operations import inbox
+from models.services.rows import inbox
 from models.tables import (
     UNVERIFIED_KINDS,
     Channel,

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from models.rules.prices.currencies import whole_units, written
+from models.rules.stripe.currencies import whole_units, written
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from models.rules.prices.rotation import DAYS, Day, day_of, days_in_rotation
+from models.rules.values.rotation import DAYS, Day, day_of, days_in_rotation
 
 NOW = datetime(2026, 11, 29, 15, tzinfo=UTC)
 OLDEST, UNTIL = NOW - timedelta(days=400), NOW - timedelta(days=35)

@@ -1,0 +1,1 @@
+"""Notifications of users, and the receipts of pushes. Imports `rows` at most."""
