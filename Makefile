@@ -38,6 +38,9 @@ test-faults: .venv/ready ## Run the fault tests on real processes, and all cases
 test-stories: .venv/ready ## Run the part of test-faults with other servers around the stack: poolers, brokers, TLS, proxies (minutes)
 	$(PY) -m pytest -m faults $(if $(ARGS),$(ARGS),-n 3 --dist loadfile tests/stories tests/test_story.py)
 
+test-console: .venv/ready ## Journeys through the console in Chromium, on a stack of their own; ARGS="-g sign" runs some
+	$(PY) -m devstack.console_tests $(ARGS)
+
 openapi: .venv/ready ## Write the API's description; SAYS="what changed for callers" when it changed
 	$(PY) -m devstack.contract write "$$SAYS"
 
@@ -145,5 +148,5 @@ SANDBOX := $(wildcard sandbox/*.py sandbox/guest/*.js* sandbox/guest/prelude/*.j
 	if ! command -v npm >/dev/null 2>&1 || [ $$1 -lt 20 ] || { [ $$1 -eq 20 ] && [ $$2 -lt 19 ]; }; then $$install -r requirements-node.txt; fi
 	touch $@
 
-.PHONY: help check-console console console-if-possible demo up down test test-faults test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
+.PHONY: help check-console console console-if-possible test-console demo up down test test-faults test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
 	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak clean venv

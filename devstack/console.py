@@ -7,17 +7,16 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console as Terminal
 
 from devstack.processes.process import DevstackError, locked
-from devstack.stack import ROOT
+from devstack.stack import CONSOLE, ROOT
 from sandbox.npm import NpmMissing, find
 
 HOME = ROOT / "console"
-DIST = HOME / "dist"
 PACKAGES = HOME / "node_modules"
 BUILD = ROOT / "build" / "console"
 INSTALLED = PACKAGES / ".installed"  # the digest of the lock file that the packages were installed from
@@ -54,16 +53,11 @@ def build() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     with locked(BUILD / "lock"):
         digest = _digest(_sources())
-        if (DIST / "index.html").exists() and _read(BUILT) == digest:
+        if CONSOLE.exists() and _read(BUILT) == digest:
             return
         install()
         _run("Building the console (after each change of it, some seconds)", ["run", "--silent", "build"])
         BUILT.write_text(digest)
-
-
-def is_built() -> bool:
-    """Whether there is a console to open."""
-    return (DIST / "index.html").exists()
 
 
 def install() -> None:
@@ -75,13 +69,15 @@ def install() -> None:
         INSTALLED.write_text(lock)
 
 
-def npm(arguments: list[str], output: int | None = None) -> subprocess.Popen[bytes]:
-    """Start npm in the console's folder; raises `DevstackError` if there is none."""
+def npm(
+    arguments: list[str], output: int | None = None, variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start npm in the console's folder, with more variables; raises `DevstackError` if there is none."""
     try:
         found = find()
     except NpmMissing as missing:
         raise DevstackError(f"The console is not built. {missing}") from missing
-    env = os.environ | {"PATH": found.path}
+    env = os.environ | {"PATH": found.path} | dict(variables or {})
     return subprocess.Popen([*found.command, *arguments], cwd=HOME, env=env, stdout=output, stderr=output)
 
 

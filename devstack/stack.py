@@ -19,6 +19,7 @@ from devstack.servers.server import Server
 from roles import READS, ProcessRole
 
 ROOT = Path(__file__).parent.parent
+CONSOLE = ROOT / "console" / "dist" / "index.html"
 DATABASE = "agentforge"
 EXECUTION_QUEUES = "executions.high,executions.normal,executions.low"
 OTHER_QUEUES = "billing,notifications,maintenance"
@@ -120,10 +121,12 @@ class Stack:
 
     def _own(self) -> dict[str, str]:
         """Settings of a stack on one machine."""
+        api = f"http://{LOOPBACK}:{self.ports.api}"
         return {
             "AGENTFORGE_ENV": "development",
             "LOG_FORMAT": "console",
-            "APP_URL": f"http://{LOOPBACK}:{self.ports.api}",
+            "APP_URL": api,
+            "CONSOLE_URL": f"{api}/console" if CONSOLE.exists() else "",  # links in mails lead to it
             "JWT_SECRET": self.credentials.jwt_secret,
             "ENCRYPTION_KEYS": self.credentials.encryption_keys,
             "OPENCLAW_TOKEN": self.credentials.openclaw_token,

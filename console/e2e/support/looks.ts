@@ -9,6 +9,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const SCREENSHOTS = "../build/screenshots";
 const SIZES = { desk: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
 const THEMES = ["light", "dark"] as const;
+const CHECKED = new Set(["desk-light", "phone-dark"]); // each size and each theme once, because axe takes a second
 
 /** What axe calls serious or critical; evaluated by the debugger, which no content security policy hinders. */
 export async function seriousViolations(page: Page): Promise<string[]> {
@@ -31,7 +32,9 @@ export async function look(page: Page, name: string): Promise<void> {
       await expect(page.locator("html")).toHaveAttribute("data-mantine-color-scheme", theme);
       await expect(page.getByRole("status", { name: "Loading" })).toHaveCount(0);
       await page.screenshot({ path: `${SCREENSHOTS}/${name}-${size}-${theme}.png` });
-      expect.soft(await seriousViolations(page), `${name}, ${size}, ${theme}`).toEqual([]);
+      if (CHECKED.has(`${size}-${theme}`)) {
+        expect.soft(await seriousViolations(page), `${name}, ${size}, ${theme}`).toEqual([]);
+      }
       const width = await page.evaluate(() => document.documentElement.scrollWidth);
       expect.soft(width, `${name} is not wider than a ${size}`).toBeLessThanOrEqual(viewport.width);
     }

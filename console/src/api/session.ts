@@ -1,10 +1,9 @@
 /** The session of this browser, which lives in a cookie that no script can read. */
-import { useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
+import { useSuspenseQuery } from "@tanstack/react-query";
 import { useRouter } from "@tanstack/react-router";
-import { useCallback, useEffect } from "react";
+import { useCallback, useEffect, useState } from "react";
 
 import { api, onSessionEnd, type Schemas } from "./client";
-import { keys } from "./keys";
 import { meQuery } from "./queries";
 
 const RENEWED_AT = "agentforge-session-renewed-at"; // a time, not a token
@@ -14,8 +13,10 @@ const CHECK_MS = 15 * 60_000;
 /** The signed-in user; only inside of the shell. */
 export function useUser(): Schemas["User"] {
   const { data } = useSuspenseQuery(meQuery);
-  if (!data) throw new Error("Nobody is signed in.");
-  return data;
+  const [first] = useState(data); // shown until the sign-in replaces the screen of a session that is over
+  const user = data ?? first;
+  if (!user) throw new Error("Nobody is signed in.");
+  return user;
 }
 
 /** Renew the session's token when it is some hours old; one tab does so for all of them. */
@@ -35,7 +36,6 @@ export function noteRenewal(): void {
 /** Keep the session alive while a tab is open, and go to the sign-in when the API says that it is over. */
 export function useSession(): void {
   const router = useRouter();
-  const queryClient = useQueryClient();
   useEffect(() => {
     const check = () => {
       // A failure is no harm: the token goes on working, and the next check tries again.
@@ -45,26 +45,23 @@ export function useSession(): void {
     const timer = setInterval(check, CHECK_MS);
     document.addEventListener("visibilitychange", check);
     const stop = onSessionEnd(() => {
-      const next = router.state.location.href;
-      queryClient.clear();
-      queryClient.setQueryData(keys.me, null);
-      void router.navigate({ to: "/sign-in", search: { next } });
+      // Loading the page anew forgets everything that was cached.
+      const search = { next: router.state.location.href };
+      void router.navigate({ to: "/sign-in", search, reloadDocument: true });
     });
     return () => {
       clearInterval(timer);
       document.removeEventListener("visibilitychange", check);
       stop();
     };
-  }, [router, queryClient]);
+  }, [router]);
 }
 
-/** Ends the session, forgets what was cached, and shows the sign-in. */
+/** Ends the session and shows the sign-in; loading the page anew forgets everything that was cached. */
 export function useSignOut(): () => Promise<void> {
   const router = useRouter();
-  const queryClient = useQueryClient();
   return useCallback(async () => {
     await api.POST("/auth/logout", {});
-    await router.navigate({ to: "/sign-in" });
-    queryClient.clear();
-  }, [router, queryClient]);
+    await router.navigate({ to: "/sign-in", reloadDocument: true });
+  }, [router]);
 }

@@ -53,7 +53,10 @@ export function SignUpPage() {
           Create account
         </Button>
         <Text size="sm" ta="center">
-          You have one? <TextLink to="/sign-in">Sign in</TextLink>
+          You have one?{" "}
+          <TextLink to="/sign-in" underline="always">
+            Sign in
+          </TextLink>
         </Text>
       </Stack>
     </form>
