@@ -7,9 +7,11 @@ In production, secrets that are missing or those of development stop the process
 import base64
 import os
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache, partial
+from io import StringIO
 from typing import Self
 
 from models.rules.executions.deadlines import RunTimeLimits
@@ -187,6 +189,23 @@ class Settings:
         )
         read.raise_problems()
         return made()
+
+
+def readable_settings(env: Mapping[str, str] = os.environ) -> tuple[Settings, SettingsError | None]:
+    """The settings as far as they can be read, and what is wrong with the others, which are as in development.
+
+    For a diagnosis only: a process starts with all of its settings or not at all.
+    """
+    usable, problems = dict(env), None
+    for _ in range(len(env) + 1):
+        try:
+            with redirect_stderr(StringIO()):
+                return Settings.from_env(usable), problems
+        except SettingsError as error:
+            problems = problems or error
+            usable = {name: value for name, value in usable.items() if name not in error.names}
+            usable["AGENTFORGE_ENV"] = "development"
+    raise problems or SettingsError("The settings cannot be read.")
 
 
 @cache

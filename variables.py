@@ -3,6 +3,7 @@
 import base64
 import binascii
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
@@ -23,6 +24,11 @@ class SettingsError(SystemExit):
         self.sentences: Sequence[str] = sentences
         sys.stderr.writelines(f"agentforge: {sentence}\n" for sentence in sentences)
         super().__init__(1)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The variables that the sentences name."""
+        return frozenset(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", " ".join(self.sentences)))
 
 
 class VariableReader:

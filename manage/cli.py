@@ -7,6 +7,7 @@ from manage.commands import (
     backups,
     credits,
     dead_letters,
+    doctor,
     keys,
     migrations,
     queues,
@@ -28,6 +29,6 @@ def cli(ctx: click.Context) -> None:
 
 for group in (users.users, credits.credits, runs.runs, queues.queues, dead_letters.dead_letters, alerts.alerts):
     cli.add_command(group)
-for single in (workers.workers, reconciliation.reconcile, keys.keys, backups.backup, backups.restore):
+for single in (doctor.doctor, workers.workers, reconciliation.reconcile, keys.keys, backups.backup, backups.restore):
     cli.add_command(single)
 cli.add_command(migrations.migrate)

@@ -21,7 +21,7 @@ from models.services.accounts import accounts, administration
 from models.services.operations import audit
 from models.tables import User
 from models.vault import Vault
-from settings import process_settings
+from settings import Settings, process_settings
 from tasks import publisher
 
 
@@ -29,14 +29,18 @@ from tasks import publisher
 def transaction() -> Iterator[Session]:
     """A transaction in the database of the settings; connects this process to its servers on first use."""
     if SessionFactory.kw["bind"] is None:
-        settings = process_settings()
-        if not settings.database_url:
-            raise click.ClickException(f"The role {settings.role} has no database: run this beside the API.")
-        logs.configure(settings.log_format, level=logging.WARNING, stream=sys.stderr)
-        connect(settings.database_url, pool_size=2)
-        publisher.install(settings)
+        connect_to(process_settings())
     with session_scope() as session:
         yield session
+
+
+def connect_to(settings: Settings) -> None:
+    """Connect this process to the servers of `settings`."""
+    if not settings.database_url:
+        raise click.ClickException(f"The role {settings.role} has no database: run this beside the API.")
+    logs.configure(settings.log_format, level=logging.WARNING, stream=sys.stderr)
+    connect(settings.database_url, pool_size=2)
+    publisher.install(settings)
 
 
 def disconnect() -> None:

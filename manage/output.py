@@ -38,7 +38,9 @@ class Output:
     @contextmanager
     def progress(self, items: Iterable[T], label: str, *, length: int | None = None) -> Iterator[Iterable[T]]:
         """A progress bar on standard error over `items`, if that is a terminal."""
-        with click.progressbar(items, label=label, length=length, file=sys.stderr) as bar:
+        with click.progressbar(
+            items, label=label, length=length, file=sys.stderr, hidden=not sys.stderr.isatty()
+        ) as bar:
             yield bar
 
 

@@ -16,9 +16,10 @@ def run(command: Sequence[str], *, variables: Mapping[str, str] | None = None) -
 
     Raises `click.ClickException` if it fails or is not installed.
     """
-    environment = {**os.environ, **(variables or {})}
     try:
-        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as program:  # noqa: S603  # our own programs
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment(variables), stdout=subprocess.PIPE, text=True
+        ) as program:
             lines = []
             for line in program.stdout or ():
                 sys.stderr.write(line)
@@ -28,3 +29,8 @@ def run(command: Sequence[str], *, variables: Mapping[str, str] | None = None) -
     if program.returncode:
         raise click.ClickException(f"{' '.join(command[:3])} failed with status {program.returncode}.")
     return "".join(lines)
+
+
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of this process for another one, with further `variables`."""
+    return {**os.environ, **(variables or {})}

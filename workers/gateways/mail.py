@@ -70,11 +70,21 @@ class MailGateway:
     def send(self, mail: Mail) -> None:
         """Hand the message to the server; raises `CallFailed`: `mail_refused` (final) or `mail_unavailable`."""
         message = self._message(mail)
+        with self._signed_in() as client:
+            client.send_message(message)
+
+    def check(self) -> None:
+        """Connect and log in, and send nothing; raises `CallFailed`."""
+        with self._signed_in() as client:
+            client.noop()
+
+    @contextlib.contextmanager
+    def _signed_in(self) -> Iterator[smtplib.SMTP]:
         with CallDeadline(Cancel(), self._seconds) as deadline, _translated(deadline):
             client = self._connect(deadline)
             try:
                 self._prepare(client, deadline)
-                client.send_message(message)
+                yield client
                 with contextlib.suppress(smtplib.SMTPException, OSError):  # the message is delivered: QUIT may fail
                     client.quit()
             finally:

@@ -164,6 +164,13 @@ def status(session: Session) -> list[ReconciliationStatus]:
     return [ReconciliationStatus(kind, last.get(kind), counts[kind]) for kind in RunKind]
 
 
+def missed_events(session: Session, *, within: timedelta) -> int:
+    """The number of Stripe's events that did not arrive by the webhook and were found by reconciliation instead."""
+    recent = ReconciliationFinding.created_at > func.now() - within
+    missing = and_(recent, ReconciliationFinding.check == "events", ReconciliationFinding.problem == "missing_here")
+    return session.execute(select(func.count()).where(missing)).scalar_one()
+
+
 def _complete() -> ColumnElement[bool]:
     return and_(ReconciliationRun.status == RunStatus.DONE, ReconciliationRun.dry_run.is_(False))
 

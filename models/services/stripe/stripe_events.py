@@ -25,6 +25,7 @@ MIN_WAIT, MAX_WAIT = 2.0, 3600.0  # seconds; doubles with every attempt, over tw
 STUCK = timedelta(seconds=60)  # after which the worker of an attempt is considered dead
 
 _LONG_AGO = text("'-infinity'::timestamptz")
+_NEWEST_AGE = text("SELECT extract(epoch FROM now() - max(created))::float FROM stripe_events")
 _OPEN = (EventStatus.RECEIVED, EventStatus.WAITING)
 
 
@@ -183,6 +184,12 @@ def backlog(session: Session) -> Backlog:
     waiting, oldest = session.execute(select(func.count(), func.min(StripeEvent.received_at)).where(is_open)).one()
     dead = select(func.count()).where(StripeEvent.status == EventStatus.DEAD)
     return Backlog(waiting, oldest, session.execute(dead).scalar_one())
+
+
+def newest_age(session: Session) -> float | None:
+    """Seconds since the newest event was created at Stripe; None if there is none."""
+    age: float | None = session.scalar(_NEWEST_AGE)
+    return age
 
 
 def _is_due() -> Sequence[ColumnElement[bool]]:
