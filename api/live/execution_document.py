@@ -10,6 +10,7 @@ from models.base import Json
 from models.rules.executions.states import TERMINAL, ExecutionStatus
 from models.services.executions import executions
 from models.services.executions.executions import ExecutionSnapshot, WaitStatus
+from models.services.executions.node_states import outline
 from models.tables import Execution
 
 ACTIVE_SECONDS = 2  # for an active run: uses a tenth of a free account's rate limit
@@ -28,6 +29,7 @@ def document(session: Session, snapshot: ExecutionSnapshot, wait_status: WaitSta
         **show(ExecutionDetailOut, execution),
         "waitingFor": wait_status.waiting_for,
         "queuePosition": wait_status.queue_position,
+        "workflowVersion": outline(session, execution.version_id).number,
         "nodes": show(NodeOut, executions.node_states(session, execution, found), many=True),
         "receipt": executions.receipt(session, execution, found),
     }

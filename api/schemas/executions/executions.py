@@ -102,6 +102,7 @@ class ExecutionOut(Out):
     parent_execution_id = Id(allow_none=True)
     parent_node_id = String(allow_none=True)
     parent_path = String(allow_none=True)
+    retry_of = Id(allow_none=True)
     status = EnumText(ExecutionStatus)
     progress = Integer()
     nodes_executed = Integer()
@@ -206,6 +207,7 @@ class ExecutionDetailOut(ExecutionOut):
 class FullExecutionOut(ExecutionDetailOut):
     """A run with its input, output, nodes and receipt."""
 
+    workflow_version = Integer()
     queue_position = Integer(allow_none=True)
     nodes = fields.List(fields.Nested(NodeOut))
     receipt = fields.Nested(ReceiptOut)

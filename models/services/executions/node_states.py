@@ -19,8 +19,8 @@ from models.rules.executions.states import ExecutionStatus, NodeStatus
 from models.tables import Execution
 
 _OUTLINE = text("""
-    SELECT node->>'id' AS id, coalesce(nullif(node->>'label', ''), node->>'id') AS label, node->>'type' AS type,
-           nullif(node->>'parentId', '') AS parent_id
+    SELECT number, node->>'id' AS id, coalesce(nullif(node->>'label', ''), node->>'id') AS label,
+           node->>'type' AS type, nullif(node->>'parentId', '') AS parent_id
       FROM workflow_versions, jsonb_array_elements(graph->'nodes') WITH ORDINALITY AS drawn(node, place)
      WHERE workflow_versions.id = :version
      ORDER BY place
@@ -57,7 +57,7 @@ _UNREACHED = {
 }
 _MAX_KEPT = 256
 _MAX_KEPT_BYTES = 500
-_kept: dict[UUID, tuple["NodeOutline", ...]] = {}
+_kept: dict[UUID, "Outline"] = {}
 
 
 class NodeOutline(NamedTuple):
@@ -67,6 +67,13 @@ class NodeOutline(NamedTuple):
     label: str
     type: str
     parent_id: str | None
+
+
+class Outline(NamedTuple):
+    """The number of a version, and the nodes of its graph."""
+
+    number: int | None  # None for a graph without nodes, which no run has
+    nodes: tuple[NodeOutline, ...]
 
 
 @dataclass(frozen=True)
@@ -148,16 +155,17 @@ def node_states(session: Session, execution: Execution, found: Recorded | None =
     """The state of every node of the run's graph, in graph order; a node without a row is pending or not reached."""
     found = found or recorded(session, execution)
     unreached = _UNREACHED.get(execution.status, NodeStatus.PENDING)
-    nodes = outline(session, execution.version_id)
+    nodes = outline(session, execution.version_id).nodes
     return [_state(node, found.top.get(node.id), found.repeated.get(node.id), unreached) for node in nodes]
 
 
-def outline(session: Session, version_id: UUID) -> tuple[NodeOutline, ...]:
-    """The nodes of a version. Versions never change, so the recent ones are cached in this process."""
+def outline(session: Session, version_id: UUID) -> Outline:
+    """The number and the nodes of a version. Versions never change, so the recent ones are cached in this process."""
     known = _kept.get(version_id)
     if known is None:
-        known = tuple(NodeOutline(*row) for row in session.execute(_OUTLINE, {"version": version_id}))
-        if len(known) <= _MAX_KEPT_BYTES:
+        rows = session.execute(_OUTLINE, {"version": version_id}).all()
+        known = Outline(rows[0].number if rows else None, tuple(NodeOutline(*row[1:]) for row in rows))
+        if len(known.nodes) <= _MAX_KEPT_BYTES:
             while len(_kept) >= _MAX_KEPT:
                 _kept.pop(next(iter(_kept)), None)
             _kept[version_id] = known

@@ -81,7 +81,7 @@ def receipt(session: Session, execution: Execution, found: Recorded | None = Non
     charged.
     """
     found = found or recorded(session, execution)
-    nodes = outline(session, execution.version_id)
+    nodes = outline(session, execution.version_id).nodes
     items = [item for node in nodes if (item := _item(node, found))]
     children = (0, Decimal(0))
     if any(node.type == SUBWORKFLOW for node in nodes):
@@ -122,7 +122,7 @@ def lines(
     """A page of a run's charges, ordered by node and path; `after` is node id and path of the last line seen."""
     node_id, path = after or _START
     values = {"execution": execution.id, "after_node": node_id, "after_path": path, "limit": limit, "offset": offset}
-    nodes = {node.id: node for node in outline(session, execution.version_id)}
+    nodes = {node.id: node for node in outline(session, execution.version_id).nodes}
     return [
         ReceiptLine(row.node_id, nodes[row.node_id].label, nodes[row.node_id].type, *row[1:])
         for row in session.execute(_LINES, values)

@@ -270,6 +270,10 @@ class TestRunningAgain:
         answer = client.post(f"/executions/{finished}/retry", json={"version": "latest"})
         assert answer.status_code == 202
         assert answer.json["saved"] == {"nodes": 1, "credits": 0}
+        retried = client.get(f"/executions/{answer.json['id']}").json
+        assert (retried["workflowVersion"], retried["retryOf"]) == (2, finished)
+        original = client.get(f"/executions/{finished}").json
+        assert (original["workflowVersion"], original["retryOf"]) == (1, None)
 
     @pytest.mark.parametrize("version", ["newest", 0, -1, 1.5, True, 2**40, []])
     def test_refuses_what_is_no_version(self, client, finished, version):
