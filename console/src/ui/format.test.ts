@@ -29,6 +29,9 @@ describe("formatCents", () => {
 
 describe("formatDuration", () => {
   it.each([
+    [0, "0 s"],
+    [0.0001, "1 ms"],
+    [0.012, "12 ms"],
     [0.44, "0.4 s"],
     [12.4, "12 s"],
     [59.7, "1 min"],

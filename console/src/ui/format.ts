@@ -38,8 +38,9 @@ export function formatPercent(value: number): string {
   return `${new Intl.NumberFormat("en", { maximumFractionDigits: 1 }).format(value)}%`;
 }
 
-/** Seconds for people: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min". */
+/** Seconds for people: "12 ms", "0.4 s", "12 s", "3 min 5 s", "2 h 10 min". */
 export function formatDuration(seconds: number): string {
+  if (seconds > 0 && seconds < 0.0995) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
   if (seconds < 10) return `${new Intl.NumberFormat("en", { maximumFractionDigits: 1 }).format(seconds)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
