@@ -2,6 +2,8 @@ import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
 
 import { shellRoute } from "@/app/routes";
 
+import { readRunSearch } from "./page/search";
+
 const runs = createRoute({
   getParentRoute: () => shellRoute,
   path: "/runs",
@@ -11,7 +13,8 @@ const runs = createRoute({
 const run = createRoute({
   getParentRoute: () => shellRoute,
   path: "/runs/$runId",
-  component: lazyRouteComponent(() => import("./RunPage"), "RunPage"),
+  validateSearch: readRunSearch,
+  component: lazyRouteComponent(() => import("./page/RunPage"), "RunPage"),
 });
 
 export const runsRoutes = [runs, run] as const;
