@@ -36,10 +36,25 @@ def receipt_lines_page(items: Sequence[Any], rows: Sequence[Any], args: dict[str
 def _query(schema: type[PageQuery], read: Callable[[str], Any]) -> dict[str, Any]:
     args = query(schema)
     cursor = args.pop("cursor")
+    return {**args, "after": _read_cursor(cursor, read)}
+
+
+def cursor_after(cursor: str | None) -> Position | None:
+    """The position of a cursor in a body; raises `InvalidInput`."""
+    found: Position | None = _read_cursor(cursor, _position)
+    return found
+
+
+def position_of(row: Any) -> str:
+    """The cursor for what comes after this row."""
+    return _encoded(f"{row.created_at.isoformat()} {row.id}")
+
+
+def _read_cursor(cursor: str | None, read: Callable[[str], Any]) -> Any:
     if not cursor:
-        return {**args, "after": None}
+        return None
     try:
-        return {**args, "after": read(_decoded(cursor))}
+        return read(_decoded(cursor))
     except (binascii.Error, ValueError):
         message = "Must be the nextCursor of an earlier page."
         raise InvalidInput("The cursor is not valid.", errors=[FieldError("cursor", message)]) from None

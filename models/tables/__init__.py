@@ -9,7 +9,14 @@ from models.tables.accounts.sign_in import TwoFactor, UserSession
 from models.tables.accounts.user import FormerAddress, Role, User
 from models.tables.credits.ledger import Credit, CreditHold, CreditTransaction, CreditType, HoldStatus
 from models.tables.credits.quota_usage import ApiCall, StorageUsed
-from models.tables.executions.execution import Execution, ExecutionEvent, NodeExecution, QuarantinedRun
+from models.tables.executions.execution import (
+    SEARCHED,
+    SEARCHED_RUNS,
+    Execution,
+    ExecutionEvent,
+    NodeExecution,
+    QuarantinedRun,
+)
 from models.tables.executions.receipt import Receipt
 from models.tables.operations.analytics import BusinessTotals, DailyFigures
 from models.tables.operations.idempotency_key import IdempotencyKey
@@ -46,6 +53,8 @@ from models.tables.workflows.template_report import ReportOutcome, ReportStatus,
 from models.tables.workflows.workflow import Workflow, WorkflowVersion
 
 __all__ = [
+    "SEARCHED",
+    "SEARCHED_RUNS",
     "UNVERIFIED_KINDS",
     "WRITTEN",
     "AccessKey",

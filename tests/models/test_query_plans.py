@@ -36,9 +36,11 @@ _FILL = """
         SELECT i || '@many.example', 'Many', 'none' FROM generate_series(1, :runs) i RETURNING id)
     INSERT INTO credits (user_id) SELECT id FROM many;
     INSERT INTO workflow_executions (user_id, workflow_id, version_id, workflow_name, status, priority, price_list,
-                                     credits_cap, nodes_total, created_at, finished_at)
+                                     credits_cap, nodes_total, created_at, finished_at, error, tags)
     SELECT :user, :workflow, :version, 'Many', CASE WHEN i % 500 = 0 THEN 'failed' ELSE 'success' END, 'low', 'test', 1,
-           2, now() - make_interval(secs => i), now() - make_interval(mins => i)
+           2, now() - make_interval(secs => i), now() - make_interval(mins => i),
+           CASE WHEN i % 5 = 0 THEN '{"message": "The time is over."}'::jsonb END,
+           CASE WHEN i % 3 = 0 THEN '["nightly"]'::jsonb END
       FROM generate_series(1, :runs) i;
     INSERT INTO credit_holds (execution_id, user_id, amount, captured, status, settled_at)
     SELECT id, user_id, 1, 0, 'released', now() FROM workflow_executions;
@@ -93,7 +95,9 @@ class Crowd:
             self.parent: Execution = factories.execution(session, self.workflow, **waits)
             self.driven: Execution = factories.execution(session, self.workflow, epoch=1)
             self.rare: Workflow = factories.workflow(session, self.user)
-            factories.execution(session, self.rare, status=ExecutionStatus.FAILED, created_at=LONG_AGO)
+            unheard = {"error": {"message": "Of an unheard kind."}, "tags": ["rare"]}
+            factories.execution(session, self.rare, status=ExecutionStatus.FAILED, created_at=LONG_AGO, **unheard)
+            self.other: User = factories.user(session)
         with session_scope() as session:
             session.connection().exec_driver_sql("ANALYZE")
 
@@ -111,6 +115,14 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
         s, c.user, workflow_id=c.workflow.id, status=ExecutionStatus.FAILED
     ),
     "runs of a workflow that ran long ago": lambda s, c: executions.list_owned(s, c.user, workflow_id=c.rare.id),
+    "runs with a rare word": lambda s, c: executions.list_owned(s, c.user, query="unheard"),
+    "runs with a common word": lambda s, c: executions.list_owned(s, c.user, query="time"),
+    "runs whose workflow is called so": lambda s, c: executions.list_owned(s, c.user, query="rare"),
+    "runs without a word": lambda s, c: executions.list_owned(s, c.user, query="nothing of the kind"),
+    "runs with a rare tag": lambda s, c: executions.list_owned(s, c.user, tag="rare"),
+    "runs with a common tag": lambda s, c: executions.list_owned(s, c.user, tag="nightly"),
+    "another user's runs with a common word": lambda s, c: executions.list_owned(s, c.other, query="time"),
+    "runs of an hour long ago": lambda s, c: executions.list_owned(s, c.user, until=LONG_AGO),
     "runs by id": lambda s, c: executions.list_owned(s, c.user, ids=[c.queued.id, c.user.id]),
     "one run": lambda s, c: executions.get(s, c.user, c.queued.id),
     "a look at a run": lambda s, c: executions.get_snapshot(s, c.user, c.queued.id),

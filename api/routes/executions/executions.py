@@ -22,15 +22,14 @@ from api.schemas.executions.executions import (
     FullExecutionOut,
     LogOut,
     LogsOut,
-    LogsQuery,
     ReceiptLineOut,
-    ReceiptLinesQuery,
     ReceiptPageOut,
     ResumeIn,
     RetriedOut,
     RetryIn,
 )
 from api.schemas.executions.long_poll import EventsQuery, ExecutionListQuery, ExecutionQuery
+from api.schemas.executions.queries import LogsQuery, ReceiptLinesQuery
 from models.services.executions import approvals, executions, receipt_pages, retries
 from tasks.queue import TaskName, enqueue, enqueue_execution
 
@@ -53,7 +52,11 @@ bp = Blueprint("executions", __name__, url_prefix="/executions")
 @bp.get("")
 @signed_in
 @describes(
-    response=Page("executions", ExecutionOut), query=ExecutionListQuery, other_responses={304: None}, headers=("ETag",)
+    response=Page("executions", ExecutionOut),
+    query=ExecutionListQuery,
+    other_responses={304: None},
+    headers=("ETag",),
+    errors=("not_found",),
 )
 def index() -> ResponseReturnValue:
     """List the caller's runs, newest first. With `ids` and `wait` the response comes once one of these runs changes."""

@@ -14,7 +14,8 @@ from api.jobs.idempotency import idempotent
 from api.limits.heavy import heavy
 from api.openapi import CONDITIONAL, LOCATED, TIER_LIMITS, Page, describes
 from api.routes.workflows.preconditions import require_match, shown_with_tag, tag_of
-from api.schemas.executions.executions import AcceptedOut, ExecutionOut, ExecutionsQuery
+from api.schemas.executions.executions import AcceptedOut, ExecutionOut
+from api.schemas.executions.queries import ExecutionsQuery
 from api.schemas.workflows.workflow_metrics import MetricsOut, MetricsQuery
 from api.schemas.workflows.workflows import (
     ExecuteIn,

@@ -1,12 +1,8 @@
 """Schemas of executions, their nodes, receipts and logs."""
 
-from typing import Any
-from uuid import UUID
-
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
 
 from api.schemas.base import (
-    NOT_NEGATIVE,
     OPTIONAL,
     Boolean,
     Credits,
@@ -16,12 +12,8 @@ from api.schemas.base import (
     Integer,
     Items,
     JsonObject,
-    Limit,
     Number,
     Out,
-    PageQuery,
-    Query,
-    QueryInteger,
     Raw,
     StrictBoolean,
     String,
@@ -32,43 +24,7 @@ from api.schemas.workflows.versions import RequestedVersionField
 from models.rules.executions.states import ExecutionStatus, NodeStatus
 from models.rules.prices.pricing import Priority
 
-MAX_IDS = 100
-
-
-class Ids(fields.Field[list[UUID]]):
-    """A list of at most 100 ids, separated by commas."""
-
-    shape = String.shape
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[UUID]:
-        parts = [part.strip() for part in str(value).split(",") if part.strip()]
-        if len(parts) > MAX_IDS:
-            raise ValidationError(f"Must name at most {MAX_IDS} ids.")
-        try:
-            return [UUID(part) for part in parts]
-        except ValueError:
-            raise ValidationError("Must be ids, separated by commas.") from None
-
-
-class ExecutionsQuery(PageQuery):
-    """Filters of runs."""
-
-    status = fields.Enum(ExecutionStatus, by_value=True, load_default=None)
-    ids = Ids(load_default=None)
-    parent_execution_id = fields.UUID(load_default=None)
-
-
-class LogsQuery(Query):
-    """Filters of a run's log: entries after `after`, oldest first."""
-
-    limit = Limit(maximum=1000, usual=100)
-    after = QueryInteger(validate=NOT_NEGATIVE, load_default=0)
-
-
-class ReceiptLinesQuery(PageQuery):
-    """Paging of a receipt's lines."""
-
-    limit = Limit(maximum=1000)
+TAGS = {"type": "array", "items": dict(String.shape)}
 
 
 class ApprovalIn(In):
@@ -119,6 +75,7 @@ class ExecutionOut(Out):
     max_credits = Credits(attribute="credits_cap")
     priority = EnumText(Priority)
     waiting_for = fields.Function(lambda execution: wait_summary(execution), metadata=JsonObject.shape, allow_none=True)
+    tags = fields.Function(lambda execution: execution.tags or [], metadata=TAGS)
     seq = Integer(attribute="last_seq")
 
 

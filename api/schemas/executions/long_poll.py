@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from marshmallow import fields
+
 from api.schemas.base import NOT_NEGATIVE, Query, QueryInteger
-from api.schemas.executions.executions import ExecutionsQuery
+from api.schemas.executions.queries import ExecutionsQuery
 
 MAX_SECONDS = 30  # of a long poll; proxies and phones cut longer ones
 
@@ -21,6 +23,7 @@ class WaitSeconds(QueryInteger):
 class ExecutionListQuery(ExecutionsQuery):
     """Filters of runs, and the seconds to wait for a change of one of `ids` (more than 30 count as 30)."""
 
+    workflow_id = fields.UUID(load_default=None)
     wait = WaitSeconds()
 
 

@@ -21,6 +21,7 @@ from api.schemas.base import (
     Time,
     TrimmedString,
 )
+from api.schemas.workflows.tags import MAX_TAGS, Tag
 from models.rules.executions.deadlines import MAX_TIMEOUT_SECONDS
 from models.rules.executions.states import WorkflowStatus
 from models.rules.lint.shape import MAX_CONNECTIONS, MAX_NODES
@@ -96,6 +97,7 @@ class ExecuteIn(AppIn):
     priority = fields.Enum(Priority, by_value=True, load_default=None, allow_none=True)
     timeout = Seconds(load_default=None)
     max_queue_seconds = Seconds(load_default=None)
+    tags = Items(Tag(), max_items=MAX_TAGS, load_default=None, allow_none=True)
 
 
 class GraphProblemOut(Out):

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, exists, func, select
-from sqlalchemy.orm import Session, aliased, defer
+from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from models.base import Json
 from models.errors import Conflict, ForgeError, NotFound
@@ -20,12 +20,12 @@ from models.rules.executions.states import TERMINAL, ExecutionStatus
 from models.rules.prices.pricing import PLANS, Priority
 from models.services.credits import api_calls, storage
 from models.services.executions import receipts
+from models.services.executions.listing import list_owned, owned
 from models.services.executions.node_states import NodeState, node_states, recorded
 from models.services.executions.receipts import below, lines, receipt
 from models.services.executions.wait_status import WaitStatus, undriven_status, wait_status
 from models.services.orchestration import execution_tree, submission, terminate
-from models.services.rows.queries import Position, newest_first
-from models.services.workflows import estimates, runnable, workflows
+from models.services.workflows import estimates, runnable
 from models.services.workflows.runnable import Runnable
 from models.tables import Execution, ExecutionEvent, User
 
@@ -101,6 +101,7 @@ def submit(
     priority: Priority | None = None,
     timeout: int | None = None,
     max_queue_seconds: int | None = None,
+    tags: Sequence[str] | None = None,
     limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
 ) -> Execution:
     """Submit a run of the workflow's newest version and hold the most that it may cost.
@@ -114,6 +115,7 @@ def submit(
         priority: may be lower than that of the owner's tier; None: that of the tier.
         timeout: seconds from now until the run must end; None: the workflow's, or else the deployment's.
         max_queue_seconds: seconds from now until the run must start; None: the workflow's, or else the deployment's.
+        tags: words by which its owner finds it.
         limits: the deployment's limits; requested values are clamped to their maximum.
 
     Raises:
@@ -138,6 +140,7 @@ def submit(
         nodes_total=version.node_count,
         timeout_seconds=limits.timeout_for(timeout, version.timeout),
         queue_seconds=limits.queue_for(max_queue_seconds, version.max_queue_seconds),
+        tags=tags,
     )
 
 
@@ -173,12 +176,13 @@ def submit_again(
         timeout_seconds=(old.deadline_at - old.created_at).total_seconds() if old.deadline_at else None,
         queue_seconds=limits.queue_for(version.max_queue_seconds),
         retry_of=old.id,
+        tags=old.tags,
     )
 
 
 def get(session: Session, owner: User, execution_id: UUID) -> Execution:
     """A run of `owner`; raises `NotFound`."""
-    execution = session.scalar(_owned(owner).where(Execution.id == execution_id))
+    execution = session.scalar(owned(owner).where(Execution.id == execution_id))
     if execution is None:
         raise _missing(session, owner, execution_id)
     return execution
@@ -196,47 +200,18 @@ def get_snapshot(session: Session, owner: User, execution_id: UUID) -> Execution
 def get_locked(session: Session, owner: User, execution_id: UUID) -> Execution:
     """Like `get`, and locks the run until the transaction ends."""
     execution = session.scalar(
-        _owned(owner).where(Execution.id == execution_id).with_for_update().execution_options(populate_existing=True)
+        owned(owner).where(Execution.id == execution_id).with_for_update().execution_options(populate_existing=True)
     )
     if execution is None:
         raise _missing(session, owner, execution_id)
     return execution
 
 
-def list_owned(
-    session: Session,
-    owner: User,
-    *,
-    workflow_id: UUID | None = None,
-    status: ExecutionStatus | None = None,
-    ids: Collection[UUID] | None = None,
-    parent_execution_id: UUID | None = None,
-    limit: int = 50,
-    offset: int = 0,
-    after: Position | None = None,
-) -> Sequence[Execution]:
-    """A page of `owner`'s runs, newest first, without their inputs and outputs.
-
-    Raises `NotFound` for a workflow of another user; `ids` of other users' runs are ignored.
-    """
-    query = _owned(owner).options(defer(Execution.input, raiseload=True), defer(Execution.output, raiseload=True))
-    if workflow_id is not None:
-        workflows.check_owned(session, owner, workflow_id)
-        query = query.where(Execution.workflow_id == workflow_id)
-    if status is not None:
-        query = query.where(Execution.status == status)
-    if parent_execution_id is not None:
-        query = query.where(Execution.parent_execution_id == parent_execution_id)
-    if ids is not None:
-        query = query.where(Execution.id.in_(ids))
-    return session.scalars(newest_first(query, Execution, limit=limit, offset=offset, after=after)).all()
-
-
 def logs(
     session: Session, owner: User, execution_id: UUID, *, limit: int = 100, after: int = 0
 ) -> Sequence[ExecutionEvent]:
     """The events of a run after the one with seq `after`, oldest first; raises `NotFound`."""
-    if not session.scalar(select(exists(_owned(owner).where(Execution.id == execution_id)))):
+    if not session.scalar(select(exists(owned(owner).where(Execution.id == execution_id)))):
         raise _missing(session, owner, execution_id)
     events = select(ExecutionEvent).where(ExecutionEvent.execution_id == execution_id, ExecutionEvent.seq > after)
     return session.scalars(events.order_by(ExecutionEvent.seq).limit(limit)).all()
@@ -254,7 +229,7 @@ def request_cancel(session: Session, owner: User, execution_id: UUID) -> Executi
     execution_tree.lock(session, ending=[execution_id], owner=owner.id)
     is_driven = func.coalesce(Execution.lease_expires_at > func.clock_timestamp(), False)
     found = session.execute(
-        _owned(owner)
+        owned(owner)
         .add_columns(is_driven)
         .where(Execution.id == execution_id)
         .with_for_update()
@@ -287,10 +262,6 @@ def _stop(session: Session, execution: Execution, *, is_driven: bool) -> None:
 def _missing(session: Session, owner: User, execution_id: UUID) -> NotFound:
     has_receipt = receipts.kept(session, owner.id, execution_id) is not None
     return HistoryExpired() if has_receipt else NotFound("execution")
-
-
-def _owned(owner: User) -> Select[tuple[Execution]]:
-    return select(Execution).where(Execution.user_id == owner.id, Execution.expired_at.is_(None))
 
 
 def _priority(owner: User, wanted: Priority | None) -> Priority:

@@ -7,6 +7,7 @@ The tier limits how many runs may be queued or waiting at a time. The statement 
 concurrent submissions may not see each other and can exceed the limit by their number.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -41,10 +42,10 @@ _INSERT = RawStatement(
     ), added AS (
         INSERT INTO workflow_executions (id, user_id, workflow_id, version_id, workflow_name, status, priority, input,
                                          price_list, credits_cap, nodes_total, retry_of, last_seq, deadline_at,
-                                         start_by, stored_bytes, deferred_at)
+                                         start_by, stored_bytes, tags, deferred_at)
         SELECT gen_random_uuid(), u.id, :workflow, :version, :name, 'queued', :priority, CAST(:input AS jsonb),
                :prices, :cap, :nodes, CAST(:retry_of AS uuid), 1, now() + make_interval(secs => :timeout),
-               now() + make_interval(secs => :queue_seconds), :stored,
+               now() + make_interval(secs => :queue_seconds), :stored, CAST(:tags AS jsonb),
                CASE WHEN EXISTS (SELECT FROM workflow_executions d
                                   WHERE d.user_id = u.id AND d.status = 'queued' AND d.deferred_at IS NOT NULL)
                       OR (SELECT count(*) FROM (
@@ -100,6 +101,7 @@ def insert_execution(
     timeout_seconds: float | None,
     queue_seconds: float,
     retry_of: UUID | None = None,
+    tags: Sequence[str] | None = None,
 ) -> Execution:
     """Insert a run and hold its cap. It is deferred, and must not be enqueued, if its owner has enough queued runs.
 
@@ -116,6 +118,7 @@ def insert_execution(
         timeout_seconds: seconds from now until it must have ended; None without a limit.
         queue_seconds: seconds from now until it must have started.
         retry_of: the ended run that it retries.
+        tags: words by which its owner finds it.
 
     Raises:
         PendingRunLimitReached: the owner has too many queued or waiting runs.
@@ -133,6 +136,7 @@ def insert_execution(
         "cap": credits_cap,
         "nodes": nodes_total,
         "retry_of": retry_of,
+        "tags": to_json(list(tags)) if tags else None,
         "timeout": timeout_seconds,
         "queue_seconds": queue_seconds,
         "most": _MAX_QUEUED,

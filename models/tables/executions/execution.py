@@ -13,6 +13,16 @@ from models.tables.workflows.workflow import WorkflowVersion
 
 NODE_ID = String(64)
 
+# The runs that the index for searching has, and the words under which it has them, as PostgreSQL writes both back; the
+# owner's id is one of the words.
+SEARCHED_RUNS = "error IS NOT NULL OR tags IS NOT NULL"
+SEARCHED = (
+    "(((array_to_tsvector(ARRAY['owner '::text || user_id::text])"
+    " || to_tsvector('simple'::regconfig, workflow_name::text))"
+    " || to_tsvector('simple'::regconfig, COALESCE(error, '{}'::jsonb)))"
+    " || to_tsvector('simple'::regconfig, COALESCE(tags, '[]'::jsonb)))"
+)
+
 
 class Execution(UpdatedAtMixin, Record):
     """A run of a workflow version, the lease of its driver, and its cost.
@@ -93,6 +103,13 @@ class Execution(UpdatedAtMixin, Record):
         ),
         Index("ix_workflow_executions_expired", "expired_at", postgresql_where=text("expired_at IS NOT NULL")),
         CheckConstraint("expired_at IS NULL OR finished_at IS NOT NULL", name="expired_when_over"),
+        Index(
+            "ix_workflow_executions_searched",
+            text(SEARCHED),
+            postgresql_using="gin",
+            postgresql_where=text(SEARCHED_RUNS),
+            postgresql_with={"fastupdate": "off"},  # a search would read the whole list of pending entries
+        ),
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
@@ -116,6 +133,7 @@ class Execution(UpdatedAtMixin, Record):
     input: Mapped[JsonB] = mapped_column(nullable=True)
     output: Mapped[JsonB] = mapped_column(nullable=True)
     error: Mapped[JsonB] = mapped_column(nullable=True)
+    tags: Mapped[JsonB] = mapped_column(nullable=True)  # a list of texts, for its owner to find it; None without any
     price_list: Mapped[str] = mapped_column(String(40))
     credits_cap: Mapped[Credits]  # the held credits, the most that it may cost; reserving for a child lowers it
     credits_charged: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))

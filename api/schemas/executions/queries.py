@@ -1,0 +1,60 @@
+"""Queries of lists of executions, of their logs and of their receipts."""
+
+from typing import Any
+from uuid import UUID
+
+from marshmallow import ValidationError, fields, validate
+
+from api.schemas.base import NOT_NEGATIVE, Limit, Moment, PageQuery, Query, QueryInteger, String
+from api.schemas.workflows.tags import Tag
+from models.rules.executions.states import ExecutionStatus
+
+MAX_IDS = 100
+
+
+class Ids(fields.Field[list[UUID]]):
+    """A list of at most 100 ids, separated by commas."""
+
+    shape = String.shape
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[UUID]:
+        parts = [part.strip() for part in str(value).split(",") if part.strip()]
+        if len(parts) > MAX_IDS:
+            raise ValidationError(f"Must name at most {MAX_IDS} ids.")
+        try:
+            return [UUID(part) for part in parts]
+        except ValueError:
+            raise ValidationError("Must be ids, separated by commas.") from None
+
+
+class FilteredRunsQuery(PageQuery):
+    """Filters of runs: `query` is the beginnings of words, all of which are in error, tags or the workflow's name.
+
+    `from` and `to` limit the time of submission, without `to` itself.
+    """
+
+    status = fields.Enum(ExecutionStatus, by_value=True, load_default=None)
+    query = fields.String(load_default=None, validate=validate.Length(max=200))
+    tag = Tag(load_default=None)
+    since = Moment(data_key="from", load_default=None)
+    until = Moment(data_key="to", load_default=None)
+
+
+class ExecutionsQuery(FilteredRunsQuery):
+    """Filters of runs."""
+
+    ids = Ids(load_default=None)
+    parent_execution_id = fields.UUID(load_default=None)
+
+
+class LogsQuery(Query):
+    """Filters of a run's log: entries after `after`, oldest first."""
+
+    limit = Limit(maximum=1000, usual=100)
+    after = QueryInteger(validate=NOT_NEGATIVE, load_default=0)
+
+
+class ReceiptLinesQuery(PageQuery):
+    """Paging of a receipt's lines."""
+
+    limit = Limit(maximum=1000)
