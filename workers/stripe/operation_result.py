@@ -7,7 +7,7 @@ from models.rules.stripe.billing import Subject
 
 StripeObject = dict[str, Any]
 ObjectToSync = tuple[Subject, str]
-PAYMENT_STATUS = "payment_status"  # key of the first payment's status, added to Stripe's subscription object
+FIRST_PAYMENT = "first_payment"  # key of the first payment's intent, added to Stripe's subscription object
 
 
 @dataclass(frozen=True)

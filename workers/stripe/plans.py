@@ -12,7 +12,7 @@ from workers.gateways.stripe.errors import declined
 from workers.gateways.stripe.gateway import StripeGateway, is_ending
 from workers.stripe.cards import keep, make_default
 from workers.stripe.idempotency import once
-from workers.stripe.operation_result import PAYMENT_STATUS, ObjectToSync, OperationResult, StripeObject
+from workers.stripe.operation_result import FIRST_PAYMENT, ObjectToSync, OperationResult, StripeObject
 from workers.stripe.sync import StripeSync
 
 UNPAID = frozenset({PAST_DUE, "unpaid"})
@@ -99,7 +99,7 @@ def _begun(
         raise declined(payment)
     if found["status"] == PAID and method:
         make_default(gateway, request, customer, method)
-    return _made(found | {PAYMENT_STATUS: payment["status"]}, (*follow, *_of_method(method, customer)))
+    return _made(found | {FIRST_PAYMENT: payment}, (*follow, *_of_method(method, customer)))
 
 
 def _still_payable(stripe: StripeSync, request: StripeRequest, unfinished: Iterable[str]) -> OperationResult | None:
@@ -112,7 +112,7 @@ def _still_payable(stripe: StripeSync, request: StripeRequest, unfinished: Itera
         payment = _first_payment(stripe.gateway, found)
         asked_bank = payment["status"] == "requires_action" and ref(payment["payment_method"]) == method
         if method is None or asked_bank or payment["status"] in ("processing", "succeeded"):
-            return _made(found | ({PAYMENT_STATUS: payment["status"]} if method else {}))
+            return _made(found | ({FIRST_PAYMENT: payment} if method else {}))
     return None
 
 

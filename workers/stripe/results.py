@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from models.rules.stripe.billing import authentication_url
 from models.rules.stripe.currencies import whole_units
 from models.tables import PaymentMethod, Purchase, RequestKind, StripeRequest, Subscription
-from workers.stripe.operation_result import PAYMENT_STATUS
+from workers.stripe.operation_result import FIRST_PAYMENT
 
 StripeResult = dict[str, Any]
 
@@ -29,8 +30,13 @@ def stripe_result(session: Session, operation: StripeRequest, found: StripeResul
             kept = select(PaymentMethod).where(PaymentMethod.stripe_id == found["id"])
             return payment_method(session.scalars(kept).one())
     row = session.scalars(select(Subscription).where(Subscription.stripe_id == found["id"])).one()
-    shown: StripeResult = {"subscription": subscription(row), "clientSecret": _client_secret(found)}
-    if found.get(PAYMENT_STATUS) == "requires_action":
+    payment = found.get(FIRST_PAYMENT) or {}
+    shown: StripeResult = {
+        "subscription": subscription(row),
+        "clientSecret": _client_secret(found, payment),
+        "authenticationUrl": authentication_url(payment),
+    }
+    if payment.get("status") == "requires_action":
         shown["subscription"]["status"] = "requires_action"  # the app confirms it with the client secret
     if operation.kind is RequestKind.SUBSCRIPTION_CANCEL:
         return shown | {"message": "The subscription ends with its period.", "endsAt": _time(row.current_period_end)}
@@ -45,6 +51,7 @@ def purchase(row: Purchase) -> StripeResult:
         "id": str(row.id),
         "status": row.status.value,
         "clientSecret": row.client_secret,
+        "authenticationUrl": row.authentication_url,
         "amount": float(whole_units(row.amount_cents, row.currency)),
         "amountCents": row.amount_cents,
         "currency": row.currency,
@@ -82,10 +89,10 @@ def payment_method(row: PaymentMethod) -> StripeResult:
     }
 
 
-def _client_secret(found: StripeResult) -> str | None:
+def _client_secret(found: StripeResult, payment: StripeResult) -> str | None:
     """The secret with which the app confirms the first payment; Stripe shows it while the invoice is open."""
     invoice = found.get("latest_invoice")
-    if not isinstance(invoice, dict) or invoice.get("status") != "open" or found.get(PAYMENT_STATUS) == "processing":
+    if not isinstance(invoice, dict) or invoice.get("status") != "open" or payment.get("status") == "processing":
         return None
     secret = invoice.get("confirmation_secret")
     return str(secret["client_secret"]) if secret else None

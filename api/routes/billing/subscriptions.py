@@ -16,9 +16,11 @@ from api.schemas.billing.subscriptions import (
     ContinuedOut,
     CurrentOut,
     PendingOut,
+    PlanOut,
     PriceIn,
     SubscribedOut,
     SubscribeIn,
+    plans,
     subscription_state,
 )
 from models.services.credits.quotas import quotas
@@ -34,6 +36,14 @@ def current() -> ResponseReturnValue:
     """Get the caller's tier with its limits, usage and paid period."""
     state = subscription_state(current_user(), subscriptions.current(db(), current_user()))
     return show(CurrentOut, {**state, "usage": quotas(db(), current_user())})
+
+
+@bp.get("/plans")
+@signed_in
+@describes(response={"plans": [PlanOut]})
+def list_plans() -> ResponseReturnValue:
+    """List the plans with their prices and limits, the cheapest first."""
+    return {"plans": show(PlanOut, plans(_tiers()), many=True)}
 
 
 @bp.post("/create")

@@ -26,11 +26,15 @@ class PurchaseIn(AppIn):
 
 
 class PurchaseOut(Out):
-    """A purchase; `amount` in dollars. The app confirms the payment with `clientSecret`."""
+    """A purchase; `amount` in dollars. The app confirms the payment with `clientSecret`.
+
+    A client without Stripe's library sends its user to `authenticationUrl`, which is there if the bank asks.
+    """
 
     id = Id()
     status = EnumText(PurchaseStatus)
     client_secret = String(allow_none=True)
+    authentication_url = String(allow_none=True)
     amount = fields.Function(
         lambda purchase: float(whole_units(purchase.amount_cents, purchase.currency)), metadata=Number.shape
     )

@@ -1,5 +1,6 @@
 """Schemas of subscriptions and tiers."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -34,6 +35,18 @@ class LimitsOut(Out):
     max_pending_runs = Integer()
 
 
+class PlanOut(Out):
+    """A plan and what it includes; `priceId` is null for the free one."""
+
+    tier = EnumText(Tier)
+    price_id = String(allow_none=True)
+    price_cents = Integer()
+    currency = fields.Constant("USD", metadata=String.shape)
+    limits = fields.Nested(LimitsOut)
+    history_days = Integer()
+    features = fields.List(String())
+
+
 class CurrentOut(Out):
     """The current tier and its subscription; a free account is always `active`."""
 
@@ -62,10 +75,14 @@ class SubscriptionOut(Out):
 
 
 class SubscribedOut(Out):
-    """A subscription; the app confirms its first payment with `clientSecret`, which is null if nothing is due."""
+    """A subscription; the app confirms its first payment with `clientSecret`, which is null if nothing is due.
+
+    A client without Stripe's library sends its user to `authenticationUrl`, which is there if the bank asks.
+    """
 
     subscription = fields.Nested(SubscriptionOut)
     client_secret = String(allow_none=True)
+    authentication_url = String(allow_none=True)
 
 
 class ContinuedOut(SubscribedOut):
@@ -118,4 +135,20 @@ def features(tier: Tier, limits: Limits) -> list[str]:
         f"{texts['max_pending_runs']} runs queued or waiting at a time",
         f"Runs kept for {PLANS[tier].history_days} days",
         f"{PLANS[tier].priority.title()} queue priority",
+    ]
+
+
+def plans(tiers: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The values of `PlanOut`, the cheapest first; `tiers` names the tier of each price at Stripe."""
+    prices = {tier: price for price, tier in tiers.items()}
+    return [
+        {
+            "tier": plan.tier,
+            "price_id": prices.get(plan.tier),
+            "price_cents": plan.price_cents,
+            "limits": plan.limits,
+            "history_days": plan.history_days,
+            "features": features(plan.tier, plan.limits),
+        }
+        for plan in PLANS.values()
     ]

@@ -81,6 +81,16 @@ def ref(value: Any) -> str | None:
     return value.get("id") if isinstance(value, Mapping) else value
 
 
+def authentication_url(intent: Mapping[str, Any]) -> str | None:
+    """The page on which the customer's bank asks for their confirmation; None if it does not ask, or only in a script.
+
+    Stripe names it in `next_action`, by its type: https://docs.stripe.com/api/payment_intents/object
+    """
+    action = intent.get("next_action") or {}
+    details = action.get(action.get("type")) or {}
+    return details.get("url") or details.get("stripe_js")
+
+
 def plan_item(subscription: Mapping[str, Any], tiers: Mapping[str, str], known: str | None = None) -> Mapping[str, Any]:
     """The item of a subscription that is its plan; add-ons may come before or after it.
 

@@ -154,11 +154,12 @@ def _find(session: Session, intent: Mapping[str, Any]) -> Purchase | None:
 def _paid(session: Session, purchase: Purchase, intent: Mapping[str, Any]) -> Effect:
     user = session.get_one(User, purchase.user_id, populate_existing=True)
     if wrong := _mismatches(session, purchase, user, intent):
-        purchase.status, purchase.client_secret = _S.REVIEW, None
+        purchase.status, purchase.client_secret, purchase.authentication_url = _S.REVIEW, None, None
         _alert(session, purchase, intent, "payment_mismatch", "; ".join(wrong))
         session.flush()
         return Effect.MISMATCH
-    purchase.status, purchase.failure, purchase.client_secret = _S.SUCCEEDED, None, None
+    purchase.status, purchase.failure = _S.SUCCEEDED, None
+    purchase.client_secret, purchase.authentication_url = None, None
     purchase.customer_id = billing.ref(intent["customer"])
     purchase.paid_at = func.clock_timestamp()
     session.flush()
@@ -202,6 +203,7 @@ def _record(session: Session, purchase: Purchase, intent: Mapping[str, Any]) -> 
         status = _S.FAILED
     purchase.status = status or purchase.status
     purchase.client_secret = None if status is _S.CANCELED else intent.get("client_secret")
+    purchase.authentication_url = billing.authentication_url(intent)
     names = {"code": "code", "declineCode": "decline_code", "message": "message"}
     purchase.failure = {ours: error.get(theirs) for ours, theirs in names.items()} if error else None
     purchase.customer_id = purchase.customer_id or _own_customer(session, purchase, intent)

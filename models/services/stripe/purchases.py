@@ -118,7 +118,7 @@ def close_unasked(session: Session, purchase_id: UUID) -> None:
     """Cancel a purchase for which Stripe has no payment intent."""
     row = session.get_one(Purchase, purchase_id, with_for_update=True, populate_existing=True)
     if row.payment_intent_id is None and row.status in (PurchaseStatus.PENDING, PurchaseStatus.FAILED):
-        row.status, row.client_secret = PurchaseStatus.CANCELED, None
+        row.status, row.client_secret, row.authentication_url = PurchaseStatus.CANCELED, None, None
 
 
 def get(session: Session, owner: User, purchase_id: UUID) -> Purchase:

@@ -61,6 +61,7 @@ class Purchase(UpdatedAtMixin, Record):
     payment_intent_id: Mapped[str | None] = mapped_column(String(255), unique=True)
     customer_id: Mapped[str | None] = mapped_column(String(255))  # Stripe's, as the intent named it
     client_secret: Mapped[str | None] = mapped_column(Text)  # for the owner's app only
+    authentication_url: Mapped[str | None] = mapped_column(Text)  # where the bank asks the owner to confirm
     failure: Mapped[JsonB] = mapped_column(nullable=True)  # {code, declineCode, message} of the last attempt to pay
     credits_taken: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))
     paid_at: Mapped[UtcTime | None]

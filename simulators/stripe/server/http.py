@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from simulators.stripe.server.account import RecordedCall
 from simulators.stripe.server.controls import Controls
-from simulators.stripe.state.account_state import AccountState
+from simulators.stripe.state.account_state import AccountState, StripeObject
 from simulators.stripe.state.errors import StripeError
 from simulators.stripe.state.faults import Cut
 from simulators.stripe.state.idempotency import StoredResponse
@@ -80,6 +80,8 @@ class StripeHandler(BaseHTTPRequestHandler):
                 call = RecordedCall(self.command, address.path, body or address.query, self.headers)
                 answer, kind = self.server.controls.account.answer(call), "application/json"
             else:
+                if self.command == "POST":
+                    self._decide(address.path, body)
                 answer, kind = show(self.server.controls.account.state, address.path)
         except Cut as cut:
             self._cut(cut)
@@ -94,6 +96,14 @@ class StripeHandler(BaseHTTPRequestHandler):
         except (TypeError, ValueError, LookupError) as error:
             return StoredResponse(400, json.dumps({"error": {"message": str(error)}}).encode())
         return StoredResponse(200, json.dumps(result).encode())
+
+    def _decide(self, path: str, body: str) -> None:
+        """Carry out what a customer decided on the page of the bank; a second decision changes nothing."""
+        place, _, intent = path.strip("/").partition("/")
+        controls = self.server.controls
+        with contextlib.suppress(StripeError):
+            if place == "3d_secure":
+                controls.complete_3ds(intent) if "approve" in body else controls.fail_3ds(intent)
 
     def _send(self, answer: StoredResponse, kind: str) -> None:
         self.send_response(answer.status)
@@ -122,11 +132,32 @@ def show(world: AccountState, path: str) -> tuple[StoredResponse, str]:
         if name.endswith("/pdf"):
             return StoredResponse(200, pdf(text)), "application/pdf"
         return StoredResponse(200, text.encode()), "text/plain; charset=utf-8"
-    if place in ("receipts", "3d_secure") and found:
+    if place == "3d_secure" and found:
+        return StoredResponse(200, bank_page(found).encode()), "text/html; charset=utf-8"
+    if place == "receipts" and found:
         return StoredResponse(200, f"{place} {found['id']}".encode()), "text/plain; charset=utf-8"
     if place == "health":
         return StoredResponse(200, b"ok"), "text/plain; charset=utf-8"
     return StoredResponse(404, b"There is nothing here."), "text/plain; charset=utf-8"
+
+
+def bank_page(intent: StripeObject) -> str:
+    """The page on which a bank asks its customer; the buttons send the customer's decision back to this address."""
+    paid = f"{intent['amount'] / 100:.2f} {intent['currency'].upper()}"
+    if intent["status"] == "requires_action":
+        words = f"Do you want to pay {paid}?"
+        form = (
+            '<form method="post"><button name="decision" value="approve">Approve</button> '
+            '<button name="decision" value="refuse">Refuse</button></form>'
+        )
+    else:
+        words, form = f"The payment of {paid} is {intent['status'].replace('_', ' ')}. You can close this page.", ""
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        "<title>Test bank</title><style>body{font:1.1rem/1.6 system-ui;max-width:28rem;margin:12vh auto;padding:1rem}"
+        "button{font:inherit;padding:.6rem 1.4rem}</style>"
+        f"<h1>Test bank</h1><p>{words}</p>{form}</html>"
+    )
 
 
 def pdf(text: str) -> bytes:

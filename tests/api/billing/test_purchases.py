@@ -15,6 +15,7 @@ FIELDS = {
     "id",
     "status",
     "clientSecret",
+    "authenticationUrl",
     "amount",
     "amountCents",
     "currency",

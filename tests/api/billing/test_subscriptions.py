@@ -94,7 +94,7 @@ class TestCreating:
     def test_with_a_card_is_paid_at_once(self, client, stripe):
         answer = subscribe(client)
         assert (answer.status_code, answer.headers["Location"]) == (201, "/api/subscriptions/current")
-        assert set(answer.json) == {"subscription", "clientSecret"}
+        assert set(answer.json) == {"subscription", "clientSecret", "authenticationUrl"}
         made = answer.json["subscription"]
         assert (made["tier"], made["status"], answer.json["clientSecret"]) == ("premium", "active", None)
         assert (current(client)["tier"], current(client)["status"]) == ("premium", "active")
@@ -113,7 +113,7 @@ class TestCreating:
     def test_without_a_card_gives_the_app_a_secret_and_counts_once_it_is_paid(self, client, stripe):
         answer = subscribe(client, method=None)
         assert answer.status_code == 201
-        assert set(answer.json) == {"subscription", "clientSecret"}
+        assert set(answer.json) == {"subscription", "clientSecret", "authenticationUrl"}
         made = answer.json["subscription"]
         assert (made["tier"], made["status"]) == ("premium", "incomplete")
         assert made["currentPeriodEnd"] > made["currentPeriodStart"]
@@ -251,3 +251,16 @@ def test_a_payment_method_that_is_none_is_named(client, sent, method):
     answer = client.post("/subscriptions/create", json={"priceId": PREMIUM, "paymentMethodId": method})
     assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "paymentMethodId")
     assert sent == []
+
+
+class TestPlans:
+    def test_are_listed_with_price_and_limits(self, client):
+        plans = client.get("/subscriptions/plans").json["plans"]
+        assert [(plan["tier"], plan["priceId"], plan["priceCents"]) for plan in plans] == [
+            ("free", None, 0),
+            ("premium", "price_premium_monthly", 999),
+            ("enterprise", "price_enterprise_monthly", 4999),
+        ]
+        assert plans[1]["limits"]["apiCallsPerMonth"] == 10_000
+        assert plans[2]["limits"]["maxNodes"] == -1
+        assert "50 nodes per workflow" in plans[1]["features"]

@@ -53,6 +53,7 @@ class TestWithACard:
         user = shop.user()
         request = shop.perform(shop.wants_plan(user, card=ASKS))
         assert request.result["subscription"]["status"] == "requires_action"
+        assert request.result["authenticationUrl"].startswith(shop.stripe.url)
         assert tier(shop, user) is Tier.FREE
         shop.stripe.complete_3ds(request.result["clientSecret"])
         shop.handle_all()

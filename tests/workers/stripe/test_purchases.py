@@ -1,3 +1,5 @@
+from urllib.request import urlopen
+
 import pytest
 
 from models.tables import PurchaseStatus, RequestStatus
@@ -66,9 +68,13 @@ class TestChargedAtOnce:
         request = shop.perform(shop.wants(user, card="pm_card_authenticationRequired"))
         assert request.result["status"] == "requires_action"
         assert request.result["clientSecret"]
-        shop.stripe.complete_3ds(request.result["clientSecret"])
+        page = request.result["authenticationUrl"]
+        assert page.startswith(shop.stripe.url)
+        assert "Do you want to pay 9.99 USD?" in urlopen(page).read().decode()
+        urlopen(page, data=b"decision=approve")
         shop.handle_all()
         assert shop.credits(user) == 100
+        assert shop.purchase(request).authentication_url is None
 
     def test_a_card_whose_owner_does_not_agree_pays_nothing(self, shop: Shop):
         user = shop.user()
