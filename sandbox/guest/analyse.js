@@ -42,7 +42,7 @@
     const program = parser.parse(), whole = program.body[1];
     const end = mode === 'body' ? whole?.type === 'BlockStatement' : whole?.expression?.type === 'ParenthesizedExpression';
     if (program.body.length !== 2 || !end || whole.end !== full.length) {
-      throw Object.assign(new SyntaxError('Only one expression can stand here'), { pos: before.length + source.length });
+      throw Object.assign(new SyntaxError('Only one expression is allowed here'), { pos: before.length + source.length });
     }
     return { node: mode === 'body' ? whole.body : whole.expression.expression, shift: before.length, written: parser.written };
   }
@@ -149,13 +149,13 @@
     PropertyDefinition(node, names) { this.all([node.computed && node.key, node.value], names); }
     MethodDefinition(node, names) { this.all([node.computed && node.key, node.value], names); }
     MetaProperty(node) { this.slips.push([node.start, '`import.meta` and `new.target` do not exist here']); }
-    ImportExpression(node) { this.slips.push([node.start, 'Nothing can be imported']); }
+    ImportExpression(node) { this.slips.push([node.start, '`import` is not available here']); }
     ThisExpression(node) { if (!this.inFunction) this.slips.push([node.start, 'There is no `this`; write `input`, `data` or `nodes`']); }
     LabeledStatement(node, names) { this.visit(node.body, names); }
     BreakStatement() {}
     ContinueStatement() {}
 
-    AwaitExpression(node) { this.slips.push([node.start, 'Nothing can be awaited: an expression does not wait']); }
+    AwaitExpression(node) { this.slips.push([node.start, '`await` is not available here: expressions are synchronous']); }
 
     AssignmentExpression(node, names) {
       this.scopeKept(node.left, names);
@@ -181,7 +181,7 @@
           this.slips.push([node.start, `\`${node.operator}\` calculates with numbers, and this is ${wrong}`]);
         }
       } else if (/^[=!]==?$/.test(node.operator) && odd && odd !== undefined && !(left === 'null' || right === 'null')) {
-        this.slips.push([node.start, `\`${node.operator}\` with ${odd} written out never finds them equal`]);
+        this.slips.push([node.start, `\`${node.operator}\` is never true for ${odd} that is written here; compare its parts instead`]);
       } else if (/^[=!]==$/.test(node.operator) && left && right && left !== right && left !== 'null' && right !== 'null') {
         this.slips.push([node.start, `\`${node.operator}\` compares ${left} with ${right}, which are never equal`]);
       } else if (node.operator === '+' && odd) {
@@ -191,7 +191,7 @@
     }
 
     function(node, names) {
-      if (node.async) this.slips.push([node.start, 'Nothing is asynchronous here; write a plain function']);
+      if (node.async) this.slips.push([node.start, 'Async functions are not available here; write a plain function']);
       const own = new Set(names), isArrow = node.type === 'ArrowFunctionExpression';
       if (!isArrow) own.add('arguments');
       if (node.id) own.add(node.id.name);

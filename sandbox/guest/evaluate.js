@@ -53,12 +53,12 @@
     switch (typeof value) {
       case 'string': case 'boolean': case 'undefined': return null;
       case 'number': return isFinite(value) ? null : ['', `${value} is not a finite number`];
-      case 'bigint': return ['', 'a BigInt has no form in JSON; use Number(x) or String(x)'];
-      case 'symbol': case 'function': return ['', `a ${typeof value} has no form in JSON`];
+      case 'bigint': return ['', 'JSON has no BigInt; use Number(x) or String(x)'];
+      case 'symbol': case 'function': return ['', `JSON has no ${typeof value}`];
     }
     if (value === null) return null;
     if (above.length >= MAX_DEPTH) return ['', `it is nested more than ${MAX_DEPTH} levels deep`];
-    if (above.includes(value)) return ['', 'it refers to itself'];
+    if (above.includes(value)) return ['', 'it contains itself'];
     if (!isArray(value) && !isPlain(value)) return ofClass(value);
     for (const key of Object.keys(value)) {
       const found = reason(value[key], [...above, value]);
@@ -70,10 +70,10 @@
   function ofClass(value) {
     let kind = describe.call(value).slice(8, -1);
     try {
-      return isFinite(timeOf.call(value)) ? null : ['', 'it is no valid date'];
+      return isFinite(timeOf.call(value)) ? null : ['', 'the date is not valid'];
     } catch { /* not a date */ }
     if (kind === 'Object') kind = 'object of a class';
-    return ['', `a ${kind} has no form in JSON; make a plain object or a list of it`];
+    return ['', `JSON has no ${kind}; convert it to a plain object or a list`];
   }
 
   function json(value) {
@@ -82,7 +82,7 @@
     } catch (error) {
       const found = reason(value, []);
       if (!found) throw error;
-      throw new NoJson(`The result${found[0]} cannot be kept: ${found[1]}.`);
+      throw new NoJson(`The result${found[0]} cannot be stored: ${found[1]}.`);
     }
   }
 
@@ -129,22 +129,22 @@
 
   // The messages of QuickJS in words for people who write workflows.
   const PLAIN = [
-    [/^cannot read property '(.*)' of (null|undefined)$/, '`$1` cannot be read, because what stands before it is $2.'],
-    [/^cannot set property '(.*)' of (null|undefined)$/, '`$1` cannot be set, because what stands before it is $2.'],
-    [/^not a function$/, 'What is called here is no function; perhaps its name is misspelt, or its value is of another kind.'],
+    [/^cannot read property '(.*)' of (null|undefined)$/, 'Cannot read `$1` of $2; check the value before it, or write `?.$1`.'],
+    [/^cannot set property '(.*)' of (null|undefined)$/, 'Cannot set `$1` of $2; check the value before it.'],
+    [/^not a function$/, 'This is not a function; check the spelling of its name and the type of the value before it.'],
     [/^(\S+) is not defined$/, 'There is no `$1`.'],
-    [/^(?:.* is )?not iterable$|^object is not iterable$/, 'What should be gone through here is no list.'],
-    [/^circular reference$/, 'The result refers to itself.'],
-    [/^(?:Maximum call stack size exceeded|stack overflow)$/, 'It calls itself too often, or is nested too deeply.'],
-    [/^out of memory$/, 'It needs too much memory.'],
-    [/^(?:object is not extensible|.*read-only.*)$/, 'What the items share cannot be changed while they are gone through; make a copy, as in [...data].'],
+    [/^(?:.* is )?not iterable$|^object is not iterable$/, 'This value is not a list, so it cannot be iterated; use a list, or write `?? []` after a value that may be missing.'],
+    [/^circular reference$/, 'The result contains itself; return values without circular references.'],
+    [/^(?:Maximum call stack size exceeded|stack overflow)$/, 'A function calls itself too often, or the values are nested too deeply; limit the recursion.'],
+    [/^out of memory$/, 'The expression needs too much memory; process fewer or smaller values.'],
+    [/^(?:object is not extensible|.*read-only.*)$/, 'All items share this value, so it cannot be changed; make a copy, as in [...data].'],
   ];
 
   function plainly(message) {
     for (const [pattern, plain] of PLAIN) if (pattern.test(message)) return message.replace(pattern, plain);
     const word = message.split(' ', 1)[0];
     if (ours.has(word)) message = `\`${word}\`${message.slice(word.length)}`;
-    return message ? message[0].toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? '' : '.') : 'It threw an error without a message.';
+    return message ? message[0].toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? '' : '.') : 'The expression threw an error without a message.';
   }
 
   function failure(error) {
@@ -155,8 +155,8 @@
         told.message = plainly(said);
         told.missing = /^cannot read property/.test(said);
         if (place && !(error instanceof NoJson)) Object.assign(told, { line: place[1] - 1, column: +place[2] });
-      } else told.message = `It threw ${typeof error === 'object' ? stringify(error) : String(error)}.`.slice(0, 500);
-    } catch { told.message = 'It threw something that cannot be shown.'; }
+      } else told.message = `The expression threw ${typeof error === 'object' ? stringify(error) : String(error)}.`.slice(0, 500);
+    } catch { told.message = 'The expression threw a value that cannot be shown.'; }
     return 'e' + stringify(told);
   }
 

@@ -124,8 +124,8 @@ class TestBytes:
             ("sha256(1)", "`sha256` takes a text, not a number; String(x) makes one"),
             ("sha256('x', 'base32')", "hex, base64, base64url or bytes, not base32"),
             ("hmac('k', 'x', 'hex', 'md5')", "`hmac` knows sha256 and sha1, not md5"),
-            ("fromBase64('a*b')", "This is no base64: it holds `*`"),
-            ("fromBase64('/w==')", "no text in UTF-8"),
+            ("fromBase64('a*b')", "The text is not base64: it contains `*`"),
+            ("fromBase64('/w==')", "not valid UTF-8 text"),
         ],
     )
     def test_refuses(self, source, words):
@@ -165,7 +165,7 @@ class TestTexts:
         ("source", "words"),
         [
             ("parseCsv('a\\n\"b')", "is not closed"),
-            ("parseXml('<a><b></a>')", "`</a>` closes nothing that is open"),
+            ("parseXml('<a><b></a>')", "`</a>` closes no open element"),
             ("parseXml('<a>')", "`<a>` is not closed"),
             ("parseXml('<a')", "cannot be read at character 1"),
             ("slug(null)", "`slug` takes a text, not null"),
@@ -223,11 +223,11 @@ class TestDates:
             ("formatDate(now(), 'yyyy', 'Mars/Phobos')", "There is no time zone `Mars/Phobos`"),
             ("formatDate('soon', 'yyyy')", "not `soon`"),
             ("formatDate(null, 'yyyy')", "not null"),
-            ("formatDate(now(), 'YYYY')", "A pattern knows no `YYYY`"),
-            ("parseDate('2026-02-30')", "There is no such day or time"),
+            ("formatDate(now(), 'YYYY')", "The pattern contains the unknown field `YYYY`"),
+            ("parseDate('2026-02-30')", "This day or time does not exist"),
             ("parseDate('x', 'dd.MM.yyyy')", "`x` is not written as dd.MM.yyyy"),
-            ("addTime(now(), {fortnights: 1})", "There is no unit `fortnights`"),
-            ("startOf(now(), 'decade')", "There is no unit `decade`"),
+            ("addTime(now(), {fortnights: 1})", "The unit `fortnights` is unknown"),
+            ("startOf(now(), 'decade')", "The unit `decade` is unknown"),
         ],
     )
     def test_refuses(self, source, words):

@@ -23,6 +23,7 @@ MAX_SOURCE = {"expression": 8_000, "body": 16 * 1024, "either": 16 * 1024}  # ch
 # The fuel of one evaluation; the size of its input adds to it.
 FUEL = 50_000_000  # for an expression
 BODY_FUEL = 500_000_000  # for a function body
+_TOO_DEEP = "A function calls itself too often, or the values are nested too deeply; limit the recursion."
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Expression:
         if self.is_body:
             raise ExpressionFailed("The code returns nothing; end it with `return` and a value.")
         self._follow_chains(scope)
-        raise ExpressionFailed("The result is undefined; write `?? null` behind what may be missing.")
+        raise ExpressionFailed("The result is undefined; write `?? null` after what may be missing.")
 
     def _explained(self, failure: javascript.EvaluationFailed, scope: Scope) -> str:
         """The reason; raises `ExpressionFailed` with the path if a missing value was the reason."""
@@ -141,7 +142,7 @@ class Expression:
             "memory": f"It needs more memory than the {MEMORY_BYTES // 2**20} MB that an expression has.",
             "result": f"Its result is larger than {javascript.MAX_RESULT:,} bytes.",
         }
-        return ExpressionFailed(sentences.get(stopped.reason, "It calls itself too often, or is nested too deeply."))
+        return ExpressionFailed(sentences.get(stopped.reason, _TOO_DEEP))
 
 
 @lru_cache(maxsize=4096)

@@ -24,7 +24,7 @@
     try {
       return decodeURIComponent(escaped);
     } catch {
-      throw new TypeError('The bytes are no text in UTF-8');
+      throw new TypeError('The bytes are not valid UTF-8 text');
     }
   };
   const toHex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -41,7 +41,7 @@
     const signs = String(value).replace(/\s|=+\s*$/g, ''), bytes = [];
     let word = 0, bits = 0;
     for (const sign of signs) {
-      if (!VALUES.has(sign)) throw new TypeError(`This is no base64: it holds \`${sign}\``);
+      if (!VALUES.has(sign)) throw new TypeError(`The text is not base64: it contains \`${sign}\``);
       word = (word << 6) | VALUES.get(sign);
       bits += 6;
       if (bits >= 8) bytes.push((word >> (bits -= 8)) & 255);

@@ -44,7 +44,7 @@
   const timeOf = (value, zone = 'UTC') => {
     const time = value instanceof Date ? value.getTime() : typeof value === 'number' ? value : null;
     if (time !== null) {
-      if (!Number.isFinite(time) || Math.abs(time) > 8.64e15) throw new RangeError('This is no valid date');
+      if (!Number.isFinite(time) || Math.abs(time) > 8.64e15) throw new RangeError('The date is not valid');
       return time;
     }
     const found = typeof value === 'string' ? ISO.exec(value.trim()) : null;
@@ -58,7 +58,7 @@
   const checked = ([year, month, day, hour, minute, second, ms], zone) => {
     const local = utc(year, month - 1, day, hour, minute, second, ms), made = new Date(local);
     if (made.getUTCMonth() !== month - 1 || made.getUTCDate() !== day || hour > 23 || minute > 59 || second > 59) {
-      throw new RangeError('There is no such day or time');
+      throw new RangeError('This day or time does not exist');
     }
     return zone.toUpperCase() === 'Z' ? local : fromLocal(local, zone);
   };
@@ -90,7 +90,7 @@
   const PATTERN = /'((?:[^']|'')*)'|([A-Za-z])\2*/g;
   const field = (name) => {
     if (Object.hasOwn(FIELDS, name)) return FIELDS[name];
-    throw new RangeError(`A pattern knows no \`${name}\`; there are ${Object.keys(FIELDS).join(' ')}, and texts in '...'`);
+    throw new RangeError(`The pattern contains the unknown field \`${name}\`; use ${Object.keys(FIELDS).join(' ')}, and put other letters in '...'`);
   };
 
   // The name and the regular expression of each part of a pattern, for parsing.
@@ -106,7 +106,7 @@
       expression += literal(pattern.slice(at, found.index));
       at = found.index + found[0].length;
       if (found[2]) {
-        if (!Object.hasOwn(READ, found[0])) throw new RangeError(`A pattern for parseDate knows no \`${found[0]}\``);
+        if (!Object.hasOwn(READ, found[0])) throw new RangeError(`parseDate cannot read the field \`${found[0]}\` of the pattern`);
         names.push(READ[found[0]][0]);
         expression += `(${READ[found[0]][1]})`;
       } else expression += literal(found[1].replaceAll("''", "'") || "'");
@@ -122,7 +122,7 @@
   };
   const unitOf = (unit, among) => {
     const name = String(unit).replace(/s?$/, 's');
-    if (!among.includes(name)) throw new RangeError(`There is no unit \`${unit}\`; there are ${among.join(', ')}`);
+    if (!among.includes(name)) throw new RangeError(`The unit \`${unit}\` is unknown; use ${among.join(', ')}`);
     return name;
   };
 

@@ -14,7 +14,7 @@
     for (let at = 0; at <= source.length; at++) {
       const sign = source[at];
       if (quoted) {
-        if (sign === undefined) throw new SyntaxError(`A quote in row ${row.length ? 'of this CSV' : 'one of this CSV'} is not closed`);
+        if (sign === undefined) throw new SyntaxError('A quoted field of this CSV is not closed; add the missing quote');
         if (sign !== '"') cell += sign;
         else if (source[at + 1] === '"') cell += source[at++];
         else quoted = false;
@@ -64,7 +64,7 @@
       const [, data, closing, name, attributes, alone] = found;
       if (data !== undefined) top.said += data;
       else if (closing) {
-        if (open.length === 1 || top.name !== name) throw new SyntaxError(`\`</${name}>\` closes nothing that is open`);
+        if (open.length === 1 || top.name !== name) throw new SyntaxError(`\`</${name}>\` closes no open element`);
         open.pop();
         add(open.at(-1).object, name, finished(top));
       } else if (name) {
@@ -109,7 +109,7 @@
       return letters.normalize('NFKD').replace(/\p{M}/gu, '').replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-|-$/g, '');
     },
     parseCsv(value, { separator = ',', header = true } = {}) {
-      if (typeof separator !== 'string' || separator.length !== 1) throw new TypeError('The separator of parseCsv is one character');
+      if (typeof separator !== 'string' || separator.length !== 1) throw new TypeError('The separator of parseCsv must be one character');
       const rows = [...cells(text(value, 'parseCsv').replace(/^\ufeff/, ''), separator)];
       if (!header) return rows;
       const names = (rows.shift() ?? []).map((name) => name.trim());
