@@ -37,6 +37,8 @@ _REDIS_OPTIONS = {
     # Only prefetched messages wait unacknowledged; a repeat is harmless, a lost one is found by the sweep.
     "visibility_timeout": 600,
 }
+# Without these a worker that has reconnected waits without limit for the end of a half-open connection of its events.
+_AMQP_OPTIONS = {"read_timeout": 5, "write_timeout": 5}
 
 app = Celery(
     "agentforge",
@@ -54,7 +56,10 @@ app.conf.update(
     broker_url=_broker.url,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,  # a worker waits for its broker without limit
-    broker_transport_options={**(_REDIS_OPTIONS if is_redis(settings.broker_url) else {}), **_broker.options},
+    broker_transport_options={
+        **(_REDIS_OPTIONS if is_redis(settings.broker_url) else _AMQP_OPTIONS),
+        **_broker.options,
+    },
     broker_use_ssl=_broker.tls,
     broker_heartbeat=10,  # of AMQP
     accept_content=["json"],

@@ -7,19 +7,24 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from urllib.error import URLError
 from uuid import UUID, uuid4
 
 import pytest
 import redis
+from celery import Celery
+from kombu import Queue
 
 from devstack.app_client import AppClient
 from devstack.fault_proxy import running_fault_proxy
 from models.services.orchestration.redelivery import REDELIVERY_SECONDS
+from tasks.queue import QueueName, TaskName
 from tests.support import factories
 from tests.support.faults.phones import ask, phone
 from tests.support.faults.programs import eventually, measured
 from tests.support.faults.world import World
+from tests.support.servers.rabbitmq import RabbitMq
 
 pytestmark = pytest.mark.faults
 
@@ -160,3 +165,18 @@ class TestUnresponsive:
             connections = proxy.connections
             eventually(lambda: not deaf.alive or proxy.connections > connections, 150)
             measured(f"work taken over after {taken_over:.1f} s; deaf for {time.monotonic() - begun:.0f} s")
+
+    def test_a_worker_reconnects_to_a_rabbitmq_that_went_silent(self, world: World, tmp_path: Path):
+        """Its own probe comes too late here: without time-outs Celery waits for the end of its old connections."""
+        with RabbitMq(tmp_path / "rabbitmq") as rabbit, running_fault_proxy(rabbit.port) as proxy:
+            through = rabbit.url().replace(f":{rabbit.port}/", f":{proxy.port}/")
+            worker = world.worker(hooked=False, env={"BROKER_URL": through, "PRESENCE_SECONDS": "60"}).ready()
+            assert proxy.freeze_present() > 0
+            begun = time.monotonic()
+            run = world.submit([world.call("a", tag="silent")], publish=False)
+            with Celery(broker=rabbit.url(), set_as_current=False) as outside:
+                queue = Queue(QueueName.EXECUTIONS_NORMAL.value)
+                outside.send_task(TaskName.DRIVE_EXECUTION.value, kwargs={"execution_id": str(run)}, queue=queue)
+            eventually(lambda: world.over(run), 90)
+            measured(f"rabbitmq silent: reconnected after {time.monotonic() - begun:.1f} s")
+            assert worker.alive
