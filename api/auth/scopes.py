@@ -28,7 +28,7 @@ RESOURCES: dict[str, tuple[str, str]] = {
     "workflows": WORKFLOWS,
     "workflow_versions": WORKFLOWS,
     "templates": WORKFLOWS,
-    **dict.fromkeys(("executions", "bulk_executions"), (KeyScope.EXECUTIONS_READ, KeyScope.EXECUTIONS_RUN)),
+    **dict.fromkeys(("executions", "bulk_executions", "steps"), (KeyScope.EXECUTIONS_READ, KeyScope.EXECUTIONS_RUN)),
     "credits": (KeyScope.CREDITS_READ, SIGNED_IN),
     "usage": (KeyScope.CREDITS_READ, KeyScope.EXECUTIONS_RUN),
     "purchases": BILLING,

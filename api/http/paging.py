@@ -33,6 +33,16 @@ def receipt_lines_page(items: Sequence[Any], rows: Sequence[Any], args: dict[str
     return _page("lines", items, args, lambda: f"{rows[-1].path} {rows[-1].node_id}")
 
 
+def steps_query(schema: type[PageQuery]) -> dict[str, Any]:
+    """Parse the query of a run's steps, like `receipt_lines_query`."""
+    return _query(schema, _cursor_position)
+
+
+def steps_page(items: Sequence[Any], rows: Sequence[Any], args: dict[str, Any]) -> dict[str, Any]:
+    """Build a page of a run's steps, like `page`."""
+    return _page("steps", items, args, lambda: f"{rows[-1].path} {rows[-1].node_id}")
+
+
 def _query(schema: type[PageQuery], read: Callable[[str], Any]) -> dict[str, Any]:
     args = query(schema)
     cursor = args.pop("cursor")

@@ -16,12 +16,24 @@ from api.routes.accounts import (
 )
 from api.routes.admin import admin
 from api.routes.billing import credits, invoices, payment_methods, purchases, stripe_requests, subscriptions, webhooks
-from api.routes.executions import bulk, executions, usage
+from api.routes.executions import bulk, executions, steps, usage
 from api.routes.operations import docs, health, pages
 from api.routes.workflows import node_types, templates, workflow_versions, workflows
 
 ACCOUNTS = (auth, account, addresses, data_exports, passwords, sessions, two_factor, access_keys, pages)
-RESOURCES = (workflows, workflow_versions, node_types, executions, bulk, templates, credits, usage, devices, api_keys)
+RESOURCES = (
+    workflows,
+    workflow_versions,
+    node_types,
+    executions,
+    bulk,
+    steps,
+    templates,
+    credits,
+    usage,
+    devices,
+    api_keys,
+)
 OPERATIONS = (admin, docs)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 

@@ -26,7 +26,14 @@ PUBLIC |= {"passwords.reset", "passwords.confirm", "pages.reset_password", "data
 PUBLIC |= {"node_types.index", "addresses.verify", "addresses.undo", "pages.verify", "pages.undo_email"}
 
 # Arguments of paths that are not ids of objects.
-NAMES = {"node_id": "a", "letter_id": "evt_route", "provider": "openai", "number": 1, "part": "start.js"}
+NAMES = {
+    "node_id": "in",
+    "data": "output",
+    "letter_id": "evt_route",
+    "provider": "openai",
+    "number": 1,
+    "part": "start.js",
+}
 # Bodies that routes validate before they check the object's owner.
 BODIES = {
     "executions.approve": {"approved": True},

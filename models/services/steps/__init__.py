@@ -1,0 +1,1 @@
+"""The steps of runs: their data, read back from the records, and expressions over it. Imports `executions`."""
