@@ -12,6 +12,7 @@ export const keys = {
   },
   runs: {
     all: ["runs"] as const,
+    lists: ["runs", "list"] as const,
     list: (filter: object = {}) => ["runs", "list", filter] as const,
     one: (id: string) => ["runs", "one", id] as const,
     logs: (id: string) => ["runs", "one", id, "logs"] as const,

@@ -69,10 +69,7 @@ export function useRunStream(
       clearTimeout(gathering);
       flush();
       void client.invalidateQueries({ queryKey: keys.runs.logs(runId) }); // reads what the stream had not sent yet
-      void client.invalidateQueries({
-        queryKey: keys.runs.all,
-        predicate: ({ queryKey }) => queryKey[1] === "list",
-      });
+      void client.invalidateQueries({ queryKey: keys.runs.lists });
       void client.invalidateQueries({ queryKey: keys.credits.all });
     };
     stream.start();

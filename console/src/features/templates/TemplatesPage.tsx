@@ -1,44 +1,111 @@
-/** The gallery of templates. */
-import { Paper, SimpleGrid, Text, Title } from "@mantine/core";
-import { queryOptions, useQuery } from "@tanstack/react-query";
+/** The gallery of templates by category, with a picture of each graph. */
+import { Button, Stack } from "@mantine/core";
+import { IconUpload } from "@tabler/icons-react";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { useState } from "react";
 
-import { api, body } from "@/api/client";
-import { keys } from "@/api/keys";
+import { FilterChips } from "@/ui/FilterChips";
 import { PageHeader } from "@/ui/PageHeader";
 import { Empty, Loaded } from "@/ui/states";
+import { useDeleted } from "@/ui/undo/useDeletion";
 
-const templatesQuery = queryOptions({
-  queryKey: keys.templates.list(),
-  queryFn: ({ signal }) => body(api.GET("/templates", { signal })),
-});
+import { PublishDialog } from "./PublishDialog";
+import { categoriesQuery, galleryQuery } from "./queries";
+import { TemplateCard } from "./TemplateCard";
+import classes from "./Templates.module.css";
+import { categoryName } from "./words";
+
+const route = getRouteApi("/shell/templates");
+const ALL = "";
+const OWN = "\0own"; // no category has this name
 
 export function TemplatesPage() {
-  const templates = useQuery(templatesQuery);
+  const search = route.useSearch();
+  const [publishes, setPublishes] = useState(false);
+  const templates = useInfiniteQuery(galleryQuery(search));
+  const deleted = useDeleted();
   return (
     <>
-      <PageHeader title="Templates" description="Workflows that work, to start from." />
+      <PageHeader
+        title="Templates"
+        description="Workflows that work, to start from."
+        actions={
+          <Button
+            variant="default"
+            leftSection={<IconUpload size={18} aria-hidden />}
+            onClick={() => setPublishes(true)}
+          >
+            Publish a workflow
+          </Button>
+        }
+      />
+      <Categories />
       <Loaded
         query={templates}
-        isEmpty={(data) => data.templates.length === 0}
-        empty={<Empty title="The gallery is empty" />}
+        isEmpty={({ pages }) => pages.every((page) => page.templates.length === 0)}
+        empty={<NoTemplates isOwn={search.own ?? false} />}
       >
-        {(data) => (
-          <SimpleGrid cols={{ base: 1, sm: 2, lg: 3 }}>
-            {data.templates.map((template) => (
-              <Paper key={template.id} component="article">
-                <Text size="sm" c="dimmed">
-                  {template.category}
-                </Text>
-                <Title order={2}>{template.name}</Title>
-                <Text mt="xs">{template.description}</Text>
-                <Text size="sm" c="dimmed" mt="sm">
-                  {template.nodes.length} nodes, used {template.uses} times
-                </Text>
-              </Paper>
-            ))}
-          </SimpleGrid>
+        {({ pages }) => (
+          <Stack>
+            <ul className={classes.gallery} aria-label="Templates">
+              {pages
+                .flatMap((page) => page.templates)
+                .filter(({ id }) => !deleted.has(id))
+                .map((template) => (
+                  <li key={template.id}>
+                    <TemplateCard template={template} />
+                  </li>
+                ))}
+            </ul>
+            {templates.hasNextPage ? (
+              <Button
+                variant="default"
+                loading={templates.isFetchingNextPage}
+                onClick={() => void templates.fetchNextPage()}
+              >
+                Show more
+              </Button>
+            ) : null}
+          </Stack>
         )}
       </Loaded>
+      {publishes ? <PublishDialog onClose={() => setPublishes(false)} /> : null}
     </>
+  );
+}
+
+function Categories() {
+  const { category, own } = route.useSearch();
+  const navigate = route.useNavigate();
+  const categories = useQuery(categoriesQuery);
+  const choices = [
+    { value: ALL, label: "All" },
+    ...(categories.data?.categories ?? []).map(({ name, count }) => ({
+      value: name,
+      label: categoryName(name),
+      count,
+    })),
+    { value: OWN, label: "My own" },
+  ];
+  return (
+    <FilterChips
+      label="Category"
+      choices={choices}
+      value={own ? OWN : (category ?? ALL)}
+      onChange={(value) => {
+        const search = value === OWN ? { own: true } : value === ALL ? {} : { category: value };
+        void navigate({ search, replace: true });
+      }}
+    />
+  );
+}
+
+function NoTemplates({ isOwn }: { isOwn: boolean }) {
+  if (!isOwn) return <Empty title="There are no templates here" />;
+  return (
+    <Empty title="You have no templates yet">
+      Publish a workflow, and it appears here and in the gallery.
+    </Empty>
   );
 }

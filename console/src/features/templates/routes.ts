@@ -2,10 +2,19 @@ import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
 
 import { shellRoute } from "@/app/routes";
 
+import { readGallerySearch } from "./words";
+
 const templates = createRoute({
   getParentRoute: () => shellRoute,
   path: "/templates",
+  validateSearch: readGallerySearch,
   component: lazyRouteComponent(() => import("./TemplatesPage"), "TemplatesPage"),
 });
 
-export const templatesRoutes = [templates] as const;
+const template = createRoute({
+  getParentRoute: () => shellRoute,
+  path: "/templates/$templateId",
+  component: lazyRouteComponent(() => import("./TemplatePage"), "TemplatePage"),
+});
+
+export const templatesRoutes = [templates, template] as const;

@@ -6,6 +6,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 
+import { useIdempotencyKey } from "@/api/idempotency";
 import { keys } from "@/api/keys";
 import { ApiError } from "@/api/problem";
 import type { FullRun } from "@/api/runs";
@@ -32,26 +33,22 @@ function toConfirm(error: unknown): string[] | null {
 export function RetryDialog({ run, opened, onClose }: RetryDialogProps) {
   const succeeded = run.status === "success";
   const [version, setVersion] = useState(succeeded ? "latest" : "same");
-  const [key, setKey] = useState(() => crypto.randomUUID());
+  const keyOf = useIdempotencyKey();
   const client = useQueryClient();
   const navigate = useNavigate();
-  const again = useRunAction(run.id, (confirmed: boolean) =>
-    retry(
-      run.id,
-      {
-        maxCredits: null,
-        version: version === "latest" ? "latest" : null,
-        ...(confirmed ? { repeat: run.nodes.map(({ nodeId }) => nodeId) } : {}),
-      },
-      `${key}-${version}-${confirmed ? "confirmed" : "first"}`,
-    ),
-  );
+  const again = useRunAction(run.id, (confirmed: boolean) => {
+    const options = {
+      maxCredits: null,
+      version: version === "latest" ? "latest" : null,
+      ...(confirmed ? { repeat: run.nodes.map(({ nodeId }) => nodeId) } : {}),
+    };
+    return retry(run.id, options, keyOf(options));
+  });
 
   function start(confirmed: boolean) {
     again.mutate(confirmed, {
       onSuccess: ({ executionId, saved }) => {
         onClose();
-        setKey(crypto.randomUUID());
         void client.invalidateQueries({ queryKey: keys.runs.all });
         notifications.show({
           message: `${saved.nodes} finished ${saved.nodes === 1 ? "step is" : "steps are"} reused, which saves ${formatCredits(saved.credits)} credits.`,
