@@ -1,0 +1,95 @@
+/** The button and the menu of a workflow's row. */
+import { ActionIcon, Button, Group, Menu } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import {
+  IconCopy,
+  IconDots,
+  IconFileDownload,
+  IconList,
+  IconPencil,
+  IconPlayerPlay,
+  IconTrash,
+} from "@tabler/icons-react";
+import { useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+
+import { keys } from "@/api/keys";
+import { messageOf } from "@/api/problem";
+import { saveFile } from "@/ui/json/JsonView";
+import { deleteWithUndo } from "@/ui/undo/useDeletion";
+
+import { fileNameOf, toFile } from "./files";
+import { removeWorkflow, type Workflow } from "./queries";
+import { useDuplicate } from "./useWorkflowActions";
+
+export function WorkflowActions({ workflow, onRun }: { workflow: Workflow; onRun: () => void }) {
+  const client = useQueryClient();
+  const duplicate = useDuplicate();
+  const { id, name } = workflow;
+
+  function remove() {
+    deleteWithUndo(id, name, async () => {
+      await removeWorkflow(id);
+      await client.invalidateQueries({ queryKey: keys.workflows.all });
+      await client.invalidateQueries({ queryKey: keys.runs.lists });
+    });
+  }
+
+  return (
+    <Group gap={4} wrap="nowrap" justify="flex-end">
+      <Button
+        size="xs"
+        variant="light"
+        leftSection={<IconPlayerPlay size={16} aria-hidden />}
+        disabled={workflow.problems.length > 0}
+        aria-label={`Run ${name}`}
+        onClick={onRun}
+      >
+        Run
+      </Button>
+      <Menu position="bottom-end">
+        <Menu.Target>
+          <ActionIcon aria-label={`More about ${name}`}>
+            <IconDots size={20} />
+          </ActionIcon>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item
+            leftSection={<IconPencil size={18} aria-hidden />}
+            renderRoot={(props) => (
+              <Link to="/workflows/$workflowId" params={{ workflowId: id }} {...props} />
+            )}
+          >
+            Edit
+          </Menu.Item>
+          <Menu.Item
+            leftSection={<IconList size={18} aria-hidden />}
+            renderRoot={(props) => <Link to="/runs" search={{ workflowId: id }} {...props} />}
+          >
+            Its runs
+          </Menu.Item>
+          <Menu.Item
+            leftSection={<IconCopy size={18} aria-hidden />}
+            onClick={() =>
+              duplicate.mutate(workflow, {
+                onError: (error) => notifications.show({ color: "red", message: messageOf(error) }),
+              })
+            }
+          >
+            Duplicate
+          </Menu.Item>
+          <Menu.Item
+            leftSection={<IconFileDownload size={18} aria-hidden />}
+            onClick={() => saveFile(fileNameOf(name), `${JSON.stringify(toFile(workflow), null, 2)}\n`)}
+          >
+            Export as JSON
+          </Menu.Item>
+          <Menu.Divider />
+          <Menu.Item color="red" leftSection={<IconTrash size={18} aria-hidden />} onClick={remove}>
+            Delete
+          </Menu.Item>
+        </Menu.Dropdown>
+      </Menu>
+    </Group>
+  );
+}
