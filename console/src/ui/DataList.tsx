@@ -1,5 +1,5 @@
 /** Rows as a table on a desk and as cards on a phone. */
-import { Table } from "@mantine/core";
+import { Checkbox, Table } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
 import type { ReactNode } from "react";
 
@@ -22,23 +22,69 @@ export interface Column<Row> {
   heading?: boolean;
 }
 
+/** Rows that can be chosen, to do something with all of them. */
+export interface Selection<Row> {
+  chosen: ReadonlySet<string>;
+  onChange: (chosen: ReadonlySet<string>) => void;
+  /** What a row is called, for those who do not see it. */
+  nameOf: (row: Row) => string;
+}
+
 interface DataListProps<Row> {
   label: string;
   rows: readonly Row[];
   columns: readonly Column<Row>[];
   rowKey: (row: Row) => string;
+  selection?: Selection<Row> | undefined;
 }
 
 export function DataList<Row>(props: DataListProps<Row>) {
   return useIsDesk() ? <RowsAsTable {...props} /> : <RowsAsCards {...props} />;
 }
 
-function RowsAsTable<Row>({ label, rows, columns, rowKey }: DataListProps<Row>) {
+function ChooseRow<Row>({ row, id, selection }: { row: Row; id: string; selection: Selection<Row> }) {
+  const toggle = () => {
+    const next = new Set(selection.chosen);
+    if (!next.delete(id)) next.add(id);
+    selection.onChange(next);
+  };
+  return (
+    <Checkbox
+      aria-label={`Choose ${selection.nameOf(row)}`}
+      checked={selection.chosen.has(id)}
+      onChange={toggle}
+      className={classes.choose ?? ""}
+    />
+  );
+}
+
+function ChooseAll<Row>({
+  rows,
+  rowKey,
+  selection,
+}: Pick<DataListProps<Row>, "rows" | "rowKey"> & { selection: Selection<Row> }) {
+  const chosen = rows.filter((row) => selection.chosen.has(rowKey(row))).length;
+  return (
+    <Checkbox
+      aria-label="Choose all rows"
+      checked={chosen > 0 && chosen === rows.length}
+      indeterminate={chosen > 0 && chosen < rows.length}
+      onChange={() => selection.onChange(new Set(chosen === rows.length ? [] : rows.map(rowKey)))}
+    />
+  );
+}
+
+function RowsAsTable<Row>({ label, rows, columns, rowKey, selection }: DataListProps<Row>) {
   return (
     <div className={classes.frame}>
       <Table aria-label={label} verticalSpacing="sm" horizontalSpacing="md" className={classes.table}>
         <Table.Thead>
           <Table.Tr>
+            {selection ? (
+              <Table.Th w={48}>
+                <ChooseAll rows={rows} rowKey={rowKey} selection={selection} />
+              </Table.Th>
+            ) : null}
             {columns.map((column) => (
               <Table.Th key={column.key} scope="col" className={column.numeric ? classes.numeric : undefined}>
                 {column.header}
@@ -49,6 +95,11 @@ function RowsAsTable<Row>({ label, rows, columns, rowKey }: DataListProps<Row>) 
         <Table.Tbody>
           {rows.map((row) => (
             <Table.Tr key={rowKey(row)}>
+              {selection ? (
+                <Table.Td>
+                  <ChooseRow row={row} id={rowKey(row)} selection={selection} />
+                </Table.Td>
+              ) : null}
               {columns.map((column) => (
                 <Table.Td key={column.key} className={column.numeric ? classes.numeric : undefined}>
                   {column.cell(row)}
@@ -62,7 +113,7 @@ function RowsAsTable<Row>({ label, rows, columns, rowKey }: DataListProps<Row>) 
   );
 }
 
-function RowsAsCards<Row>({ label, rows, columns, rowKey }: DataListProps<Row>) {
+function RowsAsCards<Row>({ label, rows, columns, rowKey, selection }: DataListProps<Row>) {
   return (
     <ul className={classes.cards} aria-label={label}>
       {rows.map((row) => (
@@ -70,7 +121,8 @@ function RowsAsCards<Row>({ label, rows, columns, rowKey }: DataListProps<Row>) 
           {columns.map((column) =>
             column.heading ? (
               <div key={column.key} className={classes.heading}>
-                {column.cell(row)}
+                <div>{column.cell(row)}</div>
+                {selection ? <ChooseRow row={row} id={rowKey(row)} selection={selection} /> : null}
               </div>
             ) : (
               <div key={column.key} className={classes.line}>

@@ -2,12 +2,14 @@ import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
 
 import { shellRoute } from "@/app/routes";
 
+import { readFilter } from "./list/filter";
 import { readRunSearch } from "./page/search";
 
 const runs = createRoute({
   getParentRoute: () => shellRoute,
   path: "/runs",
-  component: lazyRouteComponent(() => import("./RunsPage"), "RunsPage"),
+  validateSearch: readFilter,
+  component: lazyRouteComponent(() => import("./list/RunsPage"), "RunsPage"),
 });
 
 const run = createRoute({

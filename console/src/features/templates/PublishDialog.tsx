@@ -106,7 +106,8 @@ export function PublishDialog({ template, onClose }: PublishDialogProps) {
               placeholder={sources.isPending ? "Loading" : "Choose"}
               nothingFoundMessage="You have no such workflow."
               data={workflows.map(({ id, name }) => ({ value: id, label: name }))}
-              {...form.getInputProps("workflowId")}
+              value={form.values.workflowId || null}
+              error={form.errors.workflowId}
               onChange={(id) => {
                 form.setFieldValue("workflowId", id ?? "");
                 const source = workflows.find((workflow) => workflow.id === id);

@@ -3,7 +3,7 @@ import { Alert, Button, List, Paper, Stack, TextInput } from "@mantine/core";
 import { IconAlertTriangle, IconFlag } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { type FormEvent, type ReactNode, useMemo, useState } from "react";
+import { type SyntheticEvent, type ReactNode, useMemo, useState } from "react";
 
 import { useIdempotencyKey } from "@/api/idempotency";
 import { keys } from "@/api/keys";
@@ -64,7 +64,7 @@ function UseForm({ template }: { template: Template }) {
     },
   });
   const { fields, general } = use.isError ? formErrors(use.error, ["name"]) : { fields: {}, general: null };
-  const submit = (event: FormEvent) => {
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     use.mutate();
   };
