@@ -26,12 +26,12 @@ from bench.served import running, servers, until_ready
 from bench.workers import cpu_seconds, finished, http_call, new_user, no_op, worker
 from devstack.servers.ports import LOOPBACK, free_port
 from models.db import session_scope
+from models.serialization import Json
 from models.services.executions import executions
 from models.services.workflows import workflows
 from models.tables import User
 from tasks.queue import TaskName, enqueue
 
-Json = Any
 CALL_MS, CHAIN_CALL_MS = 50, 10
 CHAIN = 40
 OURS, BARE = "ours", "bare"

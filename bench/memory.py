@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import psutil
@@ -19,12 +19,12 @@ from bench.arguments import parse
 from bench.served import servers
 from bench.workers import finished, new_user, node, worker
 from models.db import session_scope
+from models.serialization import Json
 from models.services.executions import executions
 from models.services.workflows import workflows
 from models.tables import User
 from tasks.queue import TaskName, enqueue
 
-Json = Any
 MIB = 1024 * 1024
 
 

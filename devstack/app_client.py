@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, OpenerDirector, Request, build_opener
 
-Json = Any
+from models.serialization import Json
+
 FINAL_STATUSES = ("success", "failed", "cancelled")
 
 

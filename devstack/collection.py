@@ -4,9 +4,8 @@
 """
 
 import json
-from typing import Any
 
-Json = Any
+from models.serialization import Json
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -9,7 +9,6 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from rich.console import Console
@@ -20,8 +19,8 @@ from devstack.app_client import AppClient, AppClientError
 from devstack.demo_view import RunView, show_receipt, show_result
 from devstack.processes.process import DevstackError
 from models.db import connect
+from models.serialization import Json
 
-Json = Any
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TEMPLATE = "Content analysis"
 TEXT = EXAMPLES / "review.txt"

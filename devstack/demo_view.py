@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Table
 from rich.text import Text
 
-Json = Any
+from models.serialization import Json
 
 _STYLES = {
     "pending": "dim",

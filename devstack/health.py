@@ -3,11 +3,11 @@
 import json
 import time
 from http.client import HTTPException
-from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-Json = Any
+from models.serialization import Json
+
 FIRST_SECONDS = 15.0  # for which a stack that was just started may not be up
 
 

@@ -3,17 +3,15 @@
 import json
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from devstack.app_client import AppClient
 from models.db import session_scope
 from models.rules.prices.pricing import Tier
+from models.serialization import Json
 from models.services.accounts import administration
 from models.services.credits import ledger
 from models.tables import User
-
-Json = Any
 
 
 def read(path: Path, addresses: dict[str, str]) -> Json:

@@ -10,7 +10,8 @@ from sqlalchemy import DateTime, Enum, MetaData, Numeric, String, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-Json = Any
+from models.serialization import Json
+
 Credits = Annotated[Decimal, mapped_column(Numeric(14, 2))]
 UtcTime = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 JsonB = Annotated[Json, mapped_column(JSONB(none_as_null=True))]

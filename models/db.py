@@ -12,9 +12,8 @@ from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from models.base import Json
 from models.dialect import SCHEME, UTC
-from models.serialization import to_json
+from models.serialization import Json, to_json
 
 UNTESTED_SECONDS = 1.0  # in the pool, after which a connection is tested before it is used
 READ_ONLY = "25006"  # SQLSTATE of a write to a standby, such as a former primary

@@ -1,8 +1,11 @@
-"""Writes values as JSON text for the database."""
+"""JSON: the type of its values, and how they are written as text for the database."""
 
 from typing import Any
 
 import orjson
+
+Json = Any  # what JSON can hold; the checkers know no narrower type that is practical
+JsonObject = dict[str, Any]
 
 
 def to_json(value: Any) -> str:

@@ -6,8 +6,8 @@ from sqlalchemy.orm import Session
 
 from api.http.parsing import show
 from api.schemas.executions.executions import ExecutionDetailOut, NodeOut
-from models.base import Json
 from models.rules.executions.states import TERMINAL, ExecutionStatus
+from models.serialization import Json
 from models.services.executions import executions
 from models.services.executions.executions import ExecutionSnapshot, WaitStatus
 from models.services.executions.node_states import outline

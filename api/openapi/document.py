@@ -4,7 +4,6 @@ import inspect
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
 
 from apispec import APISpec
 from flask import Flask
@@ -14,8 +13,7 @@ from api.auth.cookies import CSRF_HEADER, SESSION_COOKIE
 from api.limits.rate_limits import UNCOUNTED
 from api.openapi import Description, headers, operations
 from api.openapi.shapes import Plugin
-
-Json = dict[str, Any]
+from models.serialization import JsonObject
 
 TITLE = "AgentForge"
 VERSION = "1.0.0"
@@ -26,7 +24,7 @@ The same routes answer under `/api`, under `/v1` and at the root of the host. Bo
 ISO 8601 in UTC, ids are UUIDs, credits are numbers with at most two decimals, durations are seconds. Every error is a
 problem document (RFC 9457): decide by its `code`; sentences may change. Responses may gain fields.
 """
-PROBLEM: Json = {
+PROBLEM: JsonObject = {
     "type": "object",
     "description": "An error (RFC 9457). `message` and `error` repeat `detail` and `title`.",
     "properties": {
@@ -56,7 +54,7 @@ PROBLEM: Json = {
     },
     "required": ["code", "detail", "error", "instance", "message", "status", "title", "type"],
 }
-SECURITY: Json = {
+SECURITY: JsonObject = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
@@ -104,7 +102,7 @@ class Document:
         )
 
     @cached_property
-    def content(self) -> Json:
+    def content(self) -> JsonObject:
         """The document as a JSON object; raises `NotDescribed`."""
         self._components()
         seen: set[str] = set()
@@ -121,7 +119,7 @@ class Document:
             self._spec.tag({"name": tag, "description": sentence})
         return self._spec.to_dict()
 
-    def _operation(self, rule: Rule, method: str, name: str, tag: str) -> Json:
+    def _operation(self, rule: Rule, method: str, name: str, tag: str) -> JsonObject:
         view = self._app.view_functions[rule.endpoint]
         description: Description | None = getattr(view, "described", None)
         if description is None:
@@ -161,7 +159,7 @@ def _routes(app: Flask) -> Iterator[tuple[Rule, str]]:
             yield rule, method.lower()
 
 
-def _summary_of(docstring: str | None) -> Json:
+def _summary_of(docstring: str | None) -> JsonObject:
     """Summary and description of an operation: the first sentence of its docstring, and all of it."""
     text = " ".join((docstring or "").split())
     return {"summary": _first_sentence(text).rstrip("."), "description": text}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-Json = dict[str, Any]
+from models.serialization import JsonObject
 
 AN_ID = "5f0c8a52-71f3-4c7d-8a9e-0b1c2d3e4f50"
 A_TIME = "2026-11-02T09:30:00Z"
@@ -16,7 +16,7 @@ NODES = [
         "config": {"value": "{{ nodes.in.output }}"},
     },
 ]
-NAMED: Json = {
+NAMED: JsonObject = {
     "action": "reported",
     "amount": 9.99,
     "approved": True,
@@ -78,11 +78,18 @@ NAMED: Json = {
     "waitingFor": None,
     "workflowName": "Echo",
 }
-TYPES: Json = {"string": str, "integer": int, "number": int | float, "boolean": bool, "array": list, "object": dict}
-TYPED: Json = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "null": None}
+TYPES: JsonObject = {
+    "string": str,
+    "integer": int,
+    "number": int | float,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
+TYPED: JsonObject = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "null": None}
 
 
-def example(schema: Json, components: Json, name: str = "") -> Any:
+def example(schema: JsonObject, components: JsonObject, name: str = "") -> Any:
     """Return a value that `schema` allows; `components` are the schemas by name that it may reference."""
     if "$ref" in schema:
         return example(components[schema["$ref"].rpartition("/")[2]], components, name)
@@ -107,7 +114,7 @@ def example(schema: Json, components: Json, name: str = "") -> Any:
     return {"uuid": AN_ID, "date-time": A_TIME}.get(schema.get("format", ""), TYPED[kind])
 
 
-def _fits(value: Any, kinds: str | list[str], schema: Json) -> bool:
+def _fits(value: Any, kinds: str | list[str], schema: JsonObject) -> bool:
     """Whether the example of a name fits this schema: `nodes` is a list in a graph and a number in a receipt."""
     allowed = [kinds] if isinstance(kinds, str) else kinds
     if value is None:
@@ -117,6 +124,6 @@ def _fits(value: Any, kinds: str | list[str], schema: Json) -> bool:
     return any(isinstance(value, TYPES[kind]) for kind in allowed if kind != "null")
 
 
-def _items(schema: Json) -> Json:
-    items: Json = schema.get("items", {})
+def _items(schema: JsonObject) -> JsonObject:
+    items: JsonObject = schema.get("items", {})
     return {"properties": {}} if "$ref" in items else items

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-Json = dict[str, Any]
+from models.serialization import JsonObject
 
 
-def _text(description: str, example: str, **schema: Any) -> Json:
+def _text(description: str, example: str, **schema: Any) -> JsonObject:
     return {"description": description, "schema": {"type": "string", **schema}, "example": example}
 
 
-def _number(description: str, example: int) -> Json:
+def _number(description: str, example: int) -> JsonObject:
     return {"description": description, "schema": {"type": "integer", "minimum": 0}, "example": example}
 
 
-RESPONSE_HEADERS: dict[str, Json] = {
+RESPONSE_HEADERS: dict[str, JsonObject] = {
     "X-Request-ID": _text("Names this request in our logs.", "6f1c0a52b1f34c7d8a9e0b1c2d3e4f50"),
     "RateLimit-Limit": _number("How many requests are allowed in the window.", 60),
     "RateLimit-Remaining": _number("How many of them are left.", 59),
@@ -40,7 +40,7 @@ RESPONSE_HEADERS: dict[str, Json] = {
 USUAL = ("X-Request-ID",)
 COUNTED = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
-REQUEST_HEADERS: dict[str, Json] = {
+REQUEST_HEADERS: dict[str, JsonObject] = {
     "Idempotency-Key": {
         "description": "Makes repeating this request safe: the repeat has no effect and gets the first response.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
@@ -74,7 +74,7 @@ REQUEST_HEADERS: dict[str, Json] = {
 }
 
 
-def parameters() -> dict[str, Json]:
+def parameters() -> dict[str, JsonObject]:
     """The headers of requests as components of the document."""
     return {
         name: {"name": name, "in": "header", "required": False, **header} for name, header in REQUEST_HEADERS.items()

@@ -1,7 +1,6 @@
 """Builds the OpenAPI operation of a view from its description, its route and its decorators."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from apispec import APISpec
 from werkzeug.routing import AnyConverter, IntegerConverter, Rule, UUIDConverter
@@ -9,8 +8,7 @@ from werkzeug.routing import AnyConverter, IntegerConverter, Rule, UUIDConverter
 from api.openapi import LOCATED, Description, Shape, headers, problems
 from api.openapi.examples import example
 from api.openapi.shapes import Plugin
-
-Json = dict[str, Any]
+from models.serialization import JsonObject
 
 DESCRIPTIONS = {
     200: "Done.",
@@ -42,10 +40,10 @@ class Operation:
     def __init__(self, described: Description, needs: Needs, plugin: Plugin, spec: APISpec) -> None:
         self._described, self._needs, self._plugin, self._spec = described, needs, plugin, spec
 
-    def content(self) -> Json:
+    def content(self) -> JsonObject:
         """The operation object, without its id, tags and summary."""
         described = self._described
-        found: Json = {"security": self._security(), "parameters": self._parameters()}
+        found: JsonObject = {"security": self._security(), "parameters": self._parameters()}
         if described.body is not None:
             found["requestBody"] = {
                 "required": not described.optional,
@@ -54,16 +52,16 @@ class Operation:
         found["responses"] = dict(sorted((self._errors() | self._responses()).items()))
         return {name: value for name, value in found.items() if value or name == "security"}
 
-    def _security(self) -> list[Json]:
+    def _security(self) -> list[JsonObject]:
         if "Stripe-Signature" in self._described.headers:
             return [{"stripeSignature": []}]
         if not self._needs.signed_in:
             return []
-        csrf: Json = {} if self._needs.method == "get" else {"csrf": []}
+        csrf: JsonObject = {} if self._needs.method == "get" else {"csrf": []}
         return [{"bearer": []}, {"cookie": []} | csrf]
 
-    def _parameters(self) -> list[Json | str]:
-        found: list[Json | str] = [self._in_address(name) for name in sorted(self._needs.rule.arguments)]
+    def _parameters(self) -> list[JsonObject | str]:
+        found: list[JsonObject | str] = [self._in_address(name) for name in sorted(self._needs.rule.arguments)]
         if self._described.query is not None:
             found += self._plugin.arguments(self._described.query)
         wanted = {"Idempotency-Key": self._needs.idempotent, "Prefer": self._described.pending_response is not None}
@@ -72,9 +70,9 @@ class Operation:
         wanted["Last-Event-ID"] = self._described.media == "text/event-stream"
         return found + [name for name, is_wanted in wanted.items() if is_wanted]
 
-    def _in_address(self, name: str) -> Json:
+    def _in_address(self, name: str) -> JsonObject:
         converter = self._needs.rule._converters[name]
-        schema: Json = {"type": "string", "minLength": 1}
+        schema: JsonObject = {"type": "string", "minLength": 1}
         if isinstance(converter, IntegerConverter):
             schema = {"type": "integer", "minimum": 0}
         elif isinstance(converter, UUIDConverter):
@@ -85,14 +83,14 @@ class Operation:
         found = f"The id of the {subject}." if name.endswith("_id") else f"The {subject}."
         return {"name": camel(name), "in": "path", "required": True, "description": found, "schema": schema}
 
-    def _responses(self) -> Json:
+    def _responses(self) -> JsonObject:
         described = self._described
         shapes = {described.status: described.response, **described.other_responses} | (
             {202: described.pending_response} if described.pending_response else {}
         )
         return {str(status): self._response(status, shape) for status, shape in shapes.items()}
 
-    def _response(self, status: int, shape: Shape) -> Json:
+    def _response(self, status: int, shape: Shape) -> JsonObject:
         names = [*headers.USUAL, *(headers.COUNTED if self._needs.counted else ())]
         sent = set(self._described.headers) & headers.RESPONSE_HEADERS.keys()
         names += sorted(sent | (set(LOCATED) if status == 202 and self._described.pending_response else set()))
@@ -102,20 +100,23 @@ class Operation:
             names.append("Idempotent-Replayed")
         if self._needs.signed_in and not self._needs.restricted and self._needs.method != "get" and shape is not None:
             names.append("Missing-Scope")
-        found: Json = {"description": DESCRIPTIONS[status], "headers": {name: name for name in dict.fromkeys(names)}}
+        found: JsonObject = {
+            "description": DESCRIPTIONS[status],
+            "headers": {name: name for name in dict.fromkeys(names)},
+        }
         if shape is not None:
             found["content"] = self._body(
                 shape, self._described.media if status == self._described.status else "application/json"
             )
         return found
 
-    def _body(self, shape: Shape, media: str | tuple[str, ...]) -> Json:
+    def _body(self, shape: Shape, media: str | tuple[str, ...]) -> JsonObject:
         schema = self._plugin.shape(shape)
         if media != "application/json":
             return {kind: {"schema": schema} for kind in ((media,) if isinstance(media, str) else media)}
         return {media: {"schema": schema, "example": example(schema, self._spec.components.schemas)}}
 
-    def _errors(self) -> Json:
+    def _errors(self) -> JsonObject:
         """The errors by status, as references, because many operations share them."""
         return {str(status): self._error(status, codes) for status, codes in problems.by_status(self._codes()).items()}
 
@@ -152,7 +153,7 @@ def camel(name: str) -> str:
     return first + "".join(word.title() for word in rest)
 
 
-def _problem(status: int, codes: list[str], is_open: bool) -> Json:
+def _problem(status: int, codes: list[str], is_open: bool) -> JsonObject:
     meant = problems.known()
     names = [
         *headers.USUAL,

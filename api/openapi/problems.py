@@ -1,11 +1,8 @@
 """The error codes of the API with their status and meaning, read from the error classes."""
 
-from typing import Any
-
 from api.http.errors import HTTP_CODES, HTTP_SENTENCES, STATUS
 from models.errors import ForgeError
-
-Json = dict[str, Any]
+from models.serialization import JsonObject
 
 OURS = ("api.", "models.")
 HTTP_ERRORS = {
@@ -42,7 +39,7 @@ def by_status(codes: set[str]) -> dict[int, list[str]]:
     return dict(sorted(found.items()))
 
 
-def example(code: str) -> Json:
+def example(code: str) -> JsonObject:
     """A problem document with this code."""
     status, sentence = known()[code]
     title = code.replace("_", " ").capitalize()

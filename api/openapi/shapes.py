@@ -10,28 +10,29 @@ from marshmallow import Schema, fields
 
 from api.openapi import Page, Shape
 from api.schemas.base import Out
+from models.serialization import JsonObject
 
-Json = dict[str, Any]
-
-PAGE: Json = {
+PAGE: JsonObject = {
     "count": {"type": "integer", "description": "The number of items on this page."},
     "limit": {"type": "integer"},
     "offset": {"type": "integer"},
 }
-CURSOR: Json = {"nextCursor": {"type": ["string", "null"], "description": "The `cursor` of the next page, if any."}}
+CURSOR: JsonObject = {
+    "nextCursor": {"type": ["string", "null"], "description": "The `cursor` of the next page, if any."}
+}
 
 
 class ShapesConverter(OpenAPIConverter):
     """A converter that knows our own fields and takes descriptions from docstrings."""
 
-    def field2type_and_format(self, field: fields.Field[Any], **kwargs: Any) -> Json:
+    def field2type_and_format(self, field: fields.Field[Any], **kwargs: Any) -> JsonObject:
         """The shape of a field: our own fields have it as their attribute `shape`."""
         shape: Mapping[str, Any] | None = getattr(field, "shape", None)
         return super().field2type_and_format(field, **kwargs) if shape is None else dict(shape)
 
-    def field2property(self, field: fields.Field[Any]) -> Json:
+    def field2property(self, field: fields.Field[Any]) -> JsonObject:
         """The property of a field: enums are strings, null is one of their values if allowed, bounds are numbers."""
-        found: Json = {name: _raw(value) for name, value in super().field2property(field).items()}
+        found: JsonObject = {name: _raw(value) for name, value in super().field2property(field).items()}
         if "pattern" in found:  # marshmallow matches from the start, and JSON has no `\Z`
             found["pattern"] = "^" + found["pattern"].removeprefix("^").replace(r"\Z", "$")
         if isinstance(field, fields.Enum):
@@ -40,9 +41,9 @@ class ShapesConverter(OpenAPIConverter):
             found["enum"] = [*found["enum"], None]
         return found
 
-    def schema2jsonschema(self, schema: Any) -> Json:
+    def schema2jsonschema(self, schema: Any) -> JsonObject:
         """The schema with its docstring as description; schemas of responses have no bounds."""
-        found: Json = super().schema2jsonschema(schema)
+        found: JsonObject = super().schema2jsonschema(schema)
         kind = schema if isinstance(schema, type) else type(schema)
         found["description"] = " ".join((kind.__doc__ or "").split())
         if issubclass(kind, Out):
@@ -60,7 +61,7 @@ class Plugin(MarshmallowPlugin):
     def __init__(self) -> None:
         super().__init__(schema_name_resolver=_name)
 
-    def shape(self, shape: Shape) -> Json:
+    def shape(self, shape: Shape) -> JsonObject:
         """The JSON Schema of a response given to `describes`."""
         match shape:
             case Page():
@@ -74,18 +75,18 @@ class Plugin(MarshmallowPlugin):
                 return _object({name: self.shape(inner) for name, inner in shape.items()})
             case fields.Field():
                 return self.converter.field2property(shape)
-        found: Json = self.converter.resolve_nested_schema(shape)
+        found: JsonObject = self.converter.resolve_nested_schema(shape)
         return found
 
-    def arguments(self, query: type[Schema]) -> list[Json]:
+    def arguments(self, query: type[Schema]) -> list[JsonObject]:
         """The parameters of a query string, which cannot be null."""
-        found: list[Json] = self.converter.schema2parameters(query(), location="query")
+        found: list[JsonObject] = self.converter.schema2parameters(query(), location="query")
         for parameter in found:
             parameter["schema"] = _without_null(parameter["schema"])
         return found
 
 
-def _object(properties: Json) -> Json:
+def _object(properties: JsonObject) -> JsonObject:
     return {"type": "object", "properties": properties, "required": sorted(properties)}
 
 
@@ -98,7 +99,7 @@ def _raw(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _without_bounds(schema: Json) -> None:
+def _without_bounds(schema: JsonObject) -> None:
     schema.pop("minimum", None)
     schema.pop("maximum", None)
     for inner in (schema.get("items"), schema.get("additionalProperties")):
@@ -106,7 +107,7 @@ def _without_bounds(schema: Json) -> None:
             _without_bounds(inner)
 
 
-def _without_null(schema: Json) -> Json:
+def _without_null(schema: JsonObject) -> JsonObject:
     kept = {name: value for name, value in schema.items() if not (name == "default" and value is None)}
     if isinstance(kept.get("type"), list):
         kept["type"] = next(kind for kind in kept["type"] if kind != "null")

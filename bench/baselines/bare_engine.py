@@ -18,6 +18,8 @@ import psycopg2
 import urllib3
 from celery import Celery
 
+from models.serialization import Json
+
 TABLES = """
     CREATE TABLE bare_runs (id uuid PRIMARY KEY, graph jsonb NOT NULL, status text NOT NULL, done int NOT NULL);
     CREATE TABLE bare_nodes (run_id uuid, node_id text, status text NOT NULL, output jsonb,
@@ -34,7 +36,6 @@ _RECORD = """
 """
 CALLS = 256  # at a time, for each process, as many as ours has by default
 
-Json = Any
 
 app = Celery("bare", broker=os.environ["REDIS_URL"])
 app.conf.update(

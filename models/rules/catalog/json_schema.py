@@ -10,13 +10,12 @@ stricter where the linter converts values, such as numbers that are written as t
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from models.rules.expressions.evaluate import MAX_SOURCE
 from models.rules.graph.fields import MAX_CASE_NAME, MAX_CASES, RESERVED_CASES
 from models.rules.graph.kinds import Field, NodeKind
+from models.serialization import Json
 
-Json = Any
 Schema = dict[str, Json]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TEMPLATE: Schema = {"type": "string", "pattern": r"\{\{"}

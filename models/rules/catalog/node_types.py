@@ -1,7 +1,6 @@
 """Every node type with the schema of its config, its ports and its price."""
 
 from decimal import Decimal
-from typing import Any
 
 from models.rules.catalog.json_schema import DIALECT, Schema, config_schema, field_schema, object_schema
 from models.rules.expressions.references import NAMES
@@ -10,8 +9,7 @@ from models.rules.graph.graph import ERROR_PORT
 from models.rules.graph.kinds import NodeKind
 from models.rules.nodes import KINDS
 from models.rules.prices.pricing import CURRENT, PriceList
-
-Json = Any
+from models.serialization import Json
 
 
 def node_types(prices: PriceList = CURRENT) -> dict[str, Json]:

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-Json = Any
+from models.serialization import Json
 
 DAY = 86_400  # seconds
 MAX_TIMEOUT_SECONDS = 366 * DAY  # of any run

@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from models.rules.executions.states import ExecutionStatus
 from models.rules.graph.graph import Node
 from models.rules.graph.kinds import NodeCall
 from models.rules.nodes import KINDS
 from models.rules.values.scope import Scope
+from models.serialization import Json
 
-Json = Any
 WaitingFor = dict[str, Json]
 
 MAX_COUNTED_AHEAD = 1000  # runs ahead in a queue are counted up to this number

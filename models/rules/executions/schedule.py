@@ -7,12 +7,11 @@ loop's children run in a frame per iteration. Every connection is visited once p
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from models.rules.graph.effects import Iterate
 from models.rules.graph.plan import GraphPlan
-
-Json = Any
+from models.serialization import Json
 
 
 class Step(NamedTuple):

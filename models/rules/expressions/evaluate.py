@@ -7,16 +7,16 @@ followed here, without the sandbox.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from models.errors import ExpressionError, ExpressionFailed, ExpressionInterrupted, ForgeError, place
 from models.rules.expressions.references import Chain, narrowed, plain_path, resolve, written_ids
 from models.rules.values.json_values import clean, clean_text
 from models.rules.values.scope import Scope
+from models.serialization import Json
 from sandbox import javascript
 from sandbox.engine import MEMORY_BYTES
 
-Json = Any
 Mode = Literal["expression", "body", "either"]
 
 MAX_SOURCE = {"expression": 8_000, "body": 16 * 1024, "either": 16 * 1024}  # characters

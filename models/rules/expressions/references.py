@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from models.errors import ExpressionFailed
+from models.serialization import Json
 
-Json = Any
 Chain = tuple[str | int, ...]
 
 NAMES = ("input", "data", "nodes", "item", "index", "execution", "accumulator")

@@ -6,14 +6,13 @@ are, all others as JSON. A literal `{{` is written `{{ "{{" }}`.
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from models.errors import ExpressionError, ExpressionFailed
 from models.rules.expressions.evaluate import Expression, Mode, compile_expression
 from models.rules.values.json_values import MAX_TEXT, value_text
 from models.rules.values.scope import Scope
+from models.serialization import Json
 
-Json = Any
 MAX_PARTS = 500
 _INSIDE = re.compile(r"""["'`{}]""")
 _QUOTED = {quote: re.compile(rf"(?:\\.|[^\\{quote}])*{quote}", re.DOTALL) for quote in "\"'`"}

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from models.errors import ExpressionError, ExpressionFailed
 from models.rules.expressions.evaluate import Expression
@@ -15,8 +14,8 @@ from models.rules.graph.findings import MAX_NAME_LENGTH, Finding, Hints, error, 
 from models.rules.graph.graph import Node
 from models.rules.graph.kinds import Config, Field, NodeKind
 from models.rules.values.scope import Scope
+from models.serialization import Json
 
-Json = Any
 Resolver = Callable[[Scope], Json]
 SCRIPTS = ("condition", "expression", "code")
 DEFAULT_ITERATIONS = 100

@@ -6,12 +6,10 @@ A node type without a new kind of effect is a single module in `models/rules/nod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from models.rules.prices.pricing import Provider
-
-Json = Any
+from models.serialization import Json
 
 
 @dataclass(frozen=True)

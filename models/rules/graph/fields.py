@@ -6,8 +6,8 @@ from typing import Any
 from models.errors import ExpressionFailed
 from models.rules.graph.kinds import Field
 from models.rules.values.json_values import value_text
+from models.serialization import Json
 
-Json = Any
 RESERVED_CASES = frozenset({"default", "error"})
 MAX_CASES = 100
 MAX_CASE_NAME = 64  # characters

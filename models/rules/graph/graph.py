@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-Json = Any
+from models.serialization import Json
+
 ERROR_PORT = "error"
 MAX_DELAY_SECONDS = 600.0  # also of a provider's Retry-After
 

@@ -9,8 +9,8 @@ from models.rules.graph.effects import Done, Effect, EffectResult
 from models.rules.graph.graph import Node, Retry
 from models.rules.prices.pricing import Provider
 from models.rules.values.scope import Scope
+from models.serialization import Json
 
-Json = Any
 Config = Mapping[str, Json]
 
 

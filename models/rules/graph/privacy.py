@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from models.errors import FieldError
-
-Json = Any
+from models.serialization import Json
 
 SECRET = re.compile(r"\b(?:sk|pk|rk|ghp|gho|xox[abp])[-_][A-Za-z0-9_-]{16,}|\bAKIA[A-Z0-9]{16}\b|\bBearer\s+\S{20,}")
 _SECRET_FIELD = re.compile(r"authorization|cookie|.*(?:api[-_]?key|token|secret|password).*", re.IGNORECASE)

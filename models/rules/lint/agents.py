@@ -1,14 +1,14 @@
 """The OpenClaw agents that a graph names, and the check that they exist, by a list that changes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from models.rules.expressions.templates import is_template
 from models.rules.graph.findings import Finding, error
 from models.rules.nodes import ai_agent
 from models.rules.prices.pricing import Provider
+from models.serialization import Json
 
-Json = Any
 MAX_NAME_LENGTH = 64  # characters shown of an unknown agent
 MAX_NAMED = 10  # existing agents listed in a message
 

@@ -26,10 +26,10 @@ from models.rules.lint.references import check_references
 from models.rules.lint.shape import check_shape
 from models.rules.nodes import KINDS
 from models.rules.values.run_limits import RUN_LIMITS, RunResourceLimits
+from models.serialization import Json
 
 __all__ = ["Finding", "Report", "Severity", "check_shape", "lint"]
 
-Json = Any
 MAX_ERRORS = MAX_WARNINGS = 100  # reported
 _STRUCTURE = frozenset({"unknown_parent", "not_a_container", "contains_itself", "nested_too_deeply"})
 

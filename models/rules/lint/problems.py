@@ -1,12 +1,11 @@
 """Problems that keep a graph from running, as messages that name the node or connection and the setting."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from models.errors import FieldError
 from models.rules.graph.findings import Finding
+from models.serialization import Json
 
-Json = Any
 MAX_PROBLEMS = 50  # stored and shown
 MAX_NAME_LENGTH = 60
 

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from models.rules.graph.findings import Finding, error
+from models.serialization import Json
 
-Json = Any
 MAX_NODES = 5_000
 MAX_CONNECTIONS = 20_000
 MAX_DEPTH = 32

@@ -6,15 +6,15 @@ The called workflows are given as values, because they may change after the grap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from models.rules.graph.findings import Finding, Severity
 from models.rules.graph.graph import Graph
 from models.rules.lint.estimate import runs
 from models.rules.nodes.subworkflow import workflow_of
+from models.serialization import Json
 
-Json = Any
 TYPE = "subworkflow"
 MAX_DEPTH = 5  # levels of runs below the topmost one
 MAX_CHILDREN = 1_000  # runs that a run may start, directly or indirectly

@@ -1,7 +1,6 @@
 """`ai_agent`: a turn of an OpenClaw agent, or a call of a model with the user's own key."""
 
 import re
-from typing import Any
 
 import orjson
 
@@ -11,8 +10,8 @@ from models.rules.graph.graph import Retry
 from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
 from models.rules.prices.pricing import Provider
 from models.rules.values.json_values import read_json, value_text
+from models.serialization import Json
 
-Json = Any
 MAX_TOKENS = 200_000
 MODEL_PROVIDERS = {"provider": tuple(one.value for one in Provider if one is not Provider.OPENCLAW)}
 _FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n(.*?)```", re.DOTALL)

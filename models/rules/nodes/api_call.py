@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from models.errors import ExpressionFailed
 from models.rules.graph.effects import Done, HttpCall, HttpResponse
@@ -11,8 +10,8 @@ from models.rules.graph.graph import Retry
 from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
 from models.rules.graph.privacy import looks_secret
 from models.rules.values.json_values import value_text
+from models.serialization import Json
 
-Json = Any
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_TIMEOUT = 30.0  # seconds

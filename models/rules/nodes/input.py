@@ -3,15 +3,14 @@
 import csv
 import io
 from collections.abc import Mapping
-from typing import Any
 
 from models.errors import ExpressionFailed
 from models.rules.graph.effects import Done
 from models.rules.graph.fields import is_number, kind_of
 from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
 from models.rules.values.json_values import EXACT, read_json, value_text
+from models.serialization import Json
 
-Json = Any
 MAX_ROWS = 100_000
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from models.errors import ExpressionFailed
 from models.rules.expressions.evaluate import Expression
@@ -10,8 +9,8 @@ from models.rules.graph.effects import Done
 from models.rules.graph.fields import kind_of
 from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
 from models.rules.values.json_values import value_text
+from models.serialization import Json
 
-Json = Any
 MAX_ITEMS = 100_000
 OPERATIONS = ("transform", "filter", "map", "reduce", "sort", "format", "code")
 LIST_OPERATIONS = ("filter", "map", "reduce", "sort")

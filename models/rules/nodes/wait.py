@@ -1,14 +1,12 @@
 """`wait`: waits for a number of seconds or until a time, without holding a worker."""
 
-from typing import Any
-
 from models.errors import ExpressionFailed
 from models.rules.expressions.templates import is_template
 from models.rules.graph.effects import Done, Sleep
 from models.rules.graph.kinds import Config, Field, NodeCall, NodeKind
 from models.rules.values.moments import InvalidMoment, parse_moment
+from models.serialization import Json
 
-Json = Any
 MAX_WAIT_SECONDS = 90 * 24 * 3600.0  # seconds
 LAST_YEAR = 2100  # beyond the longest wait of any run
 

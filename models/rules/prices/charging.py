@@ -10,9 +10,8 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
-Json = Any
+from models.serialization import Json
 
 FREE = Decimal("0.00")
 

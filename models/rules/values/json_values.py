@@ -5,13 +5,11 @@ It is used for responses of APIs and models, the input of runs, and the results 
 
 import json
 import re
-from typing import Any
 
 import orjson
 
 from models.errors import ExpressionFailed
-
-Json = Any
+from models.serialization import Json
 
 EXACT = 2**53 - 1  # the largest whole number that every reader of JSON keeps exactly
 MAX_TEXT = 1024 * 1024  # characters of a text that is made of values

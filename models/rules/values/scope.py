@@ -5,12 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
 
 from models.errors import ForgeError
 from models.rules.values.run_limits import RUN_LIMITS
-
-Json = Any
+from models.serialization import Json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

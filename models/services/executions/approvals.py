@@ -9,11 +9,10 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.changes import notify_changed
 from models.errors import Conflict, FieldError, InvalidInput
 from models.rules.executions.states import ExecutionStatus
-from models.serialization import to_json
+from models.serialization import Json, to_json
 from models.services.credits import ledger
 from models.services.executions import executions
 from models.tables import Execution, User

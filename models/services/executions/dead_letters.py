@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.errors import Conflict, NotFound
 from models.rules.executions.deadlines import DEFAULT_TIME_LIMITS, RunTimeLimits
+from models.serialization import Json
 from models.services.executions import retries
 from models.services.executions.retries import Retried
 from models.tables import QuarantinedRun, User

@@ -12,12 +12,12 @@ from uuid import UUID
 from sqlalchemy import bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from models.base import Json
 from models.errors import Conflict, ForgeError, NotFound
 from models.raw_statement import RawStatement, columns, copied
 from models.rules.executions.deadlines import DEFAULT_TIME_LIMITS, RunTimeLimits
 from models.rules.executions.states import TERMINAL, ExecutionStatus
 from models.rules.prices.pricing import PLANS, Priority
+from models.serialization import Json
 from models.services.credits import api_calls, storage
 from models.services.executions import receipts
 from models.services.executions.listing import list_owned, owned

@@ -13,9 +13,9 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.raw_statement import RawStatement
 from models.rules.executions.states import ExecutionStatus, NodeStatus
+from models.serialization import Json
 from models.tables import Execution
 
 _OUTLINE = text("""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.base import Json
+from models.serialization import Json
 from models.services.executions import executions, receipts
 from models.services.executions.receipts import ReceiptLine
 from models.tables import User

@@ -15,9 +15,9 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.rules.lint.subworkflows import TYPE as SUBWORKFLOW
 from models.rules.values.run_limits import RUN_LIMITS
+from models.serialization import Json
 from models.services.executions.node_states import NodeOutline, Recorded, outline, recorded
 from models.tables import Execution, Receipt
 

@@ -9,7 +9,7 @@ from sqlalchemy import cast, exists, func, insert, select
 from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import Session
 
-from models.base import Json
+from models.serialization import Json
 from models.services.rows.queries import Position, newest_first
 from models.tables import AuditEntry, User
 

@@ -19,15 +19,13 @@ from models.rules.executions.states import ExecutionStatus
 from models.rules.graph.effects import RunWorkflow
 from models.rules.lint.subworkflows import MAX_CHILDREN, MAX_DEPTH
 from models.rules.prices.pricing import Priority, price_list
-from models.serialization import to_json
+from models.serialization import Json, to_json
 from models.services.orchestration import execution_tree, holds, result_reuse, terminate
 from models.services.orchestration.leases import Lease
 from models.services.orchestration.run_size import run_bytes
 from models.services.workflows import estimates, runnable
 from models.services.workflows.runnable import Runnable
 from models.tables import Execution, User
-
-Json = Any
 
 _PARENT = text("""
     SELECT depth, priority, price_list, deadline_at, credits_cap, status

@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, defer
 
-from models.base import Json
 from models.rules.executions.deadlines import queued_too_long, run_timed_out
 from models.rules.executions.states import ExecutionStatus
+from models.serialization import Json
 from models.services.orchestration import execution_tree, terminate
 from models.tables import Execution
 

@@ -5,7 +5,6 @@ run are not read here.
 """
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -13,11 +12,10 @@ from sqlalchemy.orm import Session, defer
 
 from models.raw_statement import RawStatement
 from models.rules.executions.states import ExecutionStatus, NodeStatus
+from models.serialization import Json
 from models.services.orchestration import execution_tree, terminate
 from models.services.orchestration.leases import GRANTED, Lease
 from models.tables import Execution, NodeExecution
-
-Json = Any
 
 QUARANTINED = "quarantined"  # the error code of a run that crashed its workers
 ISOLATED_PREFIX = "isolated:"  # of the names of isolated processes, in leases and crash logs

@@ -18,12 +18,10 @@ from sqlalchemy.orm import Session
 from models.changes import notify_changed
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import ExecutionStatus, NodeStatus
-from models.serialization import to_json
+from models.serialization import Json, to_json
 from models.services.credits import ledger
 from models.services.orchestration import execution_tree, run_notifications
 from models.services.orchestration.journal_statement import RECORD
-
-Json = Any
 
 # A run that was cancelled while its driver parked it would not be woken, so the next driver ends it.
 _STOP_PARKED = """

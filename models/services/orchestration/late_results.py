@@ -5,9 +5,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.rules.executions.schedule import Step
-from models.serialization import to_json
+from models.serialization import Json, to_json
 
 _ADD = text("""
     WITH run AS (

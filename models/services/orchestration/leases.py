@@ -19,9 +19,7 @@ from models.raw_statement import RawStatement
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import CrashState, NodeStatus
 from models.rules.prices.pricing import PLANS, Tier
-from models.serialization import to_json
-
-Json = Any
+from models.serialization import Json, to_json
 
 _LOCK_OWNER = text("""
     SELECT pg_advisory_xact_lock(hashtextextended('runs:' || user_id::text, 0))

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from models.base import Json
+from models.serialization import Json
 from models.services.notifications import notifications
 from models.tables import NotificationKind
 

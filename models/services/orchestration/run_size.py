@@ -4,14 +4,11 @@ They are counted as the rows are written, before the database compresses them, s
 reading the rows and a new driver continues from the number in the run's row.
 """
 
-from typing import Any
-
 import orjson
 
 from models.rules.values.run_limits import RUN_LIMITS
+from models.serialization import Json
 from models.services.orchestration.journal import EventRow, NodeRow
-
-Json = Any
 
 MAX_RUN_BYTES = RUN_LIMITS.bytes
 RUN_BYTES = 1_000  # the run's own row with its hold, its receipt, and the events that services write

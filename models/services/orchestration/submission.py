@@ -13,11 +13,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.errors import Conflict, InsufficientCredits, Quota
 from models.raw_statement import RawStatement, columns, loaded
 from models.rules.prices.pricing import PLANS, PRICE_LIST, Priority, Tier
-from models.serialization import to_json
+from models.serialization import Json, to_json
 from models.services.credits import ledger
 from models.services.orchestration.run_size import run_bytes
 from models.tables import Execution

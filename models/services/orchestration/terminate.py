@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import extract, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.changes import notify_changed
 from models.rules.executions.states import ExecutionStatus, NodeStatus
 from models.rules.prices.charging import is_ours
+from models.serialization import Json
 from models.services.credits import ledger
 from models.services.orchestration import execution_tree, run_notifications
 from models.tables import Execution, ExecutionEvent, NodeExecution

@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, defer
 
-from models.base import Json
 from models.errors import ExpressionFailed, NotFound
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import NodeStatus
 from models.rules.values.scope import FuelMeter, RunFuelSpent
+from models.serialization import Json
 from models.services.executions import executions
 from models.services.steps.scope import RecordedRun, StepScope
 from models.tables import ExecutionEvent, NodeExecution, User

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.rules.graph.findings import Finding
 from models.rules.lint.agents import judge_agents
-from models.serialization import to_json
+from models.serialization import Json, to_json
 
 FRESH_SECONDS = 900  # several times the interval between two updates
 

@@ -10,12 +10,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.errors import FieldError, InvalidInput, NotFound
 from models.raw_statement import RawStatement
 from models.rules.graph.findings import Finding
 from models.rules.lint.problems import field_errors, problems
 from models.rules.prices.pricing import CURRENT, MAX_CREDITS, PriceList, Tier
+from models.serialization import Json
 from models.services.workflows import estimates, openclaw_agents, subworkflows
 from models.services.workflows import workflow_limits as limits
 from models.services.workflows.workflows import InvalidGraph

@@ -12,10 +12,10 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.rules.lint.agents import judge_agents
 from models.rules.lint.subworkflows import MAX_DEPTH, Called, CallValidation, SubworkflowCall, judge
 from models.rules.prices.pricing import CURRENT, PriceList
+from models.serialization import Json
 from models.services.workflows import estimates, openclaw_agents
 from models.services.workflows import workflow_limits as limits
 from models.tables import User, Workflow, WorkflowVersion

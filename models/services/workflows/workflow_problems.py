@@ -6,11 +6,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from models.base import Json
 from models.rules.executions.states import WorkflowStatus
 from models.rules.graph.findings import Finding
 from models.rules.lint.agents import judge_agents
 from models.rules.lint.problems import MAX_PROBLEMS, problems
+from models.serialization import Json
 from models.services.workflows import openclaw_agents, subworkflows
 from models.tables import User, Workflow, WorkflowVersion
 

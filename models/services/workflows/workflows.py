@@ -15,7 +15,6 @@ from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
-from models.base import Json
 from models.errors import FieldError, InvalidInput, NotFound
 from models.rules.executions.states import WorkflowStatus
 from models.rules.graph.graph import parse
@@ -24,6 +23,7 @@ from models.rules.lint.lint import Report, Severity, check_shape, lint
 from models.rules.lint.problems import MAX_PROBLEMS, problems
 from models.rules.lint.subworkflows import SubworkflowCall, calls_of
 from models.rules.prices.pricing import MAX_CREDITS
+from models.serialization import Json
 from models.services.credits import storage
 from models.services.rows.queries import Position, newest_first
 from models.services.workflows import openclaw_agents, subworkflows, workflow_problems

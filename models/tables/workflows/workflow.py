@@ -7,9 +7,10 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from models.base import Credits, Json, JsonB, Record, ShortText, UpdatedAtMixin, UtcTime, enum_column
+from models.base import Credits, JsonB, Record, ShortText, UpdatedAtMixin, UtcTime, enum_column
 from models.rules.executions.states import WorkflowStatus
 from models.rules.prices.pricing import PRICE_LIST
+from models.serialization import Json
 
 
 class WorkflowVersion(Record):

@@ -5,12 +5,11 @@ from uuid import uuid4
 
 import pytest
 
+from models.serialization import JsonObject
 from tests.support.api.graphs import two_steps
 
-Json = dict[str, Any]
 
-
-def phone_workflow(**changes: Any) -> Json:
+def phone_workflow(**changes: Any) -> JsonObject:
     """A workflow as the phone keeps it."""
     at = "2026-11-29T10:00:00.000Z"
     own = {"id": str(uuid4()), "createdAt": at, "updatedAt": at, "deployedAt": at, "category": "Data Processing"}

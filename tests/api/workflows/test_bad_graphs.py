@@ -6,19 +6,18 @@ import pytest
 from sqlalchemy import func, select
 
 from models.rules.prices.pricing import Tier
+from models.serialization import JsonObject
 from models.tables import Execution, Workflow, WorkflowVersion
 from tests.support.api.graphs import link, node, two_steps, workflow
 
-Json = dict[str, Any]
 
-
-def graph(*nodes: Any, links: list[Any] | None = None) -> Json:
+def graph(*nodes: Any, links: list[Any] | None = None) -> JsonObject:
     return {"nodes": list(nodes), "connections": links or []}
 
 
 IN, OUT = node("in", "input", inputType="text"), node("out", "output", outputType="text")
 
-BAD: dict[str, tuple[Json, str]] = {
+BAD: dict[str, tuple[JsonObject, str]] = {
     "no nodes": (graph(), "nodes"),
     "duplicate ids": (graph(IN, IN), "nodes.1.id"),
     "dangling target": (graph(IN, links=[link("in", "gone")]), "connections.0.to"),
@@ -38,7 +37,7 @@ BAD: dict[str, tuple[Json, str]] = {
     "endless timeout": (graph({**IN, "timeout": 1e9}), "nodes.0.timeout"),
 }
 
-MISSHAPEN: dict[str, tuple[Json, str]] = {
+MISSHAPEN: dict[str, tuple[JsonObject, str]] = {
     "a node that is none": (graph(7), "nodes.0"),
     "an id of 65 characters": (graph(node("x" * 65, "input")), "nodes.0.id"),
     "an id that is a number": (graph({**IN, "id": 7}), "nodes.0.id"),

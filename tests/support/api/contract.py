@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from api.http.mounts import MOUNT_POINTS
 from api.openapi.document import Document, address
+from models.serialization import JsonObject
 
-Json = dict[str, Any]
 PROMISED = ("Location", "Retry-After", "ETag", "WWW-Authenticate")
 
 
@@ -23,11 +23,11 @@ class Contract:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self.document: Json = Document(app).content
+        self.document: JsonObject = Document(app).content
         self._components = {"schemas": _exact(self.document["components"]["schemas"])}
         self._validators: dict[str, Any] = {}
 
-    def operation(self, path: str, method: str) -> tuple[str, Json] | None:
+    def operation(self, path: str, method: str) -> tuple[str, JsonObject] | None:
         """The operation that handles a request, and its path; None when there is no such route."""
         for prefix in MOUNT_POINTS:
             path = path.removeprefix(prefix) if path.startswith(prefix + "/") else path
@@ -55,13 +55,13 @@ class Contract:
         if response.mimetype == "application/problem+json":
             self._check_problem(place, said, response)
 
-    def _check_problem(self, place: str, said: Json, response: TestResponse) -> None:
+    def _check_problem(self, place: str, said: JsonObject, response: TestResponse) -> None:
         problem = response.json
         assert problem["code"] in said.get("x-codes", [problem["code"]]), f"{place} with {problem['code']}"
         if response.status_code == 429 or problem["code"].endswith("limit_reached"):
             assert {"limit", "current"} <= problem.keys(), f"{place} without what is allowed and what is in use"
 
-    def _check_body(self, place: str, content: Json, response: TestResponse) -> None:
+    def _check_body(self, place: str, content: JsonObject, response: TestResponse) -> None:
         if not content:
             assert response.get_data() == b"", f"{place} with a body"
             return
@@ -74,17 +74,17 @@ class Contract:
             error = next(validator.iter_errors(response.json), None)
             assert error is None, f"{place}: {error.message} at {list(error.instance_path)}"
 
-    def _validator(self, place: str, schema: Json) -> Any:
+    def _validator(self, place: str, schema: JsonObject) -> Any:
         if place not in self._validators:
             components = _in_part(self._components) if place.endswith("in part") else self._components
             whole = {**_exact(schema), "components": components}
             self._validators[place] = jsonschema_rs.validator_for(whole, validate_formats=True)
         return self._validators[place]
 
-    def _resolved(self, said: Json | None) -> Json | None:
+    def _resolved(self, said: JsonObject | None) -> JsonObject | None:
         if said is None or "$ref" not in said:
             return said
-        resolved: Json = self.document["components"]["responses"][said["$ref"].rpartition("/")[2]]
+        resolved: JsonObject = self.document["components"]["responses"][said["$ref"].rpartition("/")[2]]
         return resolved
 
 

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select, text
 
 from models.db import session_scope
+from models.serialization import Json
 from models.services.executions import approvals, executions
 from models.services.orchestration import leases, redelivery
 from models.tables import Execution, ExecutionEvent, NodeExecution, User
@@ -22,8 +23,6 @@ from workers.engine.attempts.effect_executor import EffectExecutor
 from workers.engine.driver.outcomes import DriveResult
 from workers.engine.process.isolation import Start
 from workers.engine.process.runtime import EngineConfig, Runtime
-
-Json = Any
 
 
 def connect_all(*pairs: str) -> list[dict[str, str]]:

@@ -7,8 +7,8 @@ from typing import Any
 from devstack.app_client import FINAL_STATUSES, AppClient
 from models.rules.nodes import KINDS
 from models.rules.prices.pricing import Provider
+from models.serialization import Json
 
-Json = Any
 KEYS = {  # OpenClaw uses the service's own token
     Provider.OPENAI: "sk-proj-canary-0123456789",
     Provider.ANTHROPIC: "sk-ant-api03-canary-0123456789",

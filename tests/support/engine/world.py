@@ -4,14 +4,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from models.rules.executions.schedule import Step
 from models.rules.graph.effects import HttpCall, HttpResponse
+from models.serialization import Json
 from workers.engine.attempts.effect_executor import AttemptContext, OnEnd
 from workers.gateways.base import CallFailed
 
-Json = Any
 Behaviour = Callable[[HttpCall, AttemptContext], Json]
 
 

@@ -10,11 +10,10 @@ from typing import Any
 import redis
 
 from devstack.app_client import AppClient, AppClientError
+from models.serialization import Json
 
 NEVER = {"/auth/logout", "/auth/me", "/auth/sessions"}  # they end the session in use
 _BODY = re.compile(r'"body": ?\\?"([A-Za-z0-9+/=]+)')
-
-Json = Any
 
 
 def live(app: AppClient, mail: str, email: str, other: str) -> str:

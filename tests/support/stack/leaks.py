@@ -7,7 +7,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg2
@@ -17,9 +16,9 @@ from psycopg2 import sql
 
 from devstack.app_client import AppClient, AppClientError
 from devstack.control import RunningStack
+from models.serialization import Json
 from roles import ProcessRole
 
-Json = Any
 OF_THE_SERVICE = (
     *("JWT_SECRET", "JWT_SECRETS", "ENCRYPTION_KEYS", "OPENCLAW_TOKEN", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
 )

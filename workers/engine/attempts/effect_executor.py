@@ -12,6 +12,7 @@ import structlog
 from models.db import session_scope
 from models.rules.executions.schedule import Step
 from models.rules.graph.effects import AgentTurn, EffectResult, HttpCall, ModelCall
+from models.serialization import Json
 from models.services.accounts import provider_keys
 from models.services.workflows import openclaw_agents
 from models.vault import Vault
@@ -21,7 +22,6 @@ from workers.gateways.http.client import HttpGateway
 from workers.gateways.openclaw import AGENT_REFUSED, Cancelled, OpenClaw, RunRef, Status, StillRunning, Unknown, ref_for
 from workers.gateways.providers import Providers
 
-Json = Any
 OnEnd = Callable[[EffectResult | Exception], None]
 log = structlog.get_logger()
 

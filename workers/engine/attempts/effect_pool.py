@@ -10,12 +10,13 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock
-from typing import Any, ParamSpec, cast
+from typing import ParamSpec, cast
 
 import structlog
 
 from models.errors import LeaseLost
 from models.rules.graph.effects import AgentTurn, EffectResult, HttpCall, ModelCall
+from models.serialization import Json
 from models.services.credits.api_calls import CallsUsed
 from models.services.orchestration.leases import Lease
 from workers.engine.attempts import late_effects
@@ -36,7 +37,6 @@ from workers.engine.values.queued_calls import QueuedCall
 from workers.gateways.base import CallFailed
 
 P = ParamSpec("P")
-Json = Any
 Stored = SimpleQueue[Exception | None]
 log = structlog.get_logger()
 

@@ -1,18 +1,16 @@
 """Records results that come after their step was given up; they are not used. The step was charged when it ended."""
 
-from typing import Any
-
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.db import session_scope
 from models.rules.graph.effects import HttpResponse, TextResult
+from models.serialization import Json
 from models.services.orchestration import late_results
 from models.services.orchestration.leases import Lease
 from workers.engine.journal.progress_buffer import ProgressBuffer
 from workers.engine.values.attempt import StepAttempt
 
-Json = Any
 TYPE = "node.late_result"
 log = structlog.get_logger()
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
 
 from models.errors import ForgeError
 from models.rules.executions.schedule import Schedule, Step
 from models.rules.executions.states import UNSETTLED, NodeStatus
 from models.rules.graph.effects import AgentTurn
 from models.rules.prices.charging import FREE
+from models.serialization import Json
 from models.services.orchestration.journal import NodeRow
 from models.services.orchestration.leases import PastStep
 from workers.engine.journal.progress_buffer import ProgressBuffer
@@ -16,7 +16,6 @@ from workers.engine.values import clock
 from workers.engine.values.attempt import StepAttempt
 from workers.engine.values.wait_reasons import ChildRun, QuotaReset, WaitReason, read_reason
 
-Json = Any
 Past = Mapping[Step, PastStep]
 
 

@@ -4,12 +4,12 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import NodeStatus
 from models.rules.graph.effects import AgentTurn, EffectResult
 from models.rules.prices.charging import FREE
+from models.serialization import Json
 from models.services.credits.api_calls import CallsUsed
 from models.services.orchestration.leases import Lease, PastStep
 from workers.engine.attempts import late_effects, resumption
@@ -33,8 +33,6 @@ from workers.engine.values.events import (
 from workers.engine.values.queued_calls import QueuedCall, limit_key
 from workers.engine.values.wait_reasons import Backoff, QuotaReset, WaitReason
 from workers.gateways.base import CallFailed
-
-Json = Any
 
 
 @dataclass(frozen=True)

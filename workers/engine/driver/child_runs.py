@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -20,6 +19,7 @@ from models.errors import ForgeError, LeaseLost
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import ExecutionStatus, NodeStatus
 from models.rules.lint.subworkflows import MAX_DEPTH
+from models.serialization import Json
 from models.services.orchestration import children
 from models.services.orchestration.children import NeedsMore, Started, TooDeep, Wanted
 from models.services.orchestration.leases import Lease, PastStep
@@ -33,7 +33,6 @@ from workers.engine.values.events import CancelRequested, ChildStartStored, Owne
 from workers.engine.values.time_limits import NodeTimedOut
 from workers.engine.values.wait_reasons import ChildRetry, ChildStarting, read_reason
 
-Json = Any
 DATABASE_PAUSE = 1.0  # seconds until the next try while the database is unreachable
 log = structlog.get_logger()
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from models.errors import ForgeError
@@ -12,13 +11,12 @@ from models.rules.executions.states import ExecutionStatus, NodeStatus
 from models.rules.graph.effects import RunWorkflow
 from models.rules.graph.graph import Retry
 from models.rules.prices.charging import FREE
+from models.serialization import Json
 from models.services.orchestration.isolated_runs import QUARANTINED
 from models.services.orchestration.journal import NodeRow
 from workers.engine.driver.paused_steps import PausedStep
 from workers.engine.values import clock
 from workers.engine.values.wait_reasons import ChildRun, ChildStarting, WaitReason
-
-Json = Any
 
 
 class ChildFailed(ForgeError):

@@ -6,7 +6,6 @@ Owned by the driver's thread.
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from models.errors import ForgeError
 from models.rules.executions.schedule import Advance, Schedule, Step
@@ -14,13 +13,12 @@ from models.rules.executions.states import NodeStatus
 from models.rules.graph.effects import Done, Iterate
 from models.rules.graph.graph import Node
 from models.rules.prices.charging import root_code
+from models.serialization import Json
 from models.services.orchestration.journal import NodeRow
 from workers.engine.journal.progress_buffer import ProgressBuffer
 from workers.engine.values import clock, time_limits
 from workers.engine.values.compiled_workflow import CompiledWorkflow
 from workers.engine.values.scope import ScopeBuilder
-
-Json = Any
 
 
 class IterationFailed(ForgeError):

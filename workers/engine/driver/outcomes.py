@@ -4,21 +4,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
 from models.errors import ForgeError
 from models.rules.executions.deadlines import run_timed_out
 from models.rules.executions.schedule import Schedule
 from models.rules.executions.states import CrashState, ExecutionStatus
 from models.rules.prices.charging import is_ours
+from models.serialization import Json
 from models.services.orchestration.isolated_runs import QUARANTINED
 from models.services.orchestration.journal import Ending, NodeRow
 from models.services.orchestration.leases import Lease
 from workers.engine.driver.paused_steps import PausedSteps
 from workers.engine.journal.progress_buffer import ProgressBuffer
 from workers.engine.values.outputs import OutputRefused, RunTooLarge, encode
-
-Json = Any
 
 MAX_DEATHS = 4  # in all: a run that kills workers while another branch makes progress would never be isolated
 

@@ -7,20 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import NodeStatus
 from models.rules.graph.effects import ApprovalResult
 from models.rules.graph.kinds import NodeCall
 from models.rules.prices.charging import FREE
+from models.serialization import Json
 from models.services.orchestration.journal import NodeRow
 from models.services.orchestration.leases import PastStep
 from workers.engine.values import clock
 from workers.engine.values.attempt import StepAttempt
 from workers.engine.values.wait_reasons import Approval, ChildRun, WaitReason, WaitTimer, read_reason
-
-Json = Any
 
 INLINE_WAIT_SECONDS = 10.0  # the longest wait for which a driver stays; for a longer one the run is parked
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from models.errors import ForgeError
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import NodeStatus
 from models.rules.graph.effects import Done
 from models.rules.graph.graph import Node
+from models.serialization import Json
 from models.services.orchestration.journal import NodeRow
 from workers.engine.driver.outcomes import failure_document
 from workers.engine.driver.paused_steps import PausedStep
@@ -16,8 +16,6 @@ from workers.engine.journal.progress_buffer import ProgressBuffer
 from workers.engine.values import clock
 from workers.engine.values.compiled_workflow import CompiledWorkflow
 from workers.engine.values.outputs import RunTooLarge, encode
-
-Json = Any
 
 
 class StepRecords:

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from models.errors import ForgeError
 from models.rules.executions.schedule import Advance, Schedule, Step
@@ -18,6 +17,7 @@ from models.rules.graph.graph import ERROR_PORT
 from models.rules.graph.kinds import NodeCall
 from models.rules.lint.subworkflows import MAX_DEPTH
 from models.rules.prices import charging
+from models.serialization import Json
 from models.services.orchestration.journal import NodeRow
 from models.services.orchestration.leases import Lease, PastStep
 from workers.engine.attempts import resumption
@@ -41,8 +41,6 @@ from workers.engine.values.scope import ScopeBuilder
 from workers.engine.values.time_limits import NodeTimedOut
 from workers.engine.values.wait_reasons import WaitReason, pause_reason, read_reason
 from workers.gateways.base import CallFailed
-
-Json = Any
 
 
 class Steps:

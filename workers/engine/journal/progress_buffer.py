@@ -4,21 +4,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from models.rules.executions.schedule import Schedule, Step
 from models.rules.executions.states import NodeStatus
 from models.rules.values.json_values import clean
 from models.rules.values.scope import FuelMeter
+from models.serialization import Json
 from models.services.orchestration.journal import Ending, EventRow, NodeRow, Progress
 from models.services.orchestration.leases import Lease
 from models.services.orchestration.run_size import MAX_RUN_BYTES, event_bytes, node_bytes
 from workers.engine.journal.writer import OnWritten
 from workers.engine.values import clock
 from workers.engine.values.events import FollowUp, Post, StartReceipt, Stored, WriteRefused
-
-Json = Any
 
 MAX_MESSAGE = 2_000  # characters
 MANY_ROWS = 200

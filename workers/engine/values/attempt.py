@@ -12,13 +12,12 @@ from models.rules.graph.effects import AgentTurn, Call
 from models.rules.graph.graph import Retry
 from models.rules.graph.kinds import NodeCall
 from models.rules.prices.charging import FREE, is_charged
+from models.serialization import Json
 from models.services.orchestration.journal import NodeRow
 from models.services.orchestration.leases import PastStep
 from workers.engine.values import clock
 from workers.engine.values.queued_calls import QueuedCall
 from workers.gateways.base import CallFailed, Cancel
-
-Json = Any
 
 
 @dataclass

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from threading import Lock
-from typing import Any
 from uuid import UUID
 
 from models.errors import ForgeError
@@ -17,8 +16,8 @@ from models.rules.lint.subworkflows import TYPE as SUBWORKFLOW
 from models.rules.nodes import KINDS
 from models.rules.prices import charging
 from models.rules.prices.pricing import PriceList
+from models.serialization import Json
 
-Json = Any
 Key = tuple[UUID, str]  # version and name of a price list
 
 KEPT_VERSIONS = 256

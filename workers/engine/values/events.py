@@ -6,17 +6,16 @@ one of these; `ExecutionDriver._dispatch` is the one place that decides what fol
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from models.rules.executions.schedule import Step
 from models.rules.graph.effects import EffectResult
+from models.serialization import Json
 from models.services.credits.api_calls import CallsUsed
 from models.services.orchestration.journal import Progress
 from workers.engine.values.attempt import StepAttempt
 from workers.engine.values.queued_calls import QueuedCall
 from workers.gateways.base import CallFailed
 
-Json = Any
 AttemptResult = EffectResult | CallFailed | CallsUsed
 
 

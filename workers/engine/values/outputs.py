@@ -1,14 +1,11 @@
 """Checks of a node's result before it is stored: JSON that the database can hold, of a bounded size."""
 
-from typing import Any
-
 import orjson
 
 from models.errors import ForgeError
 from models.rules.values.json_values import clean
+from models.serialization import Json
 from models.services.orchestration.run_size import MAX_RUN_BYTES
-
-Json = Any
 
 MAX_OUTPUT = 1024 * 1024  # bytes of JSON, one node
 

@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from models.rules.executions.schedule import Schedule, Step
 from models.rules.graph.kinds import NodeCall
 from models.rules.values.scope import FuelMeter, Scope
+from models.serialization import Json
 from models.services.orchestration.leases import Lease
 from workers.engine.values.compiled_workflow import CompiledWorkflow
-
-Json = Any
 
 
 class NodesView(Mapping[str, Json]):

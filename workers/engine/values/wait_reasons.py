@@ -17,10 +17,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from models.rules.graph.effects import ApprovalResult, Ask, Pause
+from models.serialization import Json
 from models.services.credits.api_calls import CallsUsed
 from workers.engine.values import clock
-
-Json = Any
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,11 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from models.rules.graph.effects import ModelCall, TextResult
 from models.rules.prices.pricing import Provider
+from models.serialization import Json
 from workers.gateways.base import CallFailed
-
-Json = Any
 
 # The models used when a node names none: current, middle-sized, with long support.
 DEFAULT_MODELS: Mapping[Provider, str] = {

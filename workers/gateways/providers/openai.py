@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from models.rules.graph.effects import ModelCall, TextResult
 from models.rules.prices.pricing import Provider
+from models.serialization import Json
 from workers.gateways.base import CallFailed
 from workers.gateways.providers.base import (
     Format,
-    Json,
     Outgoing,
     ProviderRefusal,
     counted,

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import stripe
 
+from models.serialization import Json
 from workers.gateways.stripe.errors import ours, retry_after
 
-Json = Any
 StripeObject = dict[str, Any]
 Created = int | Mapping[str, int]  # unix seconds: since when, or {"gte", "lt"}
 T = TypeVar("T")

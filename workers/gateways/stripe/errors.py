@@ -4,13 +4,10 @@ Each error says whether a retry can help: with the same key, or only after check
 a key of ours, a client secret or a card; Stripe's own sentences are shown for declined cards only.
 """
 
-from typing import Any
-
 import stripe
 
+from models.serialization import Json
 from workers.gateways.base import CallFailed
-
-Json = Any
 
 DECLINED = "The card was declined."
 UNAVAILABLE_MESSAGE = "The payment service is unreachable."

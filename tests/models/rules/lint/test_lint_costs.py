@@ -9,8 +9,8 @@ import pytest
 
 from models.rules.graph.compiler import EXPRESSIONS_PER_NODE
 from models.rules.lint.lint import MAX_ERRORS, MAX_WARNINGS, lint
+from models.serialization import Json
 
-Json = Any
 SECONDS = 8.0  # of the processor, on a machine that is busy; about one on a calm one
 BODY = 1024 * 1024
 

@@ -17,13 +17,13 @@ from models.rules.graph.kinds import Field, NodeCall
 from models.rules.lint.lint import lint
 from models.rules.nodes import KINDS
 from models.rules.values.scope import Scope
+from models.serialization import Json
 from tests.support.engine.bench import Bench
 from tests.support.factories import node
 from workers.engine.values import clock, time_limits
 from workers.engine.values.outputs import encode
 from workers.engine.values.wait_reasons import pause_reason
 
-Json = Any
 NEEDED = {"api_call": {"url": "http://world/x"}, "ai_agent": {"prompt": "Hello"}, "subworkflow": {}}
 NASTY: list[Json] = [
     *(0, -1, 1e300, 1e308, -1e308, 5e-324, 2**53 + 1, 2**63, 2**64, 10**299, -(10**299), 0.1, True),
