@@ -15,10 +15,10 @@ help: ## Show this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready console-if-possible ## Watch a real workflow run; WORKFLOW=file.json and INPUT=text-or-file run another one
-	$(PY) -m devstack.demo $(if $(WORKFLOW),--workflow "$$WORKFLOW") $(if $(INPUT),--input "$$INPUT")
+	WITH_DEMO_USER=1 $(PY) -m devstack.demo $(if $(WORKFLOW),--workflow "$$WORKFLOW") $(if $(INPUT),--input "$$INPUT")
 
 up: .venv/ready console-if-possible ## Run the whole stack here with one log, until Ctrl-C; PORT=4000 sets the API's port
-	$(PY) -m devstack up
+	WITH_DEMO_USER=1 $(PY) -m devstack up
 
 console: .venv/ready ## Build the console, unless it is built from these sources already
 	$(PY) -m devstack.console

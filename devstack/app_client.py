@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPHandler, OpenerDirector, Request, build_opener
 
 from models.serialization import Json
@@ -82,6 +82,10 @@ class AppClient:
         self.token = answer["token"]
         return answer["user"]
 
+    def log_in(self, email: str, password: str) -> None:
+        """Sign in to an account, and keep the token."""
+        self.token = self.call("POST", "/auth/login", {"email": email, "password": password})["token"]
+
     def verify(self, mail: str, email: str, seconds: float = 30) -> None:
         """Follow the link that was mailed to `email`, as soon as the mail catcher at `mail` has it."""
         until = time.monotonic() + seconds
@@ -98,8 +102,15 @@ class AppClient:
         return self.call("POST", f"/templates/{template['id']}/instantiate", {})["workflow"]
 
     def save(self, name: str, graph: Json) -> Json:
-        """Save a workflow."""
+        """Save a workflow; one of the same name gets a new version."""
+        if known := self.workflow(name):
+            return self.call("PUT", f"/workflows/{known['id']}", graph)["workflow"]
         return self.call("POST", "/workflows", {"name": name, **graph})["workflow"]
+
+    def workflow(self, name: str) -> Json | None:
+        """The workflow of that name, if there is one."""
+        found = self.call("GET", f"/workflows?{urlencode({'q': name})}")["workflows"]
+        return next((workflow for workflow in found if workflow["name"] == name), None)
 
     def execute(self, workflow_id: str, value: Json) -> str:
         """Submit a run; return its id."""

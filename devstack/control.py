@@ -41,6 +41,9 @@ class RunningStack:
             f"Metrics  {at['metrics']}",
             f"Flower   {at['flower']}   user {at['flower_user']}, password {at['flower_password']}",
         ]
+        if "console" in at:
+            demo = f"   demo user {at['demo_user']}, password {at['demo_password']}" if "demo_user" in at else ""
+            lines.insert(0, f"Console  {at['console']}{demo}")
         if "mail" in at:
             lines.append(f"Mail     {at['mail']}   mails to users, caught")
         others = [f"{word} {at[name]}" for name, word in _OTHERS.items() if name in at]

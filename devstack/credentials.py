@@ -19,6 +19,7 @@ class Credentials:
     openclaw_token: str
     stripe_secret_key: str
     stripe_webhook_secret: str
+    demo_password: str
 
 
 def credentials(directory: Path) -> Credentials:
@@ -41,4 +42,5 @@ def _new() -> Credentials:
         openclaw_token=secrets.token_hex(24),
         stripe_secret_key="sk_test_" + secrets.token_hex(16),
         stripe_webhook_secret="whsec_" + secrets.token_hex(16),
+        demo_password=secrets.token_hex(6),
     )

@@ -6,7 +6,6 @@ WORKFLOW names a workflow file; without it the gallery's content analysis runs. 
 import argparse
 import json
 import os
-import secrets
 import sys
 from pathlib import Path
 from uuid import UUID
@@ -14,8 +13,9 @@ from uuid import UUID
 from rich.console import Console
 from rich.markup import escape
 
-from devstack import control, health, workflow_files
+from devstack import control, demo_user, health, workflow_files
 from devstack.app_client import AppClient, AppClientError
+from devstack.credentials import credentials
 from devstack.demo_view import RunView, show_receipt, show_result
 from devstack.processes.process import DevstackError
 from models.db import connect
@@ -35,22 +35,21 @@ def main() -> int:
             stack = control.ensure_up(control.stack_directory(), os.environ)
         for notice in stack.notices:
             console.print(notice, highlight=False, soft_wrap=True)
-        succeeded = _play(console, stack.addresses, arguments.workflow, arguments.input)
+        password = credentials(control.stack_directory()).demo_password
+        succeeded = _play(console, stack.addresses, password, arguments.workflow, arguments.input)
         return 0 if _is_well(console, stack.addresses["api"]) and succeeded else 1
     except (DevstackError, AppClientError, OSError, ValueError) as error:
         console.print(f"[bold red]The demo stopped:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
 
 
-def _play(console: Console, addresses: dict[str, str], workflow_file: str, given: str) -> bool:
-    app = AppClient(addresses["api"])
-    user = app.register(f"demo-{secrets.token_hex(4)}@example.com", secrets.token_urlsafe(12), "Demo")
-    console.print(f"Registered [bold]{user['email']}[/], tier {user['subscriptionTier']}.", highlight=False)
-    if "mail" in addresses:  # with a real mail server there is no link to follow, and no welcome credits
-        app.verify(addresses["mail"], user["email"])
-        console.print(
-            f"Followed the link in the mail at {addresses['mail']}: the address is verified.", highlight=False
-        )
+def _play(console: Console, addresses: dict[str, str], password: str, workflow_file: str, given: str) -> bool:
+    app, is_new = demo_user.signed_in(addresses["api"], addresses.get("mail"), password)
+    user = app.call("GET", "/auth/me")["user"]
+    console.print(f"Signed in as [bold]{user['email']}[/], tier {user['subscriptionTier']}.", highlight=False)
+    if is_new and "mail" in addresses:  # with a real mail server there is no link to follow, and no welcome credits
+        mail = addresses["mail"]
+        console.print(f"Followed the link in the mail at {mail}: the address is verified.", highlight=False)
     _buy_credits(console, app)
     if workflow_file:
         document = workflow_files.with_parts(app, workflow_files.read(Path(workflow_file), addresses))
@@ -60,7 +59,7 @@ def _play(console: Console, addresses: dict[str, str], workflow_file: str, given
         workflow = app.save(document.get("name", Path(workflow_file).stem), workflow_files.graph(document))
         value = _value(given) if given else document.get("exampleInput")
     else:
-        workflow = app.instantiate(TEMPLATE)
+        workflow = app.workflow(TEMPLATE) or app.instantiate(TEMPLATE)
         value = _value(given) if given else TEXT.read_text()
     console.print(f"Saved workflow [bold]{workflow['name']}[/] with {len(workflow['nodes'])} nodes.\n", highlight=False)
     execution_id = app.execute(workflow["id"], value)
@@ -71,13 +70,18 @@ def _play(console: Console, addresses: dict[str, str], workflow_file: str, given
     console.print()
     show_result(console, run)
     show_receipt(console, run["receipt"], app.call("GET", "/credits/balance"))
-    _print_addresses(console, addresses, execution_id)
+    _print_addresses(console, addresses, execution_id, password)
     return bool(run["status"] == "success")
 
 
-def _print_addresses(console: Console, addresses: dict[str, str], execution_id: str) -> None:
+def _print_addresses(console: Console, addresses: dict[str, str], execution_id: str, password: str) -> None:
+    login = f"(sign in as {demo_user.EMAIL}, password {password})"
+    if "console" in addresses:
+        console.print(
+            f"\nConsole [bold]{addresses['console']}runs/{execution_id}[/]  {login}", highlight=False, soft_wrap=True
+        )
     console.print(
-        f"\nAPI     {addresses['api']}/api/executions/{execution_id}\n"
+        f"API     {addresses['api']}/api/executions/{execution_id}\n"
         f"Metrics {addresses['metrics']}\n"
         f"Flower  {addresses['flower']}  (user {addresses['flower_user']}, password {addresses['flower_password']})\n"
         "Everything keeps running; `make down` stops it.",

@@ -9,6 +9,7 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from devstack import demo_user
 from devstack.credentials import Credentials, credentials
 from devstack.processes.process import spawn
 from devstack.processes.program import Program
@@ -24,6 +25,7 @@ DATABASE = "agentforge"
 EXECUTION_QUEUES = "executions.high,executions.normal,executions.low"
 OTHER_QUEUES = "billing,notifications,maintenance"
 FLOWER_USER = "operator"
+WITH_DEMO_USER = "WITH_DEMO_USER"  # the variable that asks for an account to look around with
 SETTINGS = frozenset().union(*READS.values())
 
 # Variables that programs inherit from the system; all others are passed explicitly.
@@ -74,6 +76,10 @@ class Stack:
             "redis": self.redis_url(),
             "openclaw": self._openclaw_url(),
         }
+        if CONSOLE.exists():
+            found["console"] = f"{found['api']}/console/"
+        if self._env.get(WITH_DEMO_USER):
+            found |= {"demo_user": demo_user.EMAIL, "demo_password": self.credentials.demo_password}
         if self.simulated_providers:
             found["ai_simulator"] = f"http://{LOOPBACK}:{self.ports.ai}"
         if self.simulates_stripe:
@@ -147,8 +153,8 @@ class Stack:
     # Programs --------------------------------------------------------------------------------
 
     def programs(self) -> list[Program]:
-        """All programs by stage: servers and simulators, then migrations, then programs that need the tables."""
-        return [*self._servers(), *self._simulators(), self._migrations(), *self._services()]
+        """All programs by stage: servers and simulators, migrations, programs that need the tables, the demo user."""
+        return [*self._servers(), *self._simulators(), self._migrations(), *self._services(), *self._demo_user()]
 
     def _servers(self) -> Iterator[Program]:
         for name, server in (("postgres", self.postgres), ("redis", self.redis)):
@@ -201,6 +207,14 @@ class Stack:
         check = partial(is_up, ports.flower, "/healthcheck")
         own = {"FLOWER_BASIC_AUTH": login}
         yield self._python("flower", command, role=ProcessRole.FLOWER, is_ready=check, extra=own)
+
+    def _demo_user(self) -> Iterator[Program]:
+        if not self._env.get(WITH_DEMO_USER):
+            return
+        addresses = self.addresses()
+        command = [sys.executable, "-m", "devstack.demo_user", addresses["api"], addresses.get("mail", "")]
+        env = self._system_env() | {demo_user.PASSWORD: self.credentials.demo_password}  # not shown by `ps`
+        yield Program("demo-user", lambda output: spawn(command, env=env, output=output, cwd=ROOT), stage=3, once=True)
 
     def _python(
         self,
