@@ -211,8 +211,8 @@ class Stack:
     def _demo_user(self) -> Iterator[Program]:
         if not self._env.get(WITH_DEMO_USER):
             return
-        addresses = self.addresses()
-        command = [sys.executable, "-m", "devstack.demo_user", addresses["api"], addresses.get("mail", "")]
+        mail = f"http://{LOOPBACK}:{self.ports.mail}" if self.catches_mail else ""
+        command = [sys.executable, "-m", "devstack.demo_user", f"http://{LOOPBACK}:{self.ports.api}", mail]
         env = self._system_env() | {demo_user.PASSWORD: self.credentials.demo_password}  # not shown by `ps`
         yield Program("demo-user", lambda output: spawn(command, env=env, output=output, cwd=ROOT), stage=3, once=True)
 

@@ -61,6 +61,12 @@ def test_servers_of_ones_own_replace_the_embedded_ones(tmp_path: Path) -> None:
     assert "LIMITER_URL" not in stack.environment()
 
 
+def test_the_demo_user_is_made_last_and_only_on_request(tmp_path: Path) -> None:
+    """Before any server runs, because programs are listed first and started later."""
+    assert Stack(tmp_path, SYSTEM | {"WITH_DEMO_USER": "1"}).programs()[-1].name == "demo-user"
+    assert "demo-user" not in [program.name for program in Stack(tmp_path, SYSTEM).programs()]
+
+
 def test_real_providers_replace_the_simulators(tmp_path: Path) -> None:
     own = {"DATABASE_URL": "postgresql://d/d", "REDIS_URL": "redis://r", "OPENCLAW_URL": "ws://gateway.example:18789"}
     own |= dict.fromkeys(("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_BASE_URL"), "https://example.com")
