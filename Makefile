@@ -21,10 +21,10 @@ up: .venv/ready console-if-possible ## Run the whole stack here with one log, un
 	WITH_DEMO_USER=1 $(PY) -m devstack up
 
 console: .venv/ready ## Build the console, unless it is built from these sources already
-	$(PY) -m devstack.console
+	$(PY) -m devstack.console build
 
 console-if-possible: .venv/ready
-	$(PY) -m devstack.console --if-possible
+	$(PY) -m devstack.console build --if-possible
 
 down: .venv/ready ## Stop the stack that `up` or `demo` started
 	$(PY) -m devstack down
@@ -39,7 +39,7 @@ test-stories: .venv/ready ## Run the part of test-faults with other servers arou
 	$(PY) -m pytest -m faults $(if $(ARGS),$(ARGS),-n 3 --dist loadfile tests/stories tests/test_story.py)
 
 test-console: .venv/ready ## Journeys through the console in Chromium, on a stack of their own; ARGS="-g sign" runs some
-	$(PY) -m devstack.console_tests $(ARGS)
+	$(PY) -m devstack.console test $(ARGS)
 
 openapi: .venv/ready ## Write the API's description; SAYS="what changed for callers" when it changed
 	$(PY) -m devstack.contract write "$$SAYS"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from devstack import console
+from devstack.console import __main__ as command
+from devstack.console import build
 from devstack.processes.process import DevstackError
 from sandbox.npm import Npm, NpmMissing
 
@@ -21,17 +22,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     npm = tmp_path / "npm"
     npm.write_text('#!/bin/sh\necho "$1" >>../calls\nmkdir -p dist node_modules && echo built >dist/index.html\n')
     npm.chmod(0o755)
-    build = tmp_path / "build" / "console"
+    place = tmp_path / "build" / "console"
     for name, path in {
         "ROOT": tmp_path,
         "HOME": home,
         "CONSOLE": home / "dist" / "index.html",
         "INSTALLED": home / "node_modules" / ".installed",
-        "BUILD": build,
-        "BUILT": build / "built",
+        "BUILD": place,
+        "BUILT": place / "built",
     }.items():
-        monkeypatch.setattr(console, name, path)
-    monkeypatch.setattr(console, "find", lambda: Npm((str(npm),), "/usr/bin:/bin"))
+        monkeypatch.setattr(build, name, path)
+    monkeypatch.setattr(build, "find", lambda: Npm((str(npm),), "/usr/bin:/bin"))
     return home
 
 
@@ -40,32 +41,32 @@ def calls(home: Path) -> list[str]:
 
 
 def test_it_is_built_once(home: Path):
-    console.build()
-    console.build()
+    build.build()
+    build.build()
     assert calls(home) == ["ci", "run"]
 
 
 @pytest.mark.parametrize("source", ["console/src/main.tsx", "docs/openapi.json"])
 def test_a_changed_source_is_built_without_installing_again(home: Path, source: str):
-    console.build()
+    build.build()
     (home.parent / source).write_text("2")
-    console.build()
+    build.build()
     assert calls(home) == ["ci", "run", "run"]
 
 
 def test_a_changed_lock_file_is_installed(home: Path):
-    console.build()
+    build.build()
     (home / "package-lock.json").write_text("2")
-    console.build()
+    build.build()
     assert calls(home) == ["ci", "run", "ci", "run"]
 
 
 def test_a_failure_is_told_with_the_words_of_npm(home: Path, capsys: pytest.CaptureFixture[str]):
     (home.parent / "npm").write_text("#!/bin/sh\necho no route to the registry >&2\nexit 1\n")
     with pytest.raises(DevstackError, match="no route to the registry"):
-        console.build()
-    assert console.main([]) == 1
-    assert console.main(["--if-possible"]) == 0
+        build.build()
+    assert command.main(["build"]) == 1
+    assert command.main(["build", "--if-possible"]) == 0
     assert "The console is not built: npm ci failed (is there a network?)." in capsys.readouterr().out
 
 
@@ -73,6 +74,6 @@ def test_a_machine_without_node_is_told_what_it_lacks(home: Path, monkeypatch: p
     def find() -> Npm:
         raise NpmMissing("There is no npm.")
 
-    monkeypatch.setattr(console, "find", find)
+    monkeypatch.setattr(build, "find", find)
     with pytest.raises(DevstackError, match=r"The console is not built\. There is no npm\."):
-        console.build()
+        build.build()

@@ -1,14 +1,14 @@
-"""`python -m devstack.console_tests`: journeys through the console in Chromium, on a stack of their own.
+"""Journeys through the console in Chromium, on a stack of their own.
 
 Arguments go to Playwright: a file, `-g` with a part of a title, `--headed`. CHROMIUM names the browser.
 """
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
-from devstack import console, control
+from devstack import control
+from devstack.console import build
 from devstack.control import RunningStack
 from devstack.processes.process import DevstackError
 
@@ -21,15 +21,10 @@ def main(arguments: list[str]) -> int:
     """Run the journeys; returns the exit status."""
     browser = os.environ.get("CHROMIUM") or BROWSER
     if not os.access(browser, os.X_OK):
-        print(f"There is no {browser}. Install Debian's package chromium, or let CHROMIUM name another one.")
-        return 1
-    try:
-        console.build()
-        with tempfile.TemporaryDirectory(prefix="agentforge-console-") as directory:
-            return _on_a_stack(Path(directory), browser, arguments)
-    except DevstackError as error:
-        print(error)
-        return 1
+        raise DevstackError(f"There is no {browser}. Install Debian's package chromium, or let CHROMIUM name one.")
+    build.build()
+    with tempfile.TemporaryDirectory(prefix="agentforge-console-") as directory:
+        return _on_a_stack(Path(directory), browser, arguments)
 
 
 def _on_a_stack(directory: Path, browser: str, arguments: list[str]) -> int:
@@ -38,7 +33,7 @@ def _on_a_stack(directory: Path, browser: str, arguments: list[str]) -> int:
     try:
         stack = control.ensure_up(directory, env | ANY_PORT | BEHIND_A_PROXY)
         variables = _variables(stack) | {"CHROMIUM": browser}
-        return console.npm(["run", "--silent", "e2e", "--", *arguments], variables=variables).wait()
+        return build.npm(["run", "--silent", "e2e", "--", *arguments], variables=variables).wait()
     finally:
         control.stop(directory)
 
@@ -50,7 +45,3 @@ def _variables(stack: RunningStack) -> dict[str, str]:
         "MAIL_URL": stack.addresses["mail"],
         "STACK_PID": str(stack.pid),
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
