@@ -82,6 +82,7 @@ class Settings:
 
     role: ProcessRole | None  # which process this is; None reads the settings of every role
     environment: str  # development | test | production
+    demo_account: str  # "email:password" that sign-in pages offer; in development only
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)  # carries change notifications; redis, rediss, unix, sentinel or sentinels
     broker_url: str = field(repr=False)  # of the task queues: a Redis address, amqp or amqps
@@ -128,6 +129,7 @@ class Settings:
             cls,
             role=read.role,
             environment=read.environment,
+            demo_account=read.for_development("DEMO_ACCOUNT"),
             database_url=read.secret("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/agentforge"),
             redis_url=redis_url,
             broker_url=read.backend("BROKER_URL", broker_url, BROKER_SCHEMES),

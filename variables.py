@@ -64,6 +64,13 @@ class VariableReader:
     def text(self, name: str, default: str) -> str:
         return (self._env.get(name, "").strip() if self.is_read(name) else "") or default
 
+    def for_development(self, name: str) -> str:
+        """A text that production refuses."""
+        value = self.text(name, "")
+        if value and self.environment == "production":
+            self._wrong.append(f"{name} is for development, and production refuses it.")
+        return value
+
     def secret(self, name: str, development_default: str, *, shown_as: str = "") -> str:
         """The value of a secret; `shown_as` is its name in messages, as `deploy/env.example` has it."""
         if not self.is_read(name):

@@ -17,7 +17,7 @@ from api.routes.accounts import (
 from api.routes.admin import admin
 from api.routes.billing import credits, invoices, payment_methods, purchases, stripe_requests, subscriptions, webhooks
 from api.routes.executions import bulk, executions, steps, usage
-from api.routes.operations import docs, health, pages
+from api.routes.operations import client_config, docs, health, pages
 from api.routes.workflows import node_types, templates, workflow_versions, workflows
 
 ACCOUNTS = (auth, account, addresses, data_exports, passwords, sessions, two_factor, access_keys, pages)
@@ -34,7 +34,7 @@ RESOURCES = (
     devices,
     api_keys,
 )
-OPERATIONS = (admin, docs)
+OPERATIONS = (admin, docs, client_config)
 BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests, webhooks)
 
 

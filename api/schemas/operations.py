@@ -27,6 +27,23 @@ class ServiceOut(Out):
     links = fields.Nested(LinksOut)
 
 
+class DemoOut(Out):
+    """The account that a service in development offers to everyone."""
+
+    email = String()
+    password = String()
+
+
+class ClientConfigOut(Out):
+    """The configuration for clients; without a publishable key no cards can be entered, only test cards, if at all."""
+
+    name = String()
+    version = String()
+    stripe_publishable_key = String(allow_none=True)
+    test_cards = Boolean()
+    demo = fields.Nested(DemoOut, allow_none=True)
+
+
 class StatusOut(Out):
     """The state of the service."""
 

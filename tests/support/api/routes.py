@@ -23,7 +23,14 @@ from tests.support.api.graphs import two_steps, workflow
 PUBLIC = {"auth.register", "auth.login", "health.health", "health.live", "health.ready"}
 PUBLIC |= {"webhooks.stripe", "docs.index", "docs.openapi", "docs.docs", "docs.asset"}
 PUBLIC |= {"passwords.reset", "passwords.confirm", "pages.reset_password", "data_exports.fetch"}
-PUBLIC |= {"node_types.index", "addresses.verify", "addresses.undo", "pages.verify", "pages.undo_email"}
+PUBLIC |= {
+    "node_types.index",
+    "client_config.index",
+    "addresses.verify",
+    "addresses.undo",
+    "pages.verify",
+    "pages.undo_email",
+}
 
 # Arguments of paths that are not ids of objects.
 NAMES = {
