@@ -1,9 +1,10 @@
 /** A JSON value as a tree: closed below the first levels, large lists by pages, long texts cut, all as text. */
 import { ActionIcon, CopyButton, Tooltip } from "@mantine/core";
 import { IconCheck, IconChevronRight, IconCopy, IconDownload } from "@tabler/icons-react";
-import { useState } from "react";
+import { createContext, useContext, useMemo, useState } from "react";
 
 import classes from "./JsonView.module.css";
+import { lengthOf, pointerTo } from "./parts";
 import { childrenOf, kindOf, MAX_TEXT, PAGE, summaryOf, textOf } from "./tree";
 
 interface JsonViewProps {
@@ -14,10 +15,17 @@ interface JsonViewProps {
   fileName?: string;
   /** The number of levels that are open at first. */
   open?: number;
+  /** How long the values at these JSON pointers are, of which only the beginning is here. */
+  cut?: ReadonlyMap<string, number> | undefined;
+  /** Get what follows at a pointer, of which `have` items or characters are here. */
+  onMore?: ((pointer: string, have: number) => Promise<unknown>) | undefined;
 }
 
-export function JsonView({ value, label, fileName = "value.json", open = 2 }: JsonViewProps) {
+const Cut = createContext<Pick<JsonViewProps, "cut" | "onMore">>({});
+
+export function JsonView({ value, label, fileName = "value.json", open = 2, cut, onMore }: JsonViewProps) {
   const isText = typeof value === "string";
+  const whole = useMemo(() => ({ cut, onMore }), [cut, onMore]);
   return (
     <div className={classes.frame} role="group" aria-label={label}>
       <div className={classes.tools}>
@@ -40,7 +48,13 @@ export function JsonView({ value, label, fileName = "value.json", open = 2 }: Js
           </ActionIcon>
         </Tooltip>
       </div>
-      {isText ? <LongText text={value} className={classes.prose} /> : <Value value={value} open={open} />}
+      <Cut value={whole}>
+        {isText ? (
+          <LongText text={value} pointer="" className={classes.prose} />
+        ) : (
+          <Value value={value} pointer="" open={open} />
+        )}
+      </Cut>
     </div>
   );
 }
@@ -53,15 +67,21 @@ export function saveFile(name: string, text: string): void {
   setTimeout(() => URL.revokeObjectURL(address), 1000);
 }
 
-function Value({ value, open }: { value: unknown; open: number }) {
-  const kind = kindOf(value);
-  if (kind === "object" || kind === "array") return <Children value={value} open={open} />;
-  return <Leaf value={value} />;
+interface ValueProps {
+  value: unknown;
+  pointer: string;
 }
 
-function Leaf({ value }: { value: unknown }) {
+function Value({ value, pointer, open }: ValueProps & { open: number }) {
   const kind = kindOf(value);
-  if (typeof value === "string") return <LongText text={value} className={classes.string} />;
+  if (kind === "object" || kind === "array") return <Children value={value} pointer={pointer} open={open} />;
+  return <Leaf value={value} pointer={pointer} />;
+}
+
+function Leaf({ value, pointer }: ValueProps) {
+  const kind = kindOf(value);
+  if (typeof value === "string")
+    return <LongText text={value} pointer={pointer} className={classes.string} />;
   return (
     <span className={classes.leaf} data-kind={kind}>
       {textOf(value)}
@@ -69,7 +89,13 @@ function Leaf({ value }: { value: unknown }) {
   );
 }
 
-function LongText({ text, className }: { text: string; className?: string | undefined }) {
+interface LongTextProps {
+  text: string;
+  pointer: string;
+  className?: string | undefined;
+}
+
+function LongText({ text, pointer, className }: LongTextProps) {
   const [whole, setWhole] = useState(false);
   if (text === "") return <span className={classes.dim}>empty text</span>;
   const isLong = text.length > MAX_TEXT;
@@ -81,11 +107,36 @@ function LongText({ text, className }: { text: string; className?: string | unde
           {whole ? "Show less" : `Show all ${text.length.toLocaleString("en")} characters`}
         </button>
       ) : null}
+      {isLong && !whole ? null : <More pointer={pointer} value={text} noun="characters" />}
     </span>
   );
 }
 
-function Children({ value, open }: { value: unknown; open: number }) {
+/** Gets what follows of a value of which only the beginning is here. */
+function More({ pointer, value, noun }: ValueProps & { noun: string }) {
+  const { cut, onMore } = useContext(Cut);
+  const [busy, setBusy] = useState(false);
+  const total = cut?.get(pointer);
+  if (total === undefined || !onMore) return null;
+  const have = lengthOf(value);
+  const load = async () => {
+    setBusy(true);
+    try {
+      await onMore(pointer, have);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <button type="button" className={classes.more} disabled={busy} onClick={() => void load()}>
+      {busy
+        ? "Loading…"
+        : `Load more: ${have.toLocaleString("en")} of ${total.toLocaleString("en")} ${noun} are here`}
+    </button>
+  );
+}
+
+function Children({ value, pointer, open }: ValueProps & { open: number }) {
   const [shown, setShown] = useState(PAGE);
   const children = childrenOf(value);
   if (children.length === 0)
@@ -94,7 +145,13 @@ function Children({ value, open }: { value: unknown; open: number }) {
     <ul className={classes.children}>
       {children.slice(0, shown).map(([name, child]) => (
         <li key={name}>
-          <Child name={name} value={child} open={open - 1} isItem={Array.isArray(value)} />
+          <Child
+            name={name}
+            value={child}
+            pointer={pointerTo(pointer, name)}
+            open={open - 1}
+            isItem={Array.isArray(value)}
+          />
         </li>
       ))}
       {children.length > shown ? (
@@ -103,30 +160,31 @@ function Children({ value, open }: { value: unknown; open: number }) {
             {`Show ${Math.min(PAGE, children.length - shown)} more of ${(children.length - shown).toLocaleString("en")}`}
           </button>
         </li>
-      ) : null}
+      ) : (
+        <li>
+          <More pointer={pointer} value={value} noun={Array.isArray(value) ? "items" : "fields"} />
+        </li>
+      )}
     </ul>
   );
 }
 
-function Child({
-  name,
-  value,
-  open,
-  isItem,
-}: {
+interface ChildProps extends ValueProps {
   name: string;
-  value: unknown;
   open: number;
   isItem: boolean;
-}) {
+}
+
+function Child({ name, value, pointer, open, isItem }: ChildProps) {
   const [isOpen, setOpen] = useState(open > 0);
+  const total = useContext(Cut).cut?.get(pointer);
   const kind = kindOf(value);
   const label = <span className={isItem ? classes.index : classes.name}>{name}</span>;
   if (kind !== "object" && kind !== "array") {
     return (
       <div className={classes.line}>
         {label}
-        <Leaf value={value} />
+        <Leaf value={value} pointer={pointer} />
       </div>
     );
   }
@@ -140,9 +198,9 @@ function Child({
       >
         <IconChevronRight size={14} aria-hidden className={classes.chevron} />
         {label}
-        <span className={classes.dim}>{summaryOf(value)}</span>
+        <span className={classes.dim}>{summaryOf(value, total)}</span>
       </button>
-      {isOpen ? <Children value={value} open={open} /> : null}
+      {isOpen ? <Children value={value} pointer={pointer} open={open} /> : null}
     </>
   );
 }

@@ -30,6 +30,10 @@ describe("the tree of a JSON value", () => {
     expect(summaryOf(value)).toBe(text);
   });
 
+  it("counts what is not here too", () => {
+    expect(summaryOf([1], 5000)).toBe("5,000 items");
+  });
+
   it("copies texts as they are and the rest as JSON", () => {
     expect(textOf("<b>")).toBe("<b>");
     expect(textOf({ a: 1 })).toBe('{\n  "a": 1\n}');

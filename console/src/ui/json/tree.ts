@@ -18,9 +18,9 @@ export function childrenOf(value: unknown): [string, unknown][] {
   return typeof value === "object" && value !== null ? Object.entries(value) : [];
 }
 
-/** What a closed object or array says: "3 items", "1 field". */
-export function summaryOf(value: unknown): string {
-  const count = childrenOf(value).length;
+/** What a closed object or array says: "3 items", "1 field"; `total` counts those too that are not here. */
+export function summaryOf(value: unknown, total?: number): string {
+  const count = total ?? childrenOf(value).length;
   const noun = Array.isArray(value) ? "item" : "field";
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -21,7 +21,7 @@ const route = getRouteApi("/shell/runs/$runId");
 const NAMES: Record<Tab, string> = { steps: "Steps", log: "Log", data: "Data", receipt: "Receipt" };
 
 export function RunParts({ run, log }: { run: FullRun; log: UseQueryResult<LogEntry[]> }) {
-  const { tab = "steps", step } = route.useSearch();
+  const { tab = "steps", step, path } = route.useSearch();
   const navigate = route.useNavigate();
   const labels = useMemo(() => new Map(run.nodes.map(({ nodeId, label }) => [nodeId, label])), [run.nodes]);
   const show = (search: RunSearch) => void navigate({ search, replace: true, resetScroll: false });
@@ -64,7 +64,13 @@ export function RunParts({ run, log }: { run: FullRun; log: UseQueryResult<LogEn
           </Section>
         </Tabs.Panel>
       </Tabs>
-      <StepDrawer run={run} nodeId={step} onClose={() => open(null)} />
+      <StepDrawer
+        run={run}
+        nodeId={step}
+        path={path}
+        onSelect={(iteration) => show({ tab, ...(step ? { step } : {}), path: iteration })}
+        onClose={() => open(null)}
+      />
     </>
   );
 }

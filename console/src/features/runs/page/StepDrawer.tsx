@@ -11,18 +11,21 @@ import { JsonView } from "@/ui/json/JsonView";
 import { StatusBadge } from "@/ui/StatusBadge";
 import { Credits, Time } from "@/ui/values";
 
+import { Iterations } from "./Iterations";
+import { StepData } from "./StepData";
 import classes from "./StepDrawer.module.css";
 import type { Step } from "./timeline";
 
-export function StepDrawer({
-  run,
-  nodeId,
-  onClose,
-}: {
+interface StepDrawerProps {
   run: FullRun;
   nodeId: string | undefined;
+  /** The iteration, if the node is in a loop. */
+  path: string | undefined;
+  onSelect: (path: string) => void;
   onClose: () => void;
-}) {
+}
+
+export function StepDrawer({ run, nodeId, path, onSelect, onClose }: StepDrawerProps) {
   const isDesk = useIsDesk();
   const step = run.nodes.find((node) => node.nodeId === nodeId);
   return (
@@ -39,12 +42,21 @@ export function StepDrawer({
         header: classes.header ?? "",
       }}
     >
-      {step ? <StepDetails run={run} step={step} /> : null}
+      {step ? (
+        <StepDetails run={run} step={step} path={step.iterations ? path : ""} onSelect={onSelect} />
+      ) : null}
     </Drawer>
   );
 }
 
-function StepDetails({ run, step }: { run: FullRun; step: Step }) {
+interface StepDetailsProps {
+  run: FullRun;
+  step: Step;
+  path: string | undefined;
+  onSelect: (path: string) => void;
+}
+
+function StepDetails({ run, step, path, onSelect }: StepDetailsProps) {
   const message = typeof step.error?.message === "string" ? step.error.message : null;
   const code = typeof step.error?.code === "string" ? step.error.code : null;
   return (
@@ -85,22 +97,9 @@ function StepDetails({ run, step }: { run: FullRun; step: Step }) {
           Open the run that this step started
         </TextLink>
       ) : null}
-      <Output run={run} step={step} />
+      {step.iterations ? <Iterations runId={run.id} step={step} path={path} onSelect={onSelect} /> : null}
+      {path === undefined ? null : <StepData runId={run.id} step={step} path={path} />}
     </Stack>
-  );
-}
-
-function Output({ run, step }: { run: FullRun; step: Step }) {
-  if (step.status !== "success" && step.output === null) return null;
-  return (
-    <section aria-label="Output">
-      <h3 className={classes.heading}>Output</h3>
-      <JsonView
-        value={step.output}
-        label={`Output of ${step.label}`}
-        fileName={`${run.id}-${step.nodeId}.json`}
-      />
-    </section>
   );
 }
 
