@@ -1,67 +1,113 @@
-/** What happens now: credits, the last month, and the newest runs. */
-import { Stack } from "@mantine/core";
-import { queryOptions, useQuery } from "@tanstack/react-query";
+/** What happens now: what waits for the person, runs under way, the month, and the newest runs; live. */
+import { Stack, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 
-import { api, body } from "@/api/client";
-import { keys } from "@/api/keys";
+import { useLiveRuns } from "@/api/live/useLiveRuns";
 import { balanceQuery } from "@/api/queries";
 import { runsQuery } from "@/api/runs";
 import { useUser } from "@/api/session";
-import { ButtonLink } from "@/ui/ButtonLink";
+import { ButtonLink, TextLink } from "@/ui/ButtonLink";
 import { formatCount, formatPercent } from "@/ui/format";
 import { PageHeader } from "@/ui/PageHeader";
 import { RunList } from "@/ui/RunList";
-import { Figure, Figures, Section } from "@/ui/Section";
+import { Figure, Figures } from "@/ui/Section";
 import { Empty, Loaded } from "@/ui/states";
 import { Credits } from "@/ui/values";
 
-const monthQuery = queryOptions({
-  queryKey: keys.usage("month"),
-  queryFn: ({ signal }) => body(api.GET("/usage/stats", { params: { query: { period: "month" } }, signal })),
-});
+import classes from "./Home.module.css";
+import { Month } from "./Month";
+import { monthQuery, openRunsQuery } from "./queries";
+import { UnderWay } from "./UnderWay";
+import { WaitsForYou } from "./WaitsForYou";
+
+const RECENT = 8;
 
 export function HomePage() {
   const user = useUser();
-  const balance = useQuery(balanceQuery);
-  const month = useQuery(monthQuery);
-  const runs = useQuery(runsQuery({ limit: 10 }));
+  const runs = useQuery(runsQuery({ limit: RECENT }));
+  useLiveRuns();
   return (
     <>
       <PageHeader
         title={`Hello, ${user.name}`}
         actions={<ButtonLink to="/templates">Start from a template</ButtonLink>}
       />
-      <Stack gap="xl">
-        <Loaded query={balance} rows={2}>
-          {({ available, held }) => (
-            <Figures>
-              <Figure label="Credits available" note={held > 0 ? <Credits value={held} unit /> : undefined}>
-                <Credits value={available} />
-              </Figure>
-              {month.data ? (
-                <>
-                  <Figure label="Runs this month">{formatCount(month.data.totalExecutions)}</Figure>
-                  <Figure label="Success this month">
-                    {month.data.successRate === null ? "–" : formatPercent(month.data.successRate)}
-                  </Figure>
-                  <Figure label="Credits spent this month">
-                    <Credits value={month.data.creditsUsed} />
-                  </Figure>
-                </>
-              ) : null}
-            </Figures>
-          )}
-        </Loaded>
-        <Section title="Recent runs">
+      <Stack gap="lg">
+        <WaitsForYou />
+        <Numbers />
+        <UnderWay />
+        <section aria-label="Recent runs">
+          <div className={classes.recentHead}>
+            <Title order={2}>Recent runs</Title>
+            <TextLink to="/runs">All runs</TextLink>
+          </div>
           <Loaded
             query={runs}
             isEmpty={({ executions }) => executions.length === 0}
-            empty={<Empty title="No runs yet">Take a template and run it: it appears here.</Empty>}
+            empty={
+              <Empty title="No runs yet" action={<ButtonLink to="/templates">Take a template</ButtonLink>}>
+                Take a template and run it: it appears here.
+              </Empty>
+            }
           >
             {({ executions }) => <RunList runs={executions} />}
           </Loaded>
-        </Section>
+        </section>
+        <Month />
       </Stack>
+    </>
+  );
+}
+
+function Numbers() {
+  const balance = useQuery(balanceQuery);
+  const month = useQuery(monthQuery);
+  const open = useQuery(openRunsQuery);
+  return (
+    <Loaded query={balance} rows={2}>
+      {({ available, held }) => (
+        <Figures>
+          <Figure label="Credits available" note={held > 0 ? <Held held={held} /> : "none held by runs"}>
+            <Credits value={available} />
+          </Figure>
+          <Figure label="Runs under way" note={open.data ? waitingNote(open.data.runs) : undefined}>
+            {open.data ? `${formatCount(open.data.runs.length)}${open.data.isMore ? "+" : ""}` : "–"}
+          </Figure>
+          <Figure
+            label="Success this month"
+            note={month.data ? `${formatCount(month.data.totalExecutions)} runs` : undefined}
+          >
+            {typeof month.data?.successRate === "number" ? formatPercent(month.data.successRate) : "–"}
+          </Figure>
+          <Figure
+            label="Credits spent this month"
+            note={month.data ? <Added value={month.data.creditsAdded} /> : undefined}
+          >
+            {month.data ? <Credits value={month.data.creditsUsed} /> : "–"}
+          </Figure>
+        </Figures>
+      )}
+    </Loaded>
+  );
+}
+
+function waitingNote(runs: readonly { status: string }[]): string {
+  const waiting = runs.filter(({ status }) => status === "waiting").length;
+  return waiting === 0 ? "none waits" : `${formatCount(waiting)} of them ${waiting === 1 ? "waits" : "wait"}`;
+}
+
+function Held({ held }: { held: number }) {
+  return (
+    <>
+      <Credits value={held} /> held by runs
+    </>
+  );
+}
+
+function Added({ value }: { value: number }) {
+  return (
+    <>
+      <Credits value={value} /> added
     </>
   );
 }

@@ -18,7 +18,7 @@ export function partsOf(excerpt: Excerpt): Parts {
 
 /** How many items, fields or characters of a value are here; the API counts characters, not UTF-16 units. */
 export function lengthOf(value: unknown): number {
-  if (typeof value === "string") return [...value].length;
+  if (typeof value === "string") return Array.from(value).length;
   return typeof value === "object" && value !== null ? Object.keys(value).length : 0;
 }
 
