@@ -50,11 +50,12 @@ from models.tables.stripe.stripe_request import RequestKind, RequestStatus, Stri
 from models.tables.stripe.subscription import Subscription
 from models.tables.workflows.template import Template
 from models.tables.workflows.template_report import ReportOutcome, ReportStatus, TemplateReport
-from models.tables.workflows.workflow import Workflow, WorkflowVersion
+from models.tables.workflows.workflow import UNDO_DELETION, Workflow, WorkflowVersion
 
 __all__ = [
     "SEARCHED",
     "SEARCHED_RUNS",
+    "UNDO_DELETION",
     "UNVERIFIED_KINDS",
     "WRITTEN",
     "AccessKey",

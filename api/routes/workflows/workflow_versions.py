@@ -13,6 +13,7 @@ from api.openapi import CONDITIONAL, TIER_LIMITS, Page, describes
 from api.routes.workflows.preconditions import require_match, shown_with_tag
 from api.schemas.accounts.accounts import NothingIn
 from api.schemas.base import PageQuery
+from api.schemas.workflows.differences import VersionDifferenceOut
 from api.schemas.workflows.workflows import VersionDetailOut, VersionOut, WorkflowOut
 from models.services.workflows import workflow_versions
 
@@ -35,6 +36,15 @@ def index(workflow_id: UUID) -> ResponseReturnValue:
 def get(workflow_id: UUID, number: int) -> ResponseReturnValue:
     """Get a version of a workflow with its graph."""
     return {"version": show(VersionDetailOut, workflow_versions.get(db(), current_user(), workflow_id, number))}
+
+
+@bp.get("/<int:number>/diff/<int:other>")
+@signed_in
+@describes(response=VersionDifferenceOut)
+def diff(workflow_id: UUID, number: int, other: int) -> ResponseReturnValue:
+    """Get what changed from one version of a workflow to another."""
+    found = workflow_versions.compare(db(), current_user(), workflow_id, number, other)
+    return show(VersionDifferenceOut, {**vars(found.graph), **vars(found)})
 
 
 @bp.post("/<int:number>/restore")

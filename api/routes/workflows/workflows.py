@@ -14,6 +14,7 @@ from api.jobs.idempotency import idempotent
 from api.limits.heavy import heavy
 from api.openapi import CONDITIONAL, LOCATED, TIER_LIMITS, Page, describes
 from api.routes.workflows.preconditions import require_match, shown_with_tag, tag_of
+from api.schemas.accounts.accounts import NothingIn
 from api.schemas.executions.executions import AcceptedOut, ExecutionOut
 from api.schemas.executions.queries import ExecutionsQuery
 from api.schemas.workflows.workflow_metrics import MetricsOut, MetricsQuery
@@ -27,7 +28,7 @@ from api.schemas.workflows.workflows import (
     WorkflowUpdateIn,
 )
 from models.services.executions import executions
-from models.services.workflows import workflow_metrics, workflows
+from models.services.workflows import undeletion, workflow_metrics, workflows
 from tasks.queue import enqueue_execution
 
 bp = Blueprint("workflows", __name__, url_prefix="/workflows")
@@ -104,6 +105,21 @@ def delete(workflow_id: UUID) -> ResponseReturnValue:
     require_match(workflow_id)
     workflows.delete(db(), current_user(), workflow_id)
     return Response(status=204)
+
+
+@bp.post("/<uuid:workflow_id>/undelete")
+@signed_in
+@describes(
+    response={"workflow": WorkflowOut},
+    body=NothingIn,
+    optional=True,
+    errors=("not_found", *TIER_LIMITS),
+    headers=("ETag",),
+)
+def undelete(workflow_id: UUID) -> ResponseReturnValue:
+    """Restore a workflow that was deleted in the last ten minutes, with the history of its runs."""
+    body(NothingIn, optional=True)
+    return shown_with_tag(undeletion.undelete(db(), current_user(), workflow_id))
 
 
 @bp.post("/<uuid:workflow_id>/execute")

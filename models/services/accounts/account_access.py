@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from models.changes import notify_changed
 from models.services.accounts import sessions
-from models.tables import AccessKey, Execution, ProviderKey, PushDevice, Template, TwoFactor, Workflow
+from models.tables import UNDO_DELETION, AccessKey, Execution, ProviderKey, PushDevice, Template, TwoFactor, Workflow
 
 _AS_IT_IS = {"synchronize_session": False}
 
@@ -25,7 +25,8 @@ def clear(session: Session, user_id: UUID) -> None:
         session.execute(delete(table).where(table.user_id == user_id), execution_options=_AS_IT_IS)
     session.execute(delete(Template).where(Template.owner_id == user_id), execution_options=_AS_IT_IS)
     kept = update(Workflow).where(Workflow.user_id == user_id, Workflow.deleted_at.is_(None))
-    session.execute(kept.values(deleted_at=func.now()), execution_options=_AS_IT_IS)
+    # So long ago that no deletion can be undone, because the account may be another person's from now on.
+    session.execute(kept.values(deleted_at=func.now() - UNDO_DELETION), execution_options=_AS_IT_IS)
     stop_runs(session, user_id)
 
 

@@ -19,7 +19,7 @@ from models.rules.prices.pricing import PLANS
 from models.serialization import to_json
 from models.services.credits import storage
 from models.services.executions import receipts
-from models.tables import Execution, Receipt
+from models.tables import UNDO_DELETION, Execution, Receipt
 
 log = structlog.get_logger()
 
@@ -53,10 +53,10 @@ _BUSY = text("""
     SELECT DISTINCT top FROM below WHERE finished_at IS NULL
 """).bindparams(_IDS)
 
-# Runs of deleted workflows expire early, once they have ended. Runs that are still needed are checked again within the
-# hour.
+# Runs of deleted workflows expire early, once they have ended and the deletion cannot be undone any more. Runs that are
+# still needed are checked again within the hour.
 _DELETED = text("""
-    SELECT id FROM workflows WHERE deleted_at IS NOT NULL AND history_removed_at IS NULL
+    SELECT id FROM workflows WHERE deleted_at <= now() - :undo AND history_removed_at IS NULL
      ORDER BY deleted_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 _HASTEN = text("""
@@ -82,7 +82,7 @@ _REMOVED = text("""
 _KEEP = text("""
     WITH judged AS (
         SELECT e.id,
-               CASE WHEN w.deleted_at IS NULL
+               CASE WHEN w.deleted_at IS NULL OR w.deleted_at > now() - :undo
                     THEN e.finished_at + make_interval(days => CAST(CAST(:days AS jsonb)->>u.subscription_tier AS int))
                     ELSE now() END AS promised,
                e.id = ANY(:busy)
@@ -128,7 +128,7 @@ _EMPTY = text("""
 
 def hasten(session: Session, *, limit: int = ROWS) -> int:
     """Make at most `limit` runs of deleted workflows due; returns how many."""
-    workflows = session.scalars(_DELETED, {"limit": WORKFLOWS}).all()
+    workflows = session.scalars(_DELETED, {"limit": WORKFLOWS, "undo": UNDO_DELETION}).all()
     if not workflows:
         return 0
     found = len(session.execute(_HASTEN, {"ids": workflows, "limit": limit}).all())
@@ -145,7 +145,7 @@ def expire(session: Session, *, limit: int = RUNS) -> int:
     found += session.scalars(_DUE, {"limit": limit - len(found)})
     if found:
         busy = list(session.scalars(_BUSY, {"ids": found}))
-        kept = set(session.scalars(_KEEP, {"ids": found, "busy": busy, "days": _DAYS}))
+        kept = set(session.scalars(_KEEP, {"ids": found, "busy": busy, "days": _DAYS, "undo": UNDO_DELETION}))
         if expired := [execution_id for execution_id in found if execution_id not in kept]:
             _expire(session, expired)
     return len(found)

@@ -1,12 +1,14 @@
 """The versions of a workflow, each of which can be restored as the newest one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
 from models.errors import NotFound
+from models.rules.graph.differences import FieldDifference, GraphDifference, differences
 from models.services.rows.queries import Position
 from models.services.workflows import workflows
 from models.tables import User, Workflow, WorkflowVersion
@@ -38,6 +40,27 @@ def get(session: Session, owner: User, workflow_id: UUID, number: int) -> Workfl
     if version is None:
         raise NotFound("version of this workflow")
     return version
+
+
+@dataclass(frozen=True)
+class VersionDifference:
+    """The differences between two versions; `details` are those of name and description."""
+
+    from_version: int
+    to_version: int
+    details: Sequence[FieldDifference]
+    graph: GraphDifference
+
+
+def compare(session: Session, owner: User, workflow_id: UUID, number: int, other: int) -> VersionDifference:
+    """What changed from one version of `owner`'s workflow to another; raises `NotFound`."""
+    before, after = (get(session, owner, workflow_id, one) for one in (number, other))
+    details = [
+        FieldDifference(name, getattr(before, name), getattr(after, name))
+        for name in ("name", "description")
+        if getattr(before, name) != getattr(after, name)
+    ]
+    return VersionDifference(number, other, details, differences(before.graph, after.graph))
 
 
 def restore(session: Session, owner: User, workflow_id: UUID, number: int) -> Workflow:

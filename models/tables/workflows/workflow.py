@@ -1,6 +1,7 @@
 """Workflows and their versions. A version never changes: saving another graph adds one, and a run keeps its version."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from models.base import Credits, JsonB, Record, ShortText, UpdatedAtMixin, UtcTi
 from models.rules.executions.states import WorkflowStatus
 from models.rules.prices.pricing import PRICE_LIST
 from models.serialization import Json
+
+UNDO_DELETION = timedelta(minutes=10)  # for which a deleted workflow can be restored
 
 
 class WorkflowVersion(Record):

@@ -39,6 +39,7 @@ NAMES = {
     "letter_id": "evt_route",
     "provider": "openai",
     "number": 1,
+    "other": 1,
     "part": "start.js",
 }
 # Bodies that routes validate before they check the object's owner.

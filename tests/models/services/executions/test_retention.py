@@ -16,7 +16,17 @@ from models.services.executions import executions, retention
 from models.services.executions.executions import HistoryExpired
 from models.services.executions.receipt_pages import receipt_page
 from models.services.workflows import workflows
-from models.tables import CreditHold, Execution, ExecutionEvent, NodeExecution, QuarantinedRun, Receipt, User, Workflow
+from models.tables import (
+    UNDO_DELETION,
+    CreditHold,
+    Execution,
+    ExecutionEvent,
+    NodeExecution,
+    QuarantinedRun,
+    Receipt,
+    User,
+    Workflow,
+)
 from tests.support import factories
 
 FREE = PLANS[Tier.FREE].history_days
@@ -49,7 +59,8 @@ def child(session: Session, parent: Execution, **columns: Any) -> Execution:
 
 
 def sweep(session: Session) -> None:
-    """As many batches as there are."""
+    """As many batches as there are, once no deletion can be undone any more."""
+    session.execute(update(Workflow).values(deleted_at=Workflow.deleted_at - UNDO_DELETION))
     while retention.hasten(session):
         pass
     while retention.expire(session):
