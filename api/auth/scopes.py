@@ -28,7 +28,9 @@ RESOURCES: dict[str, tuple[str, str]] = {
     "workflows": WORKFLOWS,
     "workflow_versions": WORKFLOWS,
     "templates": WORKFLOWS,
-    **dict.fromkeys(("executions", "bulk_executions", "steps"), (KeyScope.EXECUTIONS_READ, KeyScope.EXECUTIONS_RUN)),
+    **dict.fromkeys(
+        ("executions", "bulk_executions", "steps", "expressions"), (KeyScope.EXECUTIONS_READ, KeyScope.EXECUTIONS_RUN)
+    ),
     "credits": (KeyScope.CREDITS_READ, SIGNED_IN),
     "usage": (KeyScope.CREDITS_READ, KeyScope.EXECUTIONS_RUN),
     "purchases": BILLING,
@@ -53,6 +55,7 @@ RESOURCES: dict[str, tuple[str, str]] = {
     ),
 }
 ROUTES: dict[str, str] = {
+    "expressions.evaluate": KeyScope.EXECUTIONS_READ,
     "auth.me": ANYBODY,
     "workflows.validate": KeyScope.WORKFLOWS_READ,
     "workflows.execute": KeyScope.EXECUTIONS_RUN,

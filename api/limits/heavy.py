@@ -27,11 +27,21 @@ _slots = FairSemaphore(1, per_group=1, waiting=MAX_QUEUED_PER_USER)
 
 def heavy(view: Callable[P, R]) -> Callable[P, R]:
     """Decorate a view so that requests with large bodies queue; raises `QueueFull`. Put it right below `signed_in`."""
+    in_line = queued(view)
 
     @wraps(view)
     def limited(*args: P.args, **kwargs: P.kwargs) -> R:
-        if len(request.get_data(cache=True)) < HEAVY_BYTES:
-            return view(*args, **kwargs)
+        is_small = len(request.get_data(cache=True)) < HEAVY_BYTES
+        return view(*args, **kwargs) if is_small else in_line(*args, **kwargs)
+
+    return limited
+
+
+def queued(view: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a view so that all of its requests queue, because even small ones compute; otherwise like `heavy`."""
+
+    @wraps(view)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
         close()
         with ExitStack() as slot:
             with slot_released():

@@ -16,7 +16,7 @@ from api.routes.accounts import (
 )
 from api.routes.admin import admin
 from api.routes.billing import credits, invoices, payment_methods, purchases, stripe_requests, subscriptions, webhooks
-from api.routes.executions import bulk, executions, steps, usage
+from api.routes.executions import bulk, executions, expressions, steps, usage
 from api.routes.operations import client_config, docs, health, pages
 from api.routes.workflows import node_types, templates, workflow_versions, workflows
 
@@ -28,6 +28,7 @@ RESOURCES = (
     executions,
     bulk,
     steps,
+    expressions,
     templates,
     credits,
     usage,
