@@ -29,7 +29,8 @@ RESOURCES: dict[str, tuple[str, str]] = {
     "workflow_versions": WORKFLOWS,
     "templates": WORKFLOWS,
     **dict.fromkeys(
-        ("executions", "bulk_executions", "steps", "expressions"), (KeyScope.EXECUTIONS_READ, KeyScope.EXECUTIONS_RUN)
+        ("executions", "bulk_executions", "steps", "expressions", "events"),
+        (KeyScope.EXECUTIONS_READ, KeyScope.EXECUTIONS_RUN),
     ),
     "credits": (KeyScope.CREDITS_READ, SIGNED_IN),
     "usage": (KeyScope.CREDITS_READ, KeyScope.EXECUTIONS_RUN),

@@ -127,6 +127,17 @@ class ChangeNotifier:
         finally:
             self._remove(subscription)
 
+    def watch(self, subscription: ChangeSubscription, ids: Collection[UUID]) -> bool:
+        """Change the rows to which a client is subscribed; returns whether there are new ones among them."""
+        with self._lock:
+            before, after = set(subscription.ids), set(ids)
+            for one in before - after:
+                self._forget(one, subscription)
+            for one in after - before:
+                self._by_id.setdefault(one, set()).add(subscription)
+            subscription.ids = after
+        return bool(after - before)
+
     def serve_while(self, is_serving: Callable[[], bool]) -> None:
         """Set how to find out that the process shuts down; then all subscriptions are closed and none is accepted."""
         self._is_serving = is_serving
@@ -163,11 +174,14 @@ class ChangeNotifier:
             if not self._by_owner[subscription.owner]:
                 del self._by_owner[subscription.owner]
             for one in subscription.ids:
-                others = self._by_id.get(one)
-                if others is not None:
-                    others.discard(subscription)
-                    if not others:
-                        del self._by_id[one]
+                self._forget(one, subscription)
+
+    def _forget(self, one: UUID, subscription: ChangeSubscription) -> None:
+        others = self._by_id.get(one)
+        if others is not None:
+            others.discard(subscription)
+            if not others:
+                del self._by_id[one]
 
     def _start(self) -> None:
         """Start the threads on first use, because threads do not survive the fork of a server's workers."""

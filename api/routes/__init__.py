@@ -16,7 +16,7 @@ from api.routes.accounts import (
 )
 from api.routes.admin import admin
 from api.routes.billing import credits, invoices, payment_methods, purchases, stripe_requests, subscriptions, webhooks
-from api.routes.executions import bulk, executions, expressions, steps, usage
+from api.routes.executions import bulk, events, executions, expressions, steps, usage
 from api.routes.operations import client_config, docs, health, pages
 from api.routes.workflows import node_types, templates, workflow_versions, workflows
 
@@ -29,6 +29,7 @@ RESOURCES = (
     bulk,
     steps,
     expressions,
+    events,
     templates,
     credits,
     usage,

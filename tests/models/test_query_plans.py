@@ -16,9 +16,10 @@ from models.rules.prices.pricing import Tier
 from models.rules.values.periods import TimeRange
 from models.services.accounts import administration
 from models.services.credits import api_calls, ledger, storage
-from models.services.executions import executions, receipts, retention
+from models.services.executions import executions, receipts, retention, run_feed
 from models.services.operations import analytics, audit, backlog, pruning, worker_heartbeats
 from models.services.orchestration import deadlines, execution_tree, leases, redelivery, result_reuse
+from models.services.steps import steps
 from models.services.stripe import stripe_status
 from models.services.workflows import workflow_metrics, workflows
 from models.tables import Execution, User, Workflow
@@ -123,6 +124,9 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "runs with a common tag": lambda s, c: executions.list_owned(s, c.user, tag="nightly"),
     "another user's runs with a common word": lambda s, c: executions.list_owned(s, c.other, query="time"),
     "runs of an hour long ago": lambda s, c: executions.list_owned(s, c.user, until=LONG_AGO),
+    "a feed of runs": lambda s, c: run_feed.runs(s, c.user, known=[c.driven.id], since=LONG_AGO),
+    "versions of a feed": lambda s, c: run_feed.versions(s, [c.user.id, c.queued.id]),
+    "steps of a run": lambda s, c: steps.list_of(s, c.user, c.queued.id, after=("a", "")),
     "runs by id": lambda s, c: executions.list_owned(s, c.user, ids=[c.queued.id, c.user.id]),
     "one run": lambda s, c: executions.get(s, c.user, c.queued.id),
     "a look at a run": lambda s, c: executions.get_snapshot(s, c.user, c.queued.id),

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from models.changes import notify_changed
 from models.errors import Conflict, InsufficientCredits, Quota
 from models.raw_statement import RawStatement, columns, loaded
 from models.rules.prices.pricing import PLANS, PRICE_LIST, Priority, Tier
@@ -145,6 +146,7 @@ def insert_execution(
     if row is None:
         _require_pending_below_limit(session, user_id)
         raise InsufficientCredits(credits_cap, ledger.available(session, user_id))
+    notify_changed(session, user_id)  # for clients that watch all runs of the user
     return loaded(session, Execution, row)
 
 
