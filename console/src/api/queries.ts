@@ -28,3 +28,15 @@ export const subscriptionQuery = queryOptions({
   queryKey: keys.billing.subscription,
   queryFn: ({ signal }) => body(api.GET("/subscriptions/current", { signal })),
 });
+
+/** What the service tells before sign-in; it changes with a deployment only. */
+export const configQuery = queryOptions({
+  queryKey: keys.config,
+  queryFn: ({ signal }) => body(api.GET("/config", { signal })),
+  staleTime: Infinity,
+});
+
+export const paymentMethodsQuery = queryOptions({
+  queryKey: keys.billing.paymentMethods,
+  queryFn: ({ signal }) => body(api.GET("/payment-methods", { signal })),
+});
