@@ -22,7 +22,8 @@ Mode = Literal["value", "body", "each", "reduce"]
 EXACT = 2**53 - 1  # the largest whole number that JavaScript keeps exactly
 MAX_INPUT = 4 * 1024 * 1024  # bytes of JSON
 MAX_RESULT = 2 * 1024 * 1024  # bytes of JSON
-FUEL_PER_BYTE = 1_000  # of input: parsing JSON and writing it again uses this much
+FUEL_PER_BYTE = 1_000  # of input: parsing the JSON of texts and writing it again uses this much
+FUEL_PER_VALUE = 30_000  # of input: copying, comparing and wrapping each value of it, and writing the result
 FUEL_PER_ITEM = 20_000
 ANALYSIS_FUEL = 200_000_000
 ANALYSIS_FUEL_PER_CHARACTER = 200_000
@@ -49,9 +50,10 @@ class Evaluation:
     items: Sequence[Json] = ()
     accumulator: Json = None
 
-    def allowance(self, size: int) -> int:
-        """The fuel for an input of `size` bytes."""
-        allowed = self.fuel + FUEL_PER_BYTE * size + FUEL_PER_ITEM * len(self.items)
+    def allowance(self, written: bytes) -> int:
+        """The fuel for this input. It grows as fast as the cost of usual operations, so what works goes on working."""
+        values = sum(map(written.count, (b",", b"[", b"{")))
+        allowed = self.fuel + FUEL_PER_BYTE * len(written) + FUEL_PER_VALUE * values + FUEL_PER_ITEM * len(self.items)
         return allowed if self.most is None else min(allowed, self.most)
 
 
@@ -85,7 +87,7 @@ class TooExpensive(Exception):
 def evaluate(asked: Evaluation) -> Answer:
     """Evaluate an expression or a function body; raises `EvaluationFailed` or `TooExpensive`."""
     written = _written(asked)
-    size, allowance = len(written), asked.allowance(len(written))
+    size, allowance = len(written), asked.allowance(written)
     if size > MAX_INPUT:
         raise TooExpensive("input", 0, MAX_INPUT, size)
     request = SandboxRequest(
