@@ -4,9 +4,11 @@ Task messages (see `tasks/queue.py`) carry no data: they are acknowledged early,
 may be lost or doubled without harm. Task modules are named as strings, so that importing this module imports no task.
 """
 
+import threading
 from typing import Any
 
 from celery import Celery
+from celery.bootsteps import StartStopStep
 from celery.signals import beat_init, setup_logging, task_received
 from kombu import Queue
 
@@ -24,6 +26,7 @@ BILLING_SWEEP_SECONDS = 10.0
 RECONCILE_SECONDS = 300.0
 RECEIPTS_SECONDS = 60.0
 AGENTS_SECONDS = 120.0
+EVENTS_SECONDS = 0.25
 
 settings = process_settings()
 _broker = celery_broker(settings.broker_url)
@@ -129,6 +132,41 @@ app.conf.update(
     },
 )
 broker = publisher.install(settings)
+
+
+class EventBatches(StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Lets the events of tasks, which Flower shows, gather for a while; a step of a worker's consumer.
+
+    Celery sends them with every turn of its loop, so that a busy worker sends the broker a message, and waits for the
+    answer, for nearly every event.
+    """
+
+    requires = ("celery.worker.consumer.events:Events",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._waiting = threading.Event()
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        """Send what has gathered at intervals; without an event loop, Celery sends each event by itself."""
+        if consumer.hub:
+            consumer.event_dispatcher.on_send_buffered = self._waiting.set
+            self._timer = consumer.hub.call_repeatedly(EVENTS_SECONDS, self._flush, consumer)
+
+    def stop(self, consumer: Any) -> None:
+        """Send the last events; after a lost connection, Celery starts this step again."""
+        if self._timer:
+            self._timer.cancel()
+            self._flush(consumer)
+
+    def _flush(self, consumer: Any) -> None:
+        if self._waiting.is_set() and consumer.event_dispatcher:
+            self._waiting.clear()
+            consumer.event_dispatcher.flush()
+
+
+app.steps["consumer"].add(EventBatches)
 
 
 @task_received.connect(weak=False)

@@ -29,7 +29,7 @@ def handle_event(event_id: str) -> None:
     events.handle(stripe_sync(), event_id)
 
 
-@shared_task(name=TaskName.BILLING_SWEEP)
+@shared_task(name=TaskName.BILLING_SWEEP, send_events=False)
 def sweep() -> None:
     """Enqueue requests and events that lost their message or worker; end grace periods; cancel abandoned purchases."""
     run_each(*(partial(in_transaction, part) for part in (_enqueue, _end_grace, _cancel_abandoned)))

@@ -3,6 +3,7 @@
 A worker that is asked to stop releases its executions within seconds, so that no lease has to expire first.
 """
 
+import gc
 import os
 import socket
 import sys
@@ -61,6 +62,8 @@ def once(make: Callable[[], T]) -> Callable[[], T]:
 def _connect(**_: Any) -> None:
     """Before the first task, limit the memory that this process keeps and bind its database sessions."""
     Memory().bound()
+    gc.collect()
+    gc.freeze()  # modules and tasks stay, so no collection has to look at them
     connect(settings.database_url, pool_size=20)
 
 

@@ -1,7 +1,7 @@
 """Publishes the ids of changed rows over Redis, so that API processes whose clients wait for them poll at once.
 
-One thread sends the ids that gathered meanwhile in one message, so no commit and no request waits for Redis. Ids that
-cannot be sent are dropped, because waiting clients also poll now and then.
+One thread sends the first id at once and then, in one message after another, those that gather meanwhile; so no commit
+and no request waits for Redis. Ids that cannot be sent are dropped, because waiting clients also poll now and then.
 """
 
 import threading
@@ -20,6 +20,7 @@ from tasks.redis_client import connect, reason_of
 
 log = structlog.get_logger(__name__)
 
+GATHER_SECONDS = 0.03  # between messages: a run may commit a hundred times in a second
 QUIET_SECONDS = 1.0  # after a failure
 
 
@@ -57,3 +58,5 @@ class RedisChangePublisher:
                 except (redis.RedisError, OSError) as error:
                     log.warning("changes.publish_failed", reason=reason_of(error), changes=len(ids))
                     time.sleep(QUIET_SECONDS)
+                else:
+                    time.sleep(GATHER_SECONDS)

@@ -27,13 +27,13 @@ MAX_BATCHES = 40  # of one part in one task; a few seconds of work
 log = structlog.get_logger()
 
 
-@shared_task(name=TaskName.SWEEP)
+@shared_task(name=TaskName.SWEEP, send_events=False)
 def sweep() -> None:
     """End runs past their deadline; enqueue runs that lost their message or driver, or that are due again."""
     run_each(_end_overdue, partial(in_transaction, api_calls.wake), partial(in_transaction, _enqueue))
 
 
-@shared_task(name=TaskName.PRUNE)
+@shared_task(name=TaskName.PRUNE, send_events=False)
 def prune() -> None:
     """Remove expired data in batches; settle orphaned holds; measure changed storage; recount the analytics."""
     run_each(
@@ -82,13 +82,13 @@ def build_export(export_id: str) -> None:
         enqueue_mails(session, messages)
 
 
-@shared_task(name=TaskName.QUEUE_PROBE)
+@shared_task(name=TaskName.QUEUE_PROBE, send_events=False)
 def queue_probe(queue: str) -> None:
     """Record that `queue` is consumed."""
     with session_scope() as session:
         worker_heartbeats.record_probe(session, queue, process_name())
 
 
-@shared_task(name=TaskName.ECHO)
+@shared_task(name=TaskName.ECHO, send_events=False)
 def echo() -> None:
     """Do nothing: a worker sends this message to itself, and its arrival shows that the worker still consumes."""

@@ -19,7 +19,7 @@ def send_notification(notification_id: str) -> None:
     sender().send(UUID(notification_id))
 
 
-@shared_task(name=TaskName.NOTIFICATION_SWEEP)
+@shared_task(name=TaskName.NOTIFICATION_SWEEP, send_events=False)
 def notification_sweep() -> None:
     """Enqueue due notifications (new, due again, or left by a dead sender) and lost password resets."""
     with session_scope() as session:
