@@ -4,9 +4,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import orjson
-from sqlalchemy import Dialect, Engine, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
@@ -16,7 +17,10 @@ from models.dialect import SCHEME, UTC
 from models.serialization import Json, to_json
 
 UNTESTED_SECONDS = 1.0  # in the pool, after which a connection is tested before it is used
-READ_ONLY = "25006"  # SQLSTATE of a write to a standby, such as a former primary
+PREPARED = "prepared"  # key of the names of the statements that a connection has prepared
+# SQLSTATEs of a connection that has to be replaced: a write to a standby, such as a former primary; a plan that does
+# not fit the tables any more; a statement that was prepared, but in another session.
+UNFIT = frozenset({"25006", "0A000", "26000"})
 
 SessionFactory = sessionmaker(expire_on_commit=False)
 
@@ -34,6 +38,7 @@ def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=5,
+        pool_use_lifo=True,  # so that few connections serve most transactions, with what they have prepared
         hide_parameters=True,  # errors are logged, and parameters may be secrets of users
         json_serializer=to_json,
         json_deserializer=_parse_json,
@@ -48,16 +53,30 @@ def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000
         },
     )
     event.listen(engine, "handle_error", _as_operational_error)
+    event.listen(engine, "connect", _note_pooler)
     event.listen(engine, "checkin", _mark_idle)
     event.listen(engine, "checkout", partial(_check_alive, engine.dialect))
     SessionFactory.configure(bind=engine)
     return engine
 
 
+def prepared_statements(connection: Connection) -> set[str] | None:
+    """The names of the statements that this connection has prepared; None if it must not prepare any."""
+    return connection.info.get(PREPARED)
+
+
+def _note_pooler(connection: Any, record: ConnectionPoolEntry) -> None:
+    """Let the connection prepare statements if it leads to the process that it names, so that no pooler is between."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        if cursor.fetchone() == (connection.info.backend_pid,):
+            record.info[PREPARED] = set()
+
+
 def _as_operational_error(context: ExceptionContext) -> OperationalError | None:
-    """Raise `OperationalError`, which is worth a retry, for a lost connection and for one to a standby."""
+    """Raise `OperationalError`, which is worth a retry, for a connection that is lost or has to be replaced."""
     error = context.original_exception
-    if getattr(error, "pgcode", None) == READ_ONLY:
+    if getattr(error, "pgcode", None) in UNFIT:
         context.is_disconnect = True  # after a failover, a new connection may lead to the primary
     if not context.is_disconnect or isinstance(context.sqlalchemy_exception, OperationalError):
         return None
@@ -93,6 +112,14 @@ def driver_url(url: str) -> str:
 def session_scope() -> Iterator[Session]:
     """Open a session that commits at the end of the block and rolls back if the block raises."""
     with SessionFactory() as session, session.begin():
+        yield session
+
+
+@contextmanager
+def single_statement_scope() -> Iterator[Session]:
+    """Open a session for one `RawStatement`, which is a transaction of its own and one round trip."""
+    with session_scope() as session:
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
         yield session
 
 

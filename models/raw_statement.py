@@ -6,21 +6,24 @@ text once and provides the connection, so the statement runs in the session's tr
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Enum, Row, Select, TextClause, inspect, make_url, text
+from sqlalchemy import Connection, Dialect, Enum, Select, TextClause, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict
 
 from models.base import Base
-from models.db import READ_ONLY
+from models.db import UNFIT, prepared_statements
 from models.dialect import PooledDialect
 
 E = TypeVar("E", bound=Base)
 
 _DIALECT = make_url("postgresql+psycopg2://").get_dialect()()
+_NUMBERED: Dialect = make_url("postgresql+psycopg2://").get_dialect()(paramstyle="numeric_dollar")  # type: ignore[call-arg]
+_numbers = count(1)
 
 
 class RawStatement:
@@ -31,21 +34,22 @@ class RawStatement:
 
     def __init__(self, statement: str | Select[Any], **parts: str) -> None:
         """Replace each name of `parts` in an SQL text by its SQL, and compile the statement."""
-        made = assembled(statement, **parts) if isinstance(statement, str) else statement
-        compiled = made.compile(dialect=_DIALECT)
+        self._made = assembled(statement, **parts) if isinstance(statement, str) else statement
+        compiled = self._made.compile(dialect=_DIALECT)
         self.sql = str(compiled)
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Execute the statement with `values` for its parameters and return all rows; raises as SQLAlchemy does."""
         connection = session.connection()
+        sql = self._message(connection)
         try:
             cursor = connection.connection.cursor()
-            cursor.execute(self.sql, {**self._fixed, **values})
+            cursor.execute(sql, {**self._fixed, **values})
             found = cursor.fetchall()
             cursor.close()
         except connection.dialect.loaded_dbapi.Error as error:
-            if getattr(error, "pgcode", None) == READ_ONLY:
+            if getattr(error, "pgcode", None) in UNFIT:
                 connection.invalidate(error)
                 raise OperationalError(
                     self.sql, None, error, hide_parameters=True, connection_invalidated=True
@@ -55,20 +59,43 @@ class RawStatement:
             raise DBAPIError.instance(self.sql, None, error, type(error), hide_parameters=True) from error
         return list(found)
 
-    def checked(self, session: Session, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """Execute the statement by SQLAlchemy, which recognises a lost connection or a standby by the error."""
-        return session.connection().exec_driver_sql(self.sql, dict(values)).all()
-
-    def alone(self, session: Session, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """Execute it likewise in a transaction of its own and one round trip; the session must not be in use yet."""
-        connection = session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-        dialect = cast("PooledDialect", connection.dialect)
-        return connection.exec_driver_sql(dialect.in_one_message(self.sql), dict(values)).all()
-
     def first(self, session: Session, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Execute the statement and return the first row, or None."""
         found = self.rows(session, values)
         return found[0] if found else None
+
+    def _message(self, connection: Connection) -> str:
+        """The SQL to send; in a `single_statement_scope` with the settings of a transaction."""
+        sql = self._statement(connection)
+        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+            return cast("PooledDialect", connection.dialect).in_one_message(sql)
+        return sql
+
+    def _statement(self, _: Connection) -> str:
+        return self.sql
+
+
+class PreparedStatement(RawStatement):
+    """A statement with parameters that each connection plans once, because to plan it takes longer than to execute it.
+
+    Behind a pooler, where a prepared statement would be another client's, it is planned each time.
+    """
+
+    def __init__(self, statement: str, **parts: str) -> None:
+        super().__init__(statement, **parts)
+        numbered = self._made.compile(dialect=_NUMBERED)
+        self._name = f"statement_{next(_numbers)}"  # of this process, whose connections no other process uses
+        self._prepare = f"PREPARE {self._name} AS {numbered}".replace("%", "%%")
+        self._execute = f"EXECUTE {self._name} ({', '.join(f'%({name})s' for name in numbered.positiontup or ())})"
+
+    def _statement(self, connection: Connection) -> str:
+        prepared = prepared_statements(connection)
+        if prepared is None:
+            return self.sql
+        if self._name not in prepared:
+            connection.exec_driver_sql(self._prepare)
+            prepared.add(self._name)
+        return self._execute
 
 
 def assembled(statement: str, **parts: str) -> TextClause:

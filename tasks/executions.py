@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from models.db import session_scope
+from models.db import single_statement_scope
 from models.services.orchestration import redelivery
 from tasks.bootstrap import runtime
 from tasks.queue import TaskName, enqueue
@@ -22,6 +22,6 @@ def enqueue_next(execution_id: UUID, left: DriveResult | None) -> None:
     # It is not driven when another worker has its lease, when other runs of its owner come first, or when it ended
     # before it was claimed, such as by a cancellation.
     find = {None: redelivery.woken_by, DriveResult.RELEASED: redelivery.requeue}.get(left, redelivery.next_after)
-    with session_scope() as session:
+    with single_statement_scope() as session:
         for run, priority in find(session, execution_id):
             enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=run)

@@ -62,7 +62,7 @@ SESSION_STATE = {
     "options of a connection": r"[\"']options[\"']: f?[\"']-c",
     "notifications": r"[\"']\s*(UN)?LISTEN \w",
     "temporary tables": r"CREATE (GLOBAL |LOCAL )?TEMP",
-    "prepared statements": r"[\"']\s*(PREPARE|DEALLOCATE|DECLARE) \w",
+    "prepared statements": r"[\"']\s*(PREPARE|DEALLOCATE|DECLARE) [\w{](?!self\._name\})",
     "days of the session's time zone": r"date_trunc\((?![^\n]*'UTC'\))|AS date\)(?<!CAST\(d AS date\))",
 }
 

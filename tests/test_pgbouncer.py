@@ -10,7 +10,8 @@ import psycopg2
 import pytest
 from sqlalchemy import text
 
-from models.db import SessionFactory, connect, session_scope
+from models.db import SessionFactory, connect, session_scope, single_statement_scope
+from models.raw_statement import PreparedStatement
 from models.rules.prices.pricing import Tier
 from models.services.credits import api_calls
 from tests.support import factories
@@ -51,6 +52,15 @@ def test_the_pool_refuses_and_resets_session_state(pool: PgBouncer):
     with closing(psycopg2.connect(pool.url())) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW timezone")
         assert cursor.fetchone() == (FAR_AWAY,)
+
+
+def test_no_statement_is_prepared_in_a_session_of_the_pool(pooled_database: str):
+    add = PreparedStatement("SELECT CAST(:one AS int) + 1")
+    for one in range(3):
+        with single_statement_scope() as session:
+            assert add.first(session, {"one": one}) == (one + 1,)
+    with session_scope() as session:
+        assert session.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
 
 
 def test_times_are_in_utc_and_limits_hold_in_every_transaction(pooled_database: str):

@@ -5,8 +5,8 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from models.db import SessionFactory, session_scope
-from models.raw_statement import RawStatement, columns, copied, loaded
+from models.db import PREPARED, SessionFactory, session_scope, single_statement_scope
+from models.raw_statement import PreparedStatement, RawStatement, columns, copied, loaded
 from models.rules.executions.states import ExecutionStatus
 from models.tables import Execution
 from tests.support import factories
@@ -66,3 +66,58 @@ class TestErrors:
         assert lost.value.connection_invalidated
         with SessionFactory() as session:
             assert RawStatement("SELECT 1 + :one").first(session, {"one": 1}) == (2,)
+
+
+_PREPARED = text("SELECT statement, generic_plans + custom_plans AS used FROM pg_prepared_statements")
+
+
+class TestPreparedStatements:
+    ADD = PreparedStatement("SELECT CAST(:one AS int) + :two, '100%'")
+
+    def test_are_planned_once_for_a_connection(self, committed_database: str) -> None:
+        for _ in range(3):
+            with single_statement_scope() as session:
+                assert self.ADD.rows(session, {"one": 1, "two": 2}) == [(3, "100%")]
+        with session_scope() as session:
+            prepared = [row for row in session.execute(_PREPARED) if "CAST($1 AS int) + $2, '100%'" in row.statement]
+        assert [row.used for row in prepared] == [3]
+
+    def test_are_executed_as_they_are_where_a_pooler_may_change_the_session(
+        self, committed_database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        double = PreparedStatement("SELECT 2 * CAST(:one AS int)")
+        with session_scope() as session:
+            monkeypatch.delitem(session.connection().info, PREPARED)
+            assert double.first(session, {"one": 2}) == (4,)
+            assert "2 *" not in str(session.execute(_PREPARED).all())
+
+    def test_that_the_session_has_lost_are_worth_a_retry_on_another_connection(self, committed_database: str) -> None:
+        with single_statement_scope() as session:
+            self.ADD.rows(session, {"one": 1, "two": 2})
+        with session_scope() as session:
+            session.execute(text("DEALLOCATE ALL"))
+        with pytest.raises(OperationalError), single_statement_scope() as session:
+            self.ADD.rows(session, {"one": 1, "two": 2})
+        with single_statement_scope() as session:
+            assert self.ADD.first(session, {"one": 2, "two": 2}) == (4, "100%")
+
+    def test_do_not_outlive_a_change_of_the_columns_that_they_return(self, committed_database: str) -> None:
+        names = PreparedStatement("SELECT name FROM users WHERE email = :email")
+        with single_statement_scope() as session:
+            names.rows(session, {"email": "nobody@example.com"})
+        with session_scope() as session:
+            session.execute(text("ALTER TABLE users ALTER name TYPE text"))
+        with pytest.raises(OperationalError), single_statement_scope() as session:
+            names.rows(session, {"email": "nobody@example.com"})
+        with single_statement_scope() as session:
+            assert names.rows(session, {"email": "nobody@example.com"}) == []
+
+
+class TestSingleStatements:
+    def test_are_a_transaction_with_its_settings_each(self, committed_database: str) -> None:
+        settings = RawStatement("SELECT current_setting('TimeZone'), current_setting('statement_timeout')")
+        with single_statement_scope() as session:
+            assert settings.rows(session, {}) == [("UTC", "15s")]
+        with single_statement_scope() as session:
+            first, second = (RawStatement("SELECT now()").rows(session, {}) for _ in range(2))
+        assert first < second

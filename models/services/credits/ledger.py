@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.errors import Conflict, InsufficientCredits, NotFound
+from models.raw_statement import assembled
 from models.rules.prices.pricing import CENT
 from models.serialization import to_json
 from models.services.rows.queries import Position
@@ -31,23 +32,22 @@ _RAISE_HOLD = text("""
     UPDATE credit_holds SET amount = greatest(amount, :amount) WHERE execution_id = :execution AND status = 'held'
 """)
 
-_LOCK_WALLETS = text("""
-    SELECT user_id FROM credits
-     WHERE user_id IN (SELECT user_id FROM credit_holds WHERE execution_id = ANY(CAST(:ids AS uuid[])))
-     ORDER BY user_id FOR UPDATE
-""")
-
-# Only open holds are settled, so a second settlement changes nothing. Several runs of one user get consecutive
-# versions; each transaction has the balance after it.
-_SETTLE = text("""
-    WITH asked AS (
-        SELECT * FROM jsonb_to_recordset(CAST(:amounts AS jsonb)) AS v(id uuid, amount numeric)
+# Parts of a statement that settles the holds of runs; ASKED has the `id` of each and the `amount` to capture. Wallets
+# are locked first and in the same order everywhere, so that two settlements cannot deadlock. Only open holds are
+# settled, so a second settlement changes nothing. Several runs of one user get consecutive versions; each transaction
+# has the balance after it.
+SETTLE = """
+    asked AS (ASKED), locked_wallets AS (
+        SELECT user_id FROM credits
+         WHERE user_id = ANY(ARRAY(SELECT user_id FROM credit_holds
+                                    WHERE execution_id = ANY(ARRAY(SELECT id FROM asked)) AND status = 'held'))
+         ORDER BY user_id FOR UPDATE
     ), settled AS (
         UPDATE credit_holds h
            SET status = CASE WHEN asked.amount > 0 THEN 'captured' ELSE 'released' END,
                captured = asked.amount, settled_at = now()
-          FROM asked
-         WHERE h.execution_id = asked.id AND h.status = 'held'
+          FROM asked, locked_wallets w
+         WHERE h.execution_id = asked.id AND h.status = 'held' AND h.user_id = w.user_id
      RETURNING h.execution_id, h.user_id, h.amount, h.captured
     ), totals AS (
         SELECT user_id, sum(amount) AS held, sum(captured) AS captured, count(*) FILTER (WHERE captured > 0) AS moves
@@ -57,7 +57,8 @@ _SETTLE = text("""
            SET balance = c.balance - t.captured, held = c.held - t.held, version = c.version + t.moves,
                updated_at = now()
           FROM totals t WHERE c.user_id = t.user_id
-     RETURNING c.user_id, c.balance + t.captured AS balance_before, c.version - t.moves AS version_before
+     RETURNING c.user_id, c.balance + t.captured AS balance_before, c.version - t.moves AS version_before,
+               c.balance - c.held AS available
     ), moved AS (
         INSERT INTO credit_transactions
                (user_id, version, key, type, amount, balance_after, reason, source, execution_id)
@@ -67,8 +68,13 @@ _SETTLE = text("""
          WHERE s.captured > 0
         WINDOW history AS (PARTITION BY s.user_id ORDER BY s.execution_id)
     )
-    SELECT execution_id FROM settled
-""")
+"""
+
+_SETTLE_MANY = assembled(
+    "WITH SETTLE SELECT execution_id FROM settled",
+    SETTLE=SETTLE,
+    ASKED="SELECT * FROM jsonb_to_recordset(CAST(:amounts AS jsonb)) AS v(id uuid, amount numeric)",
+)
 
 
 class TransactionKeyReused(Conflict):
@@ -173,13 +179,9 @@ def settle(session: Session, execution_id: UUID, amount: Decimal) -> bool:
 
 
 def settle_many(session: Session, amounts: Mapping[UUID, Decimal]) -> set[UUID]:
-    """Settle the holds of several runs, each exactly once; returns the runs whose holds were open.
-
-    Wallets are locked first and in the same order everywhere, so that two settlements cannot deadlock.
-    """
-    session.execute(_LOCK_WALLETS, {"ids": [str(execution_id) for execution_id in amounts]})
+    """Settle the holds of several runs, each exactly once; returns the runs whose holds were open."""
     asked = [{"id": execution_id, "amount": str(amount)} for execution_id, amount in amounts.items()]
-    return set(session.scalars(_SETTLE, {"amounts": to_json(asked)}))
+    return set(session.scalars(_SETTLE_MANY, {"amounts": to_json(asked)}))
 
 
 def balance(session: Session, user_id: UUID) -> Balance:

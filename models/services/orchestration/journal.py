@@ -8,20 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from models.changes import notify_changed
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import ExecutionStatus, NodeStatus
 from models.serialization import Json, to_json
-from models.services.credits import ledger
+from models.services.notifications.notifications import LOW_BALANCE
 from models.services.orchestration import execution_tree, run_notifications
-from models.services.orchestration.journal_statement import RECORD
+from models.services.orchestration.journal_statement import RECORD, RECORD_ENDS, WrittenRun
 
 # A run that was cancelled while its driver parked it would not be woken, so the next driver ends it.
 _STOP_PARKED = """
@@ -98,11 +96,9 @@ class Progress:
         return self.ending is not None and self.ending.status is not ExecutionStatus.WAITING
 
 
-def record_alone(session: Session, batch: Sequence[Progress]) -> set[UUID]:
-    """Like `record`, for drivers that all go on and give up no child: a transaction of its own in one round trip."""
-    held = {row.id for row in RECORD.alone(session, _values(batch))}
-    notify_changed(session, *held)
-    return held
+def goes_on(progress: Progress) -> bool:
+    """Whether `record` writes it in one statement, whatever that finds: the run goes on and gives up no child."""
+    return not progress.ending and not progress.abandoned
 
 
 def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
@@ -114,7 +110,8 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
     ending = [p.execution_id for p in in_trees if p.is_over] + [child for p in in_trees for child in p.abandoned]
     if ending:
         execution_tree.lock(session, [p.execution_id for p in batch], ending=ending)
-    held = {row.id: row for row in RECORD.checked(session, _values(batch))}
+    statement = RECORD_ENDS if any(progress.is_over for progress in batch) else RECORD
+    held = {run.id: run for run in map(WrittenRun._make, statement.rows(session, _values(batch)))}
     written = [progress for progress in batch if progress.execution_id in held]
     leaving = [progress for progress in written if progress.ending]
     _leave(session, leaving)
@@ -124,7 +121,7 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
     return set(held)
 
 
-def _notify(session: Session, leaving: Sequence[Progress], runs: Mapping[UUID, Row[Any]]) -> None:
+def _notify(session: Session, leaving: Sequence[Progress], runs: Mapping[UUID, WrittenRun]) -> None:
     """Notify users of runs that ended or wait for an approval, and of a low balance."""
     for progress in leaving:
         ending, run = progress.ending, runs[progress.execution_id]
@@ -136,20 +133,21 @@ def _notify(session: Session, leaving: Sequence[Progress], runs: Mapping[UUID, R
             run_notifications.ended(session, run, ending.status, ending.error)
         elif (ending.waiting_for or {}).get("type") == "approval":
             run_notifications.approval_requested(session, run, ending.waiting_for)
-    run_notifications.paid(session, {runs[p.execution_id].user_id for p in leaving if p.charged})
+    run_notifications.paid(session, {runs[p.execution_id].user_id for p in leaving if _is_short(p, runs)})
+
+
+def _is_short(progress: Progress, runs: Mapping[UUID, WrittenRun]) -> bool:
+    """Whether the owner of a run that was charged may have few credits left; of a tree, more is moved afterwards."""
+    available = runs[progress.execution_id].available
+    return bool(progress.charged) and available is not None and (progress.in_tree or available < LOW_BALANCE)
 
 
 def _leave(session: Session, leaving: Sequence[Progress]) -> None:
-    """Settle the holds of ended runs and close their open nodes; requeue parked runs that are to be cancelled."""
-    connection = session.connection()
-    ended = [p for p in leaving if p.is_over]
-    parked = [str(p.execution_id) for p in leaving if not p.is_over]
-    if parked:
-        connection.exec_driver_sql(_STOP_PARKED, (parked,))
-    if resumed := [p.execution_id for p in ended if p.epoch > 1]:
+    """Close the open nodes of ended runs; requeue parked runs that are to be cancelled."""
+    if parked := [str(p.execution_id) for p in leaving if not p.is_over]:
+        session.connection().exec_driver_sql(_STOP_PARKED, (parked,))
+    if resumed := [p.execution_id for p in leaving if p.is_over and p.epoch > 1]:
         execution_tree.close_nodes(session, resumed, charged=False)  # `charged` includes what earlier drivers left
-    if ended:
-        ledger.settle_many(session, {p.execution_id: p.charged for p in ended})
 
 
 def _update_trees(session: Session, in_trees: Sequence[Progress]) -> None:

@@ -1,10 +1,28 @@
-"""The one statement that writes a batch of the journal: runs, nodes, requests and events.
+"""The one statement that writes a batch of the journal: runs, nodes, requests and events, and settles ended runs.
 
 Parameters are JSON lists of `runs`, `nodes`, `requests` and `events`.
 """
 
-from models.raw_statement import RawStatement
-from models.services.credits import api_calls
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from models.raw_statement import PreparedStatement
+from models.services.credits import api_calls, ledger
+
+
+class WrittenRun(NamedTuple):
+    """A run that was written, by the columns that the statement returns; the runs of other drivers are left out."""
+
+    id: UUID
+    user_id: UUID
+    workflow_name: str
+    credits_charged: Decimal
+    depth: int
+    seconds: float  # since it was started
+    is_over: bool
+    available: Decimal | None  # what its owner may spend, if the end of a run has moved credits
+
 
 _OF_RUNS = """jsonb_to_recordset(CAST(:runs AS jsonb)) AS v(
            id uuid, epoch int, charged numeric, succeeded int, seq bigint, stored bigint, fuel bigint, progress int,
@@ -35,7 +53,7 @@ _FENCE = """
       FROM OF_RUNS JOIN locked ON locked.id = v.id
      WHERE e.id = v.id AND e.epoch = v.epoch AND e.status IN ('running', 'cancelling')
  RETURNING e.id, e.user_id, e.workflow_name, e.credits_charged, e.depth,
-           extract(epoch FROM now() - e.started_at)::float AS seconds
+           extract(epoch FROM now() - e.started_at)::float AS seconds, e.finished_at IS NOT NULL AS is_over
 """
 
 _NODES = """
@@ -63,13 +81,27 @@ _EVENTS = """
     ON CONFLICT (execution_id, seq) DO NOTHING
 """
 
-RECORD = RawStatement(
-    "WITH locked AS (LOCK), held AS (FENCE), nodes AS (NODES), calls AS (CALLS), events AS (EVENTS) SELECT * FROM held",
-    LOCK=_LOCK,
-    FENCE=_FENCE,
-    NODES=_NODES,
-    CALLS=api_calls.COUNT,
-    EVENTS=_EVENTS,
-    OF_RUNS=_OF_RUNS,
-    COUNTED_RUNS="held",
+_WRITE = "locked AS (LOCK), held AS (FENCE), nodes AS (NODES), calls AS (CALLS), events AS (EVENTS)"
+_PARTS = {
+    "LOCK": _LOCK,
+    "FENCE": _FENCE,
+    "NODES": _NODES,
+    "CALLS": api_calls.COUNT,
+    "EVENTS": _EVENTS,
+    "OF_RUNS": _OF_RUNS,
+    "COUNTED_RUNS": "held",
+}
+
+RECORD = PreparedStatement("WITH WRITE SELECT held.*, NULL FROM held", WRITE=_WRITE, **_PARTS)
+
+# For a batch in which runs end; it does more, so that executing it takes longer.
+RECORD_ENDS = PreparedStatement(
+    """
+    WITH WRITE, SETTLE
+    SELECT held.*, wallets.available FROM held LEFT JOIN wallets ON held.is_over AND wallets.user_id = held.user_id
+""",
+    WRITE=_WRITE,
+    SETTLE=ledger.SETTLE,
+    ASKED="SELECT id, credits_charged AS amount FROM held WHERE is_over",
+    **_PARTS,
 )

@@ -4,7 +4,7 @@ Every claim raises the execution's epoch, the fencing token of the lease. A driv
 one that was suspended and continues after another driver's claim changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.changes import notify_changed
-from models.raw_statement import RawStatement
+from models.raw_statement import PreparedStatement
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import CrashState, NodeStatus
 from models.rules.prices.pricing import PLANS, Tier
@@ -44,7 +44,7 @@ GRANTED = """
     e.crash_state
 """
 
-_CLAIM = RawStatement(
+_CLAIM = PreparedStatement(
     """
     UPDATE workflow_executions e
        SET status = CASE WHEN e.cancel_requested_at IS NULL THEN 'running' ELSE 'cancelling' END,
@@ -186,10 +186,19 @@ class PastStep:
     due: Decimal = Decimal(0)  # credits to charge if it is abandoned
 
 
+def claim_without_lock(session: Session, execution_id: UUID, *, owner: str, seconds: float) -> Lease | None:
+    """Claim the lease of an execution if that is sure to stay within its owner's tier; else None, and `claim` decides.
+
+    It is one statement; the arguments are those of `claim`.
+    """
+    return _claimed(session, {"id": execution_id, "owner": owner, "seconds": seconds, "room": _SLOTS_WITHOUT_LOCK})
+
+
 def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -> Lease | None:
     """Claim the lease of an execution that waits for a driver; None if it cannot be claimed now.
 
-    If its owner has as many runs under way as the tier allows, the run is marked as deferred.
+    Claims of an owner wait for each other, so that the number of runs under way is exact. If it is as large as the tier
+    allows, the run is marked as deferred.
 
     Args:
         session: the session of the transaction.
@@ -197,13 +206,17 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         owner: the name of the worker process, for operators.
         seconds: how long the lease lasts unless it is renewed.
     """
-    values = {"id": execution_id, "owner": owner, "seconds": seconds}
-    row = _CLAIM.first(session, values | {"room": _SLOTS_WITHOUT_LOCK})
-    if row is None:  # near the limit, claims of an owner wait for each other, so that the count is exact
-        session.execute(_LOCK_OWNER, values)
-        row = _CLAIM.first(session, values | {"room": _SLOTS})
-    if row is None:
+    values = {"id": execution_id, "owner": owner, "seconds": seconds, "room": _SLOTS}
+    session.execute(_LOCK_OWNER, values)
+    lease = _claimed(session, values)
+    if lease is None:
         session.execute(_DEFER, values)
+    return lease
+
+
+def _claimed(session: Session, values: Mapping[str, Any]) -> Lease | None:
+    row = _CLAIM.first(session, values)
+    if row is None:
         return None
     lease = Lease.granted(row)
     notify_changed(session, lease.execution_id)

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.raw_statement import RawStatement, assembled
+from models.raw_statement import PreparedStatement, RawStatement, assembled
 from models.rules.prices.pricing import PLANS, Priority, Tier
 from models.services.orchestration.leases import DRIVEN_RUNS
 
@@ -40,19 +40,16 @@ _STALLED = [
 
 # The oldest deferred run of an owner. A queued one gets its first message now, which is redelivered as early as that of
 # a run that was never deferred: the broker may be unreachable now.
-_UNDEFER = RawStatement("""
+_UNDEFER = """
     UPDATE workflow_executions
        SET deferred_at = NULL, updated_at = now(),
-           enqueued_at = now() - make_interval(secs => CASE WHEN status = 'queued' THEN :again - :first ELSE 0 END)
+           enqueued_at = now() - make_interval(secs => CASE WHEN status = 'queued' THEN LATE ELSE 0 END)
      WHERE id = (
         SELECT id FROM workflow_executions
-         WHERE user_id = coalesce(CAST(:user AS uuid),
-                                  (SELECT user_id FROM workflow_executions WHERE id = CAST(:after AS uuid)))
-           AND status IN ('queued', 'waiting') AND deferred_at IS NOT NULL
+         WHERE user_id = OWNER AND status IN ('queued', 'waiting') AND deferred_at IS NOT NULL
          ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
  RETURNING id, priority
-""")
-
+"""
 _OWNERS_WITH_DEFERRED = assembled(
     """
     SELECT u.id, u.subscription_tier AS tier, DRIVEN_RUNS AS driven
@@ -64,20 +61,30 @@ _OWNERS_WITH_DEFERRED = assembled(
 )
 
 # The parent of an ended run that is due, or the run itself if it became due while its driver parked it.
-_WOKEN = RawStatement("""
+_WOKEN = """
     SELECT p.id, p.priority FROM workflow_executions e JOIN workflow_executions p ON p.id = e.parent_execution_id
      WHERE e.id = :id AND e.finished_at IS NOT NULL AND p.status = 'waiting' AND p.wake_at <= now()
     UNION ALL
     SELECT id, priority FROM workflow_executions
      WHERE id = :id AND status = 'waiting' AND wake_at <= now() AND deferred_at IS NULL
-""")
-
-_ITSELF = RawStatement("SELECT id, priority FROM workflow_executions WHERE id = :id")
+"""
+_WOKEN_BY = RawStatement(_WOKEN)
 
 TaskTarget = tuple[UUID, Priority]  # an execution to enqueue, and its priority, which selects the queue
 FIRST_REDELIVERY_SECONDS = 10.0  # after which the message of a row is considered lost
 REDELIVERY_SECONDS = 60.0  # between further messages, because behind a backlog the first one may only be late
 _INTERVALS = {"first": FIRST_REDELIVERY_SECONDS, "again": REDELIVERY_SECONDS}
+_LATE = str(REDELIVERY_SECONDS - FIRST_REDELIVERY_SECONDS)
+
+_ITSELF = RawStatement("SELECT id, priority FROM workflow_executions WHERE id = :id")
+_NEXT_OF_OWNER = RawStatement(_UNDEFER, OWNER=":id", LATE=_LATE)
+_NEXT_AFTER = PreparedStatement(
+    "WITH undeferred AS (UNDEFER) WOKEN UNION ALL SELECT id, priority FROM undeferred",
+    UNDEFER=_UNDEFER,
+    WOKEN=_WOKEN,
+    OWNER="(SELECT user_id FROM workflow_executions WHERE id = :id)",
+    LATE=_LATE,
+)
 
 
 def stalled(session: Session, *, limit: int = 500) -> Sequence[TaskTarget]:
@@ -93,35 +100,25 @@ def requeue(session: Session, execution_id: UUID) -> Sequence[TaskTarget]:
 
 def woken_by(session: Session, execution_id: UUID) -> Sequence[TaskTarget]:
     """The runs that are due after this one ended or was parked: its parent, or the run itself."""
-    return _targets(session, _WOKEN, execution_id)
+    return _targets(session, _WOKEN_BY, execution_id)
 
 
 def next_after(session: Session, execution_id: UUID) -> Sequence[TaskTarget]:
-    """All runs to enqueue after this one was left by its driver."""
-    deferred = next_deferred(session, execution_id)
-    return [*woken_by(session, execution_id), *([deferred] if deferred else [])]
-
-
-def next_deferred(session: Session, execution_id: UUID) -> TaskTarget | None:
-    """The owner's oldest deferred run, to enqueue after this one ended or was parked."""
-    return _undefer_next(session, {"user": None, "after": execution_id})
+    """All runs to enqueue after this one was left by its driver: those it woke, and its owner's oldest deferred one."""
+    return _targets(session, _NEXT_AFTER, execution_id)
 
 
 def unclaimed_slots(session: Session) -> Sequence[TaskTarget]:
     """Deferred runs whose owners have free slots, because the process that should have enqueued them died."""
-    targets = []
+    targets: list[TaskTarget] = []
     for owner in session.execute(_OWNERS_WITH_DEFERRED).all():
         for _ in range(PLANS[Tier(owner.tier)].concurrent_runs - owner.driven):
-            if (target := _undefer_next(session, {"user": owner.id, "after": None})) is None:
+            found = _targets(session, _NEXT_OF_OWNER, owner.id)
+            if not found:
                 break
-            targets.append(target)
+            targets += found
     return targets
 
 
-def _targets(session: Session, query: RawStatement, execution_id: UUID) -> Sequence[TaskTarget]:
-    return [(run, Priority(priority)) for run, priority in query.rows(session, {"id": execution_id})]
-
-
-def _undefer_next(session: Session, parameters: dict[str, UUID | None]) -> TaskTarget | None:
-    row = _UNDEFER.first(session, {**parameters, **_INTERVALS})
-    return (row[0], Priority(row[1])) if row else None
+def _targets(session: Session, query: RawStatement, id: UUID) -> Sequence[TaskTarget]:
+    return [(run, Priority(priority)) for run, priority in query.rows(session, {"id": id})]

@@ -7,28 +7,25 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from models.serialization import Json
 from models.services.notifications import notifications
+from models.services.orchestration.journal_statement import WrittenRun
 from models.tables import NotificationKind
 
 LONG_RUN = 60.0  # seconds; the owner of a shorter run probably still watches it
 
-_SHORT_OF_CREDITS = text("""
-    SELECT user_id FROM credits WHERE user_id = ANY(:users) AND balance - held < :below ORDER BY user_id
-""")
 
-
-def approval_requested(session: Session, run: Row[Any], waiting_for: Mapping[str, Json]) -> None:
-    """Notify the owner of a run that waits for an approval. `run` has id, user_id and workflow_name."""
+def approval_requested(session: Session, run: WrittenRun, waiting_for: Mapping[str, Json]) -> None:
+    """Notify the owner of a run that waits for an approval."""
     payload = {"executionId": str(run.id), "workflowName": run.workflow_name, "message": waiting_for.get("message")}
     key = f"approval:{run.id}:{waiting_for.get('nodeId')}:{waiting_for.get('path')}"
     notifications.add(session, run.user_id, NotificationKind.APPROVAL_NEEDED, payload, key=key)
 
 
-def ended(session: Session, run: Row[Any], status: str, error: Json) -> None:
+def ended(session: Session, run: WrittenRun | Row[Any], status: str, error: Json) -> None:
     """Notify the owner of the end of a long run. `run` has id, user_id, workflow_name, credits_charged and seconds."""
     if run.seconds < LONG_RUN:
         return
@@ -44,8 +41,5 @@ def ended(session: Session, run: Row[Any], status: str, error: Json) -> None:
 
 def paid(session: Session, users: Collection[UUID]) -> None:
     """Notify those of these users, whose wallets were just charged, who have few credits left."""
-    if not users:
-        return
-    values = {"users": list(users), "below": notifications.LOW_BALANCE}
-    for user_id in session.scalars(_SHORT_OF_CREDITS, values).all():
+    for user_id in sorted(users):  # a row of each is written, in one order everywhere
         notifications.low_balance(session, user_id)

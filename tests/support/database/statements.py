@@ -14,7 +14,10 @@ Statement = tuple[str, Any]
 
 @contextmanager
 def recorded_statements() -> Iterator[list[Statement]]:
-    """The statements that this process sends in the block, with parameters; without transaction control."""
+    """The statements that this process sends in the block, with parameters; without transaction control.
+
+    None is prepared, so that all can be read and explained.
+    """
     recorded: list[Statement] = []
 
     class RecordingCursor(cursor):
@@ -26,7 +29,10 @@ def recorded_statements() -> Iterator[list[Statement]]:
     def record(self: Any, *args: Any, **options: Any) -> Any:
         return self.dbapi_connection.cursor(*args, cursor_factory=RecordingCursor, **options)
 
-    with patch.object(_ConnectionFairy, "cursor", record):
+    with (
+        patch.object(_ConnectionFairy, "cursor", record),
+        patch("models.raw_statement.prepared_statements", lambda connection: None),
+    ):
         yield recorded
 
 

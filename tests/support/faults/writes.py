@@ -19,9 +19,12 @@ from uuid import UUID
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from models.db import SessionFactory
+from models.db import SessionFactory, session_scope
 from models.services.orchestration import children, journal, leases, redelivery
 from models.services.orchestration.journal import Progress
+from tasks import executions
+from workers.engine.journal import writer
+from workers.engine.process import runtime
 
 _TAGS: dict[UUID, str] = {}  # of the runs that this process knows
 
@@ -84,7 +87,10 @@ class Ledger:
 
 def count_writes(directory: Path) -> None:
     """Let this worker count its writes, and die where that is requested."""
+    for module in (executions, runtime, writer):
+        module.single_statement_scope = session_scope  # in which there is a moment right before the commit
     leases.claim = _saying(leases.claim, _of_claim)
+    leases.claim_without_lock = _saying(leases.claim_without_lock, _of_claim)
     journal.record = _saying(journal.record, _of_batch)
     children.start = _saying(children.start, lambda _, lease, wanted: [(lease.execution_id, "starts a child")])
     for name in ("release", "answers"):
@@ -106,13 +112,6 @@ def count_writes(directory: Path) -> None:
         for tag, number in session.info.pop("numbers", ()):
             Ledger(directory, tag).commit(number)
 
-    def record_alone(session: Session, batch: list[Progress]) -> Any:
-        """Count the write here, because it commits itself."""
-        _remember(session, _of_batch(None, batch))
-        before(session)
-        return record(session, batch)
-
-    record, journal.record_alone = journal.record_alone, record_alone
     event.listen(SessionFactory, "before_commit", before)
     event.listen(SessionFactory, "after_commit", after, insert=True)
 

@@ -150,8 +150,9 @@ class ExecutionDriver:
         while event := self._steps.attempts.timers.next_due():
             self._dispatch(event)
             wait = False
-        if self._buffer.is_due or (wait and self._buffer.has_unwritten and self._inbox.empty()):
-            self._buffer.flush()
+        is_idle = wait and self._inbox.empty()
+        if self._buffer.is_due or (is_idle and self._buffer.has_unwritten):
+            self._buffer.flush(may_wait=is_idle)
         if wait:
             with suppress(Empty):
                 self._dispatch(self._inbox.get(timeout=self._pause))

@@ -29,8 +29,8 @@ LONG_AGO = 0.25  # seconds
 class ProgressWriter(Protocol):
     """The writer of progress: the process's journal."""
 
-    def write(self, progress: Progress, on_written: OnWritten) -> None:
-        """Write soon, then call `on_written` with None or the error."""
+    def write(self, progress: Progress, on_written: OnWritten, *, may_wait: bool = False) -> None:
+        """Write soon, then call `on_written` with None or the error; with `may_wait` perhaps before this returns."""
 
 
 class ProgressBuffer:
@@ -128,15 +128,18 @@ class ProgressBuffer:
         """Whether so many results wait to be stored that no new step should begin."""
         return self._unwritten > MAX_UNWRITTEN
 
-    def flush(self, then: FollowUp | None = None, *, ending: Ending | None = None) -> None:
-        """Hand everything gathered to the writer; `then` is posted once it is stored."""
+    def flush(self, then: FollowUp | None = None, *, ending: Ending | None = None, may_wait: bool = True) -> None:
+        """Hand everything gathered to the writer; `then` is posted once it is stored.
+
+        Without `may_wait`, the caller goes on with other work meanwhile.
+        """
         progress, starts = self._progress(ending), self._starts
         size = self._gathered if self._gathered >= MANY_BYTES else 0
         self._nodes, self._events, self._starts, self._abandoned, self._new_fee = [], [], [], [], Decimal(0)
         self._written_at, self._gathered = time.monotonic(), 0
         self._unwritten += size
 
-        def on_written(error: Exception | None) -> None:  # in the journal's thread
+        def on_written(error: Exception | None) -> None:  # in the thread that writes
             if size:
                 self._post(Stored(size))
             if error:
@@ -146,7 +149,7 @@ class ProgressBuffer:
             if then and not error:
                 self._post(then)
 
-        self._writer.write(progress, on_written)
+        self._writer.write(progress, on_written, may_wait=may_wait)
 
     def write_done(self, size: int) -> None:
         """Count so many bytes of results, which `Stored` named, as no longer unwritten."""

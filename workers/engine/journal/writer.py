@@ -1,10 +1,12 @@
 """Group commit: the progress of all drivers of a process is written together, in one transaction after another.
 
 There is no timer: while one commit is pending the next batch gathers, so a lone write is never delayed and a busy
-process makes one commit for many writes.
+process makes one commit for many writes. A driver that would only wait writes by itself if no commit is pending, which
+saves two changes of threads; all else is written by the journal's thread.
 
-A batch is kept until its drivers are answered. If this thread fails in between, the batch is written again, which is
-idempotent; if it fails again, the process ends and other workers take over.
+A batch is kept until its drivers are answered. If a driver fails to write it, the journal's thread writes it again,
+which is idempotent. If that thread fails, it starts again; if it fails once more, the process ends and other workers
+take over.
 """
 
 import threading
@@ -16,10 +18,9 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
 
 import threads
-from models.db import session_scope
+from models.db import session_scope, single_statement_scope
 from models.errors import LeaseLost
 from models.services.orchestration import journal
 from models.services.orchestration.journal import Progress
@@ -34,20 +35,34 @@ TOO_LARGE, TOO_LONG = "54000", "57014"  # SQLSTATE: program_limit_exceeded, quer
 
 
 class JournalWriter:
-    """The one writer of a process. `on_written` runs in the journal's thread, so it must return at once."""
+    """The journal of a process. `on_written` runs in the thread that writes, so it must return at once."""
 
     def __init__(self) -> None:
         self._waiting: list[Write] = []
-        self._in_hand: dict[UUID, Write] = {}  # the current batch, kept until answered: this thread may fail
+        self._in_hand: dict[UUID, Write] = {}  # the current batch, kept until answered: its writer may fail
+        self._driver_writes = False
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threads.keep_running("journal", self._run, may_fail_again=False)
 
-    def write(self, progress: Progress, on_written: OnWritten) -> None:
-        """Write soon; `on_written` gets None after the commit, else `LeaseLost` or the error of this write."""
+    def write(self, progress: Progress, on_written: OnWritten, *, may_wait: bool = False) -> None:
+        """Write soon; `on_written` gets None after the commit, else `LeaseLost` or the error of this write.
+
+        With `may_wait`, the caller has nothing else to do, so that it may write before this returns.
+        """
         with self._changed:
             self._waiting.append((progress, on_written))
-            self._changed.notify()
+            if not may_wait or self._in_hand or self._driver_writes:
+                self._changed.notify()
+                return
+            self._in_hand, self._waiting = self._take()
+            self._driver_writes = True
+        try:
+            self._write_once(list(self._in_hand.values()))
+        finally:
+            with self._changed:
+                self._driver_writes = False
+                self._changed.notify()
 
     def stop(self) -> None:
         """Write everything that waits, then end the thread."""
@@ -59,7 +74,7 @@ class JournalWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._in_hand and not self._stopping:
+                while self._driver_writes or not (self._waiting or self._in_hand or self._stopping):
                     self._changed.wait()
                 if not self._in_hand:
                     self._in_hand, self._waiting = self._take()
@@ -90,11 +105,17 @@ class JournalWriter:
             size += more
         return batch, later
 
+    def _write_once(self, batch: list[Write]) -> None:
+        """Write a batch, or leave it to the journal's thread, which handles its error; called in a driver's thread."""
+        try:
+            self._answer_all(batch, _record(batch))
+        except Exception as error:
+            log.warning("journal.retry", error=type(error).__name__, writes=len(batch))
+
     def _write_batch(self, batch: list[Write]) -> None:
         for tries in range(1_000_000):
             try:
-                with session_scope() as session:
-                    ours = _record(session, [progress for progress, _ in batch])
+                held = _record(batch)
                 break
             except (OperationalError, PoolTimeout) as error:
                 code = getattr(getattr(error, "orig", None), "pgcode", None)
@@ -108,8 +129,11 @@ class JournalWriter:
             except Exception as error:
                 self._write_apart(batch, error)
                 return
+        self._answer_all(batch, held)
+
+    def _answer_all(self, batch: list[Write], held: set[UUID]) -> None:
         for write in batch:
-            self._answer(write, None if write[0].execution_id in ours else LeaseLost())
+            self._answer(write, None if write[0].execution_id in held else LeaseLost())
 
     def _answer(self, write: Write, error: Exception | None) -> None:
         progress, on_written = write
@@ -127,9 +151,11 @@ class JournalWriter:
             self._write_batch([write])
 
 
-def _record(session: Session, batch: list[Progress]) -> set[UUID]:
-    goes_on = not any(progress.ending or progress.abandoned for progress in batch)
-    return (journal.record_alone if goes_on else journal.record)(session, batch)
+def _record(batch: list[Write]) -> set[UUID]:
+    """Store a batch; returns the executions whose leases were still held."""
+    written = [progress for progress, _ in batch]
+    with single_statement_scope() if all(map(journal.goes_on, written)) else session_scope() as session:
+        return journal.record(session, written)
 
 
 def _together(earlier: Write, later: Write) -> Write:

@@ -10,9 +10,8 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
 
-from models.db import session_scope
+from models.db import session_scope, single_statement_scope
 from models.errors import ExpressionError
 from models.rules.executions.states import CrashState
 from models.rules.prices.pricing import Priority, Provider, UnknownPriceList, price_list
@@ -90,12 +89,11 @@ class Runtime:
 
     def drive(self, execution_id: UUID) -> DriveResult | None:
         """Drive an execution as far as possible now; None when there is nothing to do. Safe to repeat."""
-        seconds = self._config.lease_seconds
-        return self._claim(partial(leases.claim, owner=self._owner, seconds=seconds), self._drive_claimed, execution_id)
+        return self._begin(partial(self._claim, execution_id), self._drive_claimed)
 
     def drive_alone(self, execution_id: UUID, epoch: int) -> DriveResult | None:
         """Drive a run that a worker holds in this epoch, as the isolated process to which it passes the lease."""
-        return self._claim(partial(self._transferred, epoch=epoch), self._run, execution_id)
+        return self._begin(partial(self._transferred, execution_id, epoch), self._run)
 
     def calls(self) -> Calls:
         """The numbers of calls allowed, in progress and queued, summed over the accounts of each provider."""
@@ -115,16 +113,13 @@ class Runtime:
         self._pool.shutdown(wait=False, cancel_futures=True)
         return is_complete
 
-    def _claim(
-        self, claim: Callable[[Session, UUID], Lease | None], drive: Drive, execution_id: UUID
-    ) -> DriveResult | None:
+    def _begin(self, claim: Callable[[], Lease | None], drive: Drive) -> DriveResult | None:
         with self._idle:
             if self._leaving:
                 return DriveResult.RELEASED
             self._driving += 1
         try:
-            with session_scope() as session:
-                lease = claim(session, execution_id)
+            lease = claim()
             return self._hold(lease, drive) if lease else None
         finally:
             with self._idle:
@@ -132,6 +127,15 @@ class Runtime:
                 is_idle = not self._driving
                 self._idle.notify_all()
             self._memory.give_back(is_idle=is_idle)
+
+    def _claim(self, execution_id: UUID) -> Lease | None:
+        owner, seconds = self._owner, self._config.lease_seconds
+        with single_statement_scope() as session:
+            lease = leases.claim_without_lock(session, execution_id, owner=owner, seconds=seconds)
+        if lease is None:
+            with session_scope() as session:
+                lease = leases.claim(session, execution_id, owner=owner, seconds=seconds)
+        return lease
 
     def _hold(self, lease: Lease, drive: Drive) -> DriveResult:
         """Drive a run that was just claimed with `drive`, and release its lease as the result requires."""
@@ -178,8 +182,7 @@ class Runtime:
             return self._abandon(lease, held)
         if isinstance(outcome, DriveResult):
             return outcome
-        with session_scope() as session:
-            back = self._transferred(session, lease.execution_id, lease.epoch + 1, died=True)
+        back = self._transferred(lease.execution_id, lease.epoch + 1, died=True)
         if back is None:  # the run had ended, or the isolated process never took over the lease
             return DriveResult.POSTPONED
         is_first = lease.crash_state is not CrashState.KILLED_ONCE or back.succeeded > lease.succeeded
@@ -187,10 +190,11 @@ class Runtime:
             return self._hold(back, lambda _: DriveResult.POSTPONED)  # tolerated once, because it may have been chance
         return self._hold(back, partial(self._end, outcome=Outcome.quarantined(lease.deaths, outcome.description)))
 
-    def _transferred(self, session: Session, execution_id: UUID, epoch: int, *, died: bool = False) -> Lease | None:
-        return isolated_runs.transfer_lease(
-            session, execution_id, epoch, owner=self._owner, seconds=self._config.lease_seconds, died=died
-        )
+    def _transferred(self, execution_id: UUID, epoch: int, *, died: bool = False) -> Lease | None:
+        with session_scope() as session:
+            return isolated_runs.transfer_lease(
+                session, execution_id, epoch, owner=self._owner, seconds=self._config.lease_seconds, died=died
+            )
 
     def _abandon(self, lease: Lease, held: HeldLease) -> DriveResult:
         """End or release a run whose wait for an isolated process was interrupted."""

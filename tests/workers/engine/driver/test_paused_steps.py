@@ -262,11 +262,11 @@ def test_a_run_that_was_just_parked_is_not_taken_for_lost(bench: Bench, monkeypa
     writer = bench.runtime._journal
     write = writer.write
 
-    def tell_before(progress: Any, on_written: Any) -> None:
+    def tell_before(progress: Any, on_written: Any, **how: Any) -> None:
         if progress.ending:
             for entry in bench.runtime._heartbeat._snapshot().values():
                 entry.listener.post(OwnershipLost())
-        write(progress, on_written)
+        write(progress, on_written, **how)
 
     monkeypatch.setattr(writer, "write", tell_before)
     assert bench.runtime.drive(bench.submit([wait(seconds=3600)])) is DriveResult.PARKED

@@ -1,8 +1,9 @@
 """One user's flood does not block others: further runs are deferred, and enqueued when a slot is free."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from models.db import session_scope
+from models.db import session_scope, single_statement_scope
 from models.rules.prices.pricing import PLANS, Priority, Tier
 from models.services.executions import executions
 from models.services.orchestration import leases, redelivery
@@ -18,6 +19,11 @@ ROOM = PLANS[Tier.FREE].concurrent_runs
 def claim(execution_id: UUID) -> bool:
     with session_scope() as session:
         return leases.claim(session, execution_id, owner="worker", seconds=30) is not None
+
+
+def next_after(execution_id: UUID) -> Sequence[redelivery.TaskTarget]:
+    with single_statement_scope() as session:
+        return redelivery.next_after(session, execution_id)
 
 
 def test_no_more_runs_of_a_user_are_driven_than_the_tier_allows(bench: Bench):
@@ -41,9 +47,7 @@ def test_of_a_flood_only_the_first_runs_are_queued_and_each_end_adds_one(bench: 
     messages = [run.id for run in runs if not run.deferred_at]
     while messages:
         assert bench.runtime.drive(messages[0]) is DriveResult.ENDED
-        with session_scope() as session:
-            turn = redelivery.next_deferred(session, messages.pop(0))
-        messages += [turn[0]] if turn else []
+        messages += [run for run, _ in next_after(messages.pop(0))]
     assert {bench.execution(run.id).status for run in runs} == {"success"}
     assert submit(bench.user_id, workflow_id).deferred_at is None
 
@@ -84,10 +88,9 @@ def test_skipped_runs_are_next_the_oldest_first(bench: Bench):
     runs = [bench.submit([call("a")]) for _ in range(ROOM + 2)]
     for run in runs:
         claim(run)
-    with session_scope() as session:
-        assert redelivery.next_deferred(session, runs[0]) == (runs[ROOM], Priority.LOW)
-        assert redelivery.next_deferred(session, runs[0]) == (runs[ROOM + 1], Priority.LOW)
-        assert redelivery.next_deferred(session, runs[0]) is None
+    assert next_after(runs[0]) == [(runs[ROOM], Priority.LOW)]
+    assert next_after(runs[0]) == [(runs[ROOM + 1], Priority.LOW)]
+    assert next_after(runs[0]) == []
 
 
 def test_the_sweep_finds_a_free_slot_without_a_message(bench: Bench):
@@ -109,8 +112,7 @@ def test_a_run_whose_first_message_is_lost_is_soon_enqueued_again(bench: Bench):
     runs = [bench.submit([call("a")]) for _ in range(ROOM + 1)]
     for run in runs:
         claim(run)
-    with session_scope() as session:
-        assert redelivery.next_deferred(session, runs[0]) == (runs[ROOM], Priority.LOW)
+    assert next_after(runs[0]) == [(runs[ROOM], Priority.LOW)]
     assert enqueued_again(bench, after=redelivery.FIRST_REDELIVERY_SECONDS - 1) == []
     assert enqueued_again(bench, after=2) == [runs[ROOM]]
     assert enqueued_again(bench, after=redelivery.REDELIVERY_SECONDS - 1) == []

@@ -1,22 +1,27 @@
 """The one writer of a process: writes are grouped, within the database's limits."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from queue import Queue
+from types import SimpleNamespace
 from uuid import UUID
 
 import orjson
 import psycopg2
 import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from models.db import session_scope
 from models.errors import LeaseLost
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import ExecutionStatus, NodeStatus
+from models.services.orchestration import journal as services
 from models.services.orchestration import leases
 from models.services.orchestration.journal import Ending, NodeRow, Progress
 from tests.support.database.statements import recorded_statements
@@ -24,6 +29,7 @@ from tests.support.engine.bench import Bench, call, transform
 from tests.support.faults.programs import eventually
 from tests.workers.engine.driver.test_paused_steps import answer, ask
 from workers.engine.driver.outcomes import DriveResult
+from workers.engine.journal import writer
 from workers.engine.journal.writer import MAX_BATCH, JournalWriter
 
 MIB = orjson.dumps("x" * 1_000_000)
@@ -163,6 +169,50 @@ def test_a_write_in_the_middle_of_a_run_is_one_message_to_the_database(progress,
     (message, _), *others = statements
     assert message.startswith("SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone")
     assert others == []
+
+
+def test_a_driver_that_would_only_wait_writes_by_itself(progress, written):
+    journal, write = JournalWriter(), progress(1)
+    threads: list[str] = []
+    journal.write(write, lambda _: threads.append(threading.current_thread().name), may_wait=True)
+    assert threads == [threading.current_thread().name]
+    with journal._changed:  # the journal's thread, which waits, is busy as far as this write knows
+        journal._driver_writes = True
+        journal.write(write, said(written, write.execution_id), may_wait=True)
+        assert written.empty()
+        journal._driver_writes = False
+        journal._changed.notify()
+    assert written.get(timeout=60) == (write.execution_id, None)
+    journal.stop()
+
+
+def test_what_a_driver_fails_to_write_the_journal_writes(bench, progress, written, monkeypatch):
+    journal, write, tries = JournalWriter(), progress(1), []
+
+    def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
+        tries.append(threading.current_thread().name)
+        if len(tries) == 1:
+            raise OperationalError("the connection is lost", None, Exception())
+        return services.record(session, batch)
+
+    monkeypatch.setattr(writer, "journal", SimpleNamespace(record=record, goes_on=services.goes_on))
+    journal.write(write, said(written, write.execution_id), may_wait=True)
+    assert written.get(timeout=60) == (write.execution_id, None)
+    journal.stop()
+    assert tries == [threading.current_thread().name, "journal"]
+
+
+def test_an_end_without_a_tree_is_three_messages_to_the_database(bench, progress, written):
+    write = replace(progress(1), ending=Ending(ExecutionStatus.SUCCESS, b"7"), charged=Decimal("0.5"))
+    journal = JournalWriter()
+    with recorded_statements() as statements:
+        journal.write(write, said(written, write.execution_id), may_wait=True)
+    journal.stop()
+    assert written.get(timeout=60) == (write.execution_id, None)
+    assert len(statements) == 1  # beside `BEGIN` and `COMMIT`
+    run = bench.execution(write.execution_id)
+    assert (run.status, run.credits_charged) == ("success", Decimal("0.5"))
+    assert bench.sql("SELECT captured FROM credit_holds WHERE execution_id = :id", id=run.id) == Decimal("0.5")
 
 
 def test_writes_of_one_driver_that_wait_together_are_stored_as_one(bench, progress, written):

@@ -35,7 +35,7 @@ class SlowWriter:
         self._waiting = 0
         self.most = 0
 
-    def write(self, progress: Progress, on_written: OnWritten) -> None:
+    def write(self, progress: Progress, on_written: OnWritten, *, may_wait: bool = False) -> None:
         """Write a little later."""
         size = sum(len(row.output or b"") for row in progress.nodes)
         with self._lock:
