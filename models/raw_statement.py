@@ -128,7 +128,8 @@ def _values(kind: type[Base], row: Sequence[Any]) -> dict[str, Any]:
     names, enums = _shape(kind)
     values = dict(zip(names, row, strict=True))
     for name, enum in enums.items():
-        values[name] = enum(values[name])
+        if values[name] is not None:
+            values[name] = enum(values[name])
     return values
 
 

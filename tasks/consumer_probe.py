@@ -3,11 +3,14 @@
 import os
 import signal
 import time
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from celery.apps.worker import Worker
 from celery.signals import celeryd_after_setup, task_received, worker_ready, worker_shutdown
 from celery.worker import state
+from celery.worker.consumer import Consumer
 from kombu import Exchange, Queue
 
 import threads
@@ -39,6 +42,7 @@ def _set_up(instance: Worker, **_: Any) -> None:
         full=lambda: len(state.reserved_requests) >= instance.concurrency,
         leave=_leave,
         calls=calls_under_way,
+        pause=partial(_pause, instance, me.queues),
     )
     _probes.append(probe)
 
@@ -47,6 +51,27 @@ def _refuse_others(queues: set[str]) -> None:
     """Raise `SettingsError` for queues whose tasks need settings that the role of this process does not have."""
     if settings.role and (others := queues - CONSUMED.get(settings.role, frozenset())):
         raise SettingsError(f"A process of the role {settings.role} has no settings for {', '.join(sorted(others))}.")
+
+
+def _pause(instance: Worker, mine: Sequence[str], paused: frozenset[str]) -> None:
+    """Let the consumer's own thread stop or start consuming those of `mine` whose pause changed."""
+    consumer = instance.consumer
+    if consumer is not None:
+        consumer.call_soon(_consume, consumer, {name: name not in paused for name in mine})
+
+
+def _consume(consumer: Consumer, wanted: Mapping[str, bool]) -> None:
+    """Consume the queues whose value is true, and no other of the named ones; also after a reconnect."""
+    if consumer.task_consumer is None:  # it is reconnecting; the next heartbeat tries again
+        return
+    queues = consumer.app.amqp.queues
+    for name, is_wanted in wanted.items():
+        is_consumed = consumer.task_consumer.consuming_from(name)
+        if is_wanted and not is_consumed:
+            queues.select_add(queues[name])
+            consumer.add_task_queue(name)
+        elif is_consumed and not is_wanted:
+            consumer.cancel_task_queue(name)
 
 
 @worker_ready.connect(weak=False)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import threads
 from models.db import session_scope
-from models.services.operations import worker_heartbeats
+from models.services.operations import queue_pauses, worker_heartbeats
 from models.services.operations.worker_heartbeats import SHUTDOWN_AFTER_INTERVALS, Calls, WorkerInfo
 
 log = structlog.get_logger()
@@ -31,6 +31,7 @@ class ConsumerProbe:
         full: Callable[[], bool],
         leave: Callable[[], None],
         calls: Callable[[], Calls],
+        pause: Callable[[frozenset[str]], None],
     ) -> None:
         """Configure the probe; it runs from `start` to `stop`.
 
@@ -39,12 +40,14 @@ class ConsumerProbe:
             full: returns whether all threads are busy, so that this process fetches no messages.
             leave: ends the process; its supervisor starts another one.
             calls: returns the number of calls of this process in progress, by provider.
+            pause: stops consuming the queues with these names, and consumes the others again.
         """
         self._me = me
         self._echo = echo
         self._full = full
         self._leave = leave
         self._calls = calls
+        self._pause = pause
         self._last_message_at = time.monotonic()
         self._asked_at: float | None = None  # the first echo since the last message
         self._stop = threading.Event()
@@ -101,7 +104,10 @@ class ConsumerProbe:
         try:
             with session_scope() as session:
                 silent = time.monotonic() - self._last_message_at
-                return worker_heartbeats.report(session, self._me, silent=silent, full=full, calls=self._calls())
+                others = worker_heartbeats.report(session, self._me, silent=silent, full=full, calls=self._calls())
+                paused = queue_pauses.paused(session)
         except SQLAlchemyError as error:
             log.warning("worker.report_failed", error=type(error).__name__)
             return False
+        self._pause(paused)
+        return others

@@ -76,15 +76,17 @@ def _queues(waiting: Mapping[str, Waiting], messages: Mapping[str, int]) -> Iter
 
 def _workers(seen: WorkersOverview) -> Iterator[Metric]:
     status = GaugeMetricFamily("agentforge_queue_workers", "Workers of a queue, by status.", labels=("queue", "status"))
+    paused = GaugeMetricFamily("agentforge_queue_paused", "Whether an operator paused the queue.", labels=("queue",))
     probe_age = GaugeMetricFamily(
         "agentforge_queue_probe_age_seconds", "Seconds since the last probe went through a queue.", labels=("queue",)
     )
     for queue in seen.queues:
         status.add_metric((queue.name, WorkerStatus.UP), queue.workers)
         status.add_metric((queue.name, WorkerStatus.UNRESPONSIVE), queue.unresponsive)
+        paused.add_metric((queue.name,), float(queue.is_paused))
         if queue.probe_seconds is not None:
             probe_age.add_metric((queue.name,), queue.probe_seconds)
-    yield from (status, probe_age)
+    yield from (status, paused, probe_age)
     yield GaugeMetricFamily(
         "agentforge_workers_unresponsive",
         "Workers that are alive but receive no messages from the broker.",

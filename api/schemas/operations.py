@@ -5,7 +5,7 @@ from marshmallow import fields
 from api.schemas.base import OPTIONAL, Boolean, EnumText, Integer, Number, Out, String
 
 STATES = ("up", "down")
-OF_QUEUES = ("up", "late", "down")
+OF_QUEUES = ("up", "late", "down", "paused")
 OF_STRIPE = ("up", "late", "down", "unknown")
 
 

@@ -10,14 +10,16 @@ import click
 from manage.deployment import record, transaction, user, vault
 from manage.groups import ManageGroup, confirm, confirmed, output
 from models.rules.prices.pricing import Tier
-from models.services.accounts import accounts, administration, data_exports, deletions
+from models.services.accounts import account_access, accounts, administration, data_exports, deletions
 from models.services.credits import ledger
 from models.services.executions import executions
+from models.services.stripe import granted_tiers
 from models.tables import ExportStatus, Role, User
 from tasks.queue import TaskName, enqueue, enqueue_mails
 
 POLL_SECONDS = 1.0
 NEWEST = 10
+NO_TIER = "none"
 
 
 @click.group(cls=ManageGroup)
@@ -69,6 +71,45 @@ def revoke(who: str) -> None:
 
 @users.command()
 @click.argument("who")
+@click.argument("name", type=click.Choice([*(one.value for one in Tier), NO_TIER]))
+@click.option("--reason", required=True, help="A sentence for the audit log.")
+def tier(who: str, name: str, reason: str) -> None:
+    """Grant a user a tier without payment; `none` leaves the tier to the subscriptions again."""
+    with transaction() as session:
+        one = user(session, who)
+        now = granted_tiers.grant_tier(session, one.id, None if name == NO_TIER else Tier(name))
+        record(session, "auth.tier_granted", one.id, tier=name, reason=reason)
+    output().document({"id": one.id, "granted": name, "tier": now}, f"{one.email} has the tier {now} now.")
+
+
+@users.command()
+@click.argument("who")
+@click.option("--reason", required=True, help="A sentence for the audit log.")
+@click.option("--stop-runs", is_flag=True, help="Cancel the user's runs, too.")
+def lock(who: str, reason: str, stop_runs: bool) -> None:
+    """Lock an account: sessions end, nobody can sign in, access keys are invalid. Subscriptions go on."""
+    with transaction() as session:
+        one = user(session, who)
+        account_access.lock(session, one.id)
+        if stop_runs:
+            account_access.stop_runs(session, one.id)
+        record(session, "auth.account_locked", one.id, reason=reason, runsStopped=stop_runs)
+    output().document({"id": one.id, "locked": True}, f"{one.email} is locked.")
+
+
+@users.command()
+@click.argument("who")
+def unlock(who: str) -> None:
+    """Unlock an account: the user can sign in again, and access keys are valid again."""
+    with transaction() as session:
+        one = user(session, who)
+        account_access.unlock(session, one.id)
+        record(session, "auth.account_unlocked", one.id)
+    output().document({"id": one.id, "locked": False}, f"{one.email} is unlocked.")
+
+
+@users.command()
+@click.argument("who")
 @click.option("--to", type=click.Path(dir_okay=False, path_type=Path), help="Wait for the ZIP and write it here.")
 def export(who: str, to: Path | None) -> None:
     """Let a worker export all data of a user; the user gets a link by mail."""
@@ -111,6 +152,7 @@ def _row(one: User) -> dict[str, Any]:
         "role": one.role,
         "tier": one.subscription_tier,
         "createdAt": one.created_at,
+        "lockedAt": one.locked_at,
         "deletedAt": one.deleted_at,
     }
 

@@ -22,6 +22,9 @@ def queues(session: Session, _: Settings) -> Iterator[CheckResult]:
         role = next(role for role, names in CONSUMED.items() if queue.name in names)
         if queue.status == "down":
             yield wrong("queues", f"No worker consumes {queue.name}.", f"Start a process of the role {role}.")
+        elif queue.status == "paused":
+            said = f"{queue.name} is paused: its work waits."
+            yield warning("queues", said, f"`agentforge queues resume {queue.name}`, once the reason is gone.")
         elif queue.status == "late":
             said = f"Messages of {queue.name} are not taken: its last probe is older than two minutes."
             yield warning("queues", said, f"Start more processes of the role {role}; see `agentforge workers`.")

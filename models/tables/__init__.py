@@ -32,7 +32,7 @@ from models.tables.operations.notification import (
     PushTicket,
 )
 from models.tables.operations.openclaw_agents import OpenClawAgents
-from models.tables.operations.processes import NamedLease, QueueProbe, ThreadFailure, Worker
+from models.tables.operations.processes import NamedLease, PausedQueue, QueueProbe, ThreadFailure, Worker
 from models.tables.stripe.invoice import Invoice
 from models.tables.stripe.payment_method import PaymentMethod
 from models.tables.stripe.purchase import Purchase, PurchaseStatus
@@ -92,6 +92,7 @@ __all__ = [
     "NotificationStatus",
     "OpenClawAgents",
     "PasswordReset",
+    "PausedQueue",
     "PaymentMethod",
     "ProviderKey",
     "Purchase",

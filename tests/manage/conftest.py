@@ -51,6 +51,6 @@ def manage(session: Session, sent: list[TaskMessage]) -> Manage:
 
 
 @pytest.fixture
-def last_entry(session: Session) -> Callable[[], AuditEntry]:
-    """The newest entry of the audit log."""
-    return lambda: audit.entries(session, limit=1)[0]
+def last_entry(session: Session) -> Callable[..., AuditEntry]:
+    """The newest entry of the audit log, of an action if one is named: all of a test have the same time."""
+    return lambda action=None: audit.entries(session, action=action, limit=1)[0]

@@ -14,6 +14,7 @@ import pytest
 
 from devstack import control
 from devstack.servers.postgres import postgres_programs
+from devstack.stack import EXECUTION_QUEUES, OTHER_QUEUES
 from tests.support.stack.processes import command_of, eventually
 from tests.support.stack.running import ROOT, running_stack
 
@@ -26,10 +27,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.RunningS
         yield stack
 
 
-def environment(stack: control.RunningStack) -> dict[str, str]:
-    """That of the stack's processes, and PostgreSQL's programs."""
+def environment(stack: control.RunningStack, queues: str) -> dict[str, str]:
+    """That of the stack's worker of these queues, and PostgreSQL's programs."""
     children = psutil.Process(stack.pid).children(recursive=True)
-    worker = next(child for child in children if "billing,notifications,maintenance" in command_of(child.pid))
+    worker = next(child for child in children if queues in command_of(child.pid))
     return {**worker.environ(), "PATH": f"{postgres_programs()}:{os.environ['PATH']}"}
 
 
@@ -44,11 +45,13 @@ def wrong(env: dict[str, str], backups: Path) -> list[dict[str, Any]]:
 
 
 def test_nothing_is_wrong_until_something_is_broken(stack: control.RunningStack, tmp_path: Path):
-    env = environment(stack)
+    env = environment(stack, OTHER_QUEUES)
     assert agentforge(env, "backup", "--to", tmp_path).returncode == 0
     eventually(lambda: wrong(env, tmp_path) == [])
     assert agentforge(env, "doctor").returncode == 0  # the backup is in the audit log
     for dump in tmp_path.iterdir():
         os.utime(dump, (time.time() - 3 * 86_400,) * 2)
-    broken = env | {"SMTP_URL": "smtp://127.0.0.1:1", "OPENCLAW_URL": "ws://127.0.0.1:1"}
-    assert {one["check"] for one in wrong(broken, tmp_path)} == {"mail", "openclaw"}
+    assert {one["check"] for one in wrong(env | {"SMTP_URL": "smtp://127.0.0.1:1"}, tmp_path)} == {"mail"}
+    drives = environment(stack, EXECUTION_QUEUES)
+    assert wrong(drives, tmp_path) == []
+    assert {one["check"] for one in wrong(drives | {"OPENCLAW_URL": "ws://127.0.0.1:1"}, tmp_path)} == {"openclaw"}

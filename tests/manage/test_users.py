@@ -7,9 +7,12 @@ from decimal import Decimal
 
 import pytest
 
+from models.rules.prices.pricing import Tier
 from models.services.accounts import data_exports
 from models.services.credits import ledger
-from models.tables import ExportStatus, Role
+from models.services.reconciliation import tiers
+from models.services.stripe import granted_tiers
+from models.tables import Execution, ExportStatus, Role, User
 from tasks.queue import TaskName
 from tests.support import factories
 
@@ -52,6 +55,33 @@ class TestUsers:
         assert entry.data == {"operator": ME, "role": "admin"}
         assert manage("users", "revoke", ada.id, "--json").document == {"id": str(ada.id), "role": "user"}
 
+    def test_get_a_tier_that_no_subscription_takes_away(self, session, manage, ada, last_entry):
+        answer = manage("users", "tier", ada.id, "premium", "--reason", "A partner", "--json")
+        assert answer.document["tier"] == "premium"
+        assert (last_entry().action, last_entry().data["reason"]) == ("auth.tier_granted", "A partner")
+        granted_tiers.update_tier(session, ada.id)
+        assert session.get_one(User, ada.id, populate_existing=True).subscription_tier is Tier.PREMIUM
+        assert [one for one in tiers.list_wrong(session) if one.user_id == ada.id] == []
+        ended = manage("users", "tier", ada.id, "none", "--reason", "No more", "--json")
+        assert ended.document["tier"] == "free"
+        assert [one for one in tiers.list_wrong(session) if one.user_id == ada.id] == []
+
+    def test_a_granted_tier_that_is_not_applied_is_found(self, session, ada):
+        session.query(User).filter_by(id=ada.id).update({"granted_tier": Tier.ENTERPRISE})
+        (wrong,) = (one for one in tiers.list_wrong(session) if one.user_id == ada.id)
+        assert (wrong.tier, wrong.granted) == (Tier.FREE, Tier.ENTERPRISE)
+        assert tiers.raise_to_granted(session, wrong)
+        assert [one for one in tiers.list_wrong(session) if one.user_id == ada.id] == []
+
+    def test_are_locked_with_their_runs_and_unlocked(self, session, manage, ada, last_entry):
+        run = factories.execution(session, factories.workflow(session, ada))
+        assert manage("users", "lock", ada.id, "--reason", "Stolen card", "--stop-runs").status == 0
+        assert last_entry().data == {"operator": ME, "reason": "Stolen card", "runsStopped": True}
+        assert session.get_one(User, ada.id, populate_existing=True).locked_at is not None
+        assert session.get_one(Execution, run.id, populate_existing=True).cancel_requested_at is not None
+        assert manage("users", "unlock", ada.id).out == "Ada@example.com is unlocked.\n"
+        assert session.get_one(User, ada.id, populate_existing=True).locked_at is None
+
     def test_are_exported_by_a_worker(self, manage, ada, sent, last_entry):
         document = manage("users", "export", ada.id, "--json").document
         assert sent[-1].task is TaskName.BUILD_EXPORT
@@ -81,7 +111,7 @@ class TestUsers:
         assert manage("users", "delete", ada.id, "--reason", "asked by mail", "--yes").status == 0
         session.refresh(ada)
         assert ada.deleted_at is not None
-        assert last_entry().data == {"operator": ME, "reason": "asked by mail"}
+        assert last_entry("auth.account_deleted").data == {"operator": ME, "reason": "asked by mail"}
 
 
 class TestCredits:

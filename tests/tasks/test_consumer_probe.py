@@ -15,11 +15,12 @@ from uuid import UUID
 import pytest
 import redis
 import structlog
+from sqlalchemy import text
 
 from devstack.fault_proxy import running_fault_proxy
 from models.db import SessionFactory, session_scope
 from models.rules.prices.pricing import Provider
-from models.services.operations import worker_heartbeats
+from models.services.operations import queue_pauses, worker_heartbeats
 from models.services.operations.worker_heartbeats import WorkerInfo, WorkerStatus
 from models.tables import Execution
 from tasks.publisher import TaskPublisher
@@ -51,12 +52,14 @@ class Surroundings:
 
     def __init__(self, name: str = "me@here") -> None:
         self.broker_takes, self.is_full, self.left = True, False, False
+        self.paused: list[frozenset[str]] = []
         self.probe = ConsumerProbe(
             WorkerInfo(name, "here:1", ["billing"], PACE),
             echo=lambda: self.broker_takes,
             full=lambda: self.is_full,
             leave=lambda: setattr(self, "left", True),
             calls=lambda: {Provider.OPENAI: {"queued": 7}},
+            pause=self.paused.append,
         )
 
 
@@ -182,6 +185,32 @@ def test_an_unresponsive_worker_is_reported_and_exits_unlike_others(committed_da
         assert seen()["other"] is WorkerStatus.UP
         run = submitted(redis_url)
         eventually(lambda: over(run))
+
+
+@pytest.mark.faults
+def test_a_worker_takes_nothing_from_a_paused_queue_until_it_is_resumed(committed_database, redis_url):
+    with worker("obedient", committed_database, redis_url), redis.Redis.from_url(redis_url) as broker:
+        eventually(lambda: seen() == {"obedient": WorkerStatus.UP})
+        with session_scope() as session:
+            assert queue_pauses.pause(session, "executions.low", by="me@here")
+        eventually(noticed)
+        run = submitted(redis_url)
+        broker.client_kill_filter(_type="normal", skipme=True)  # it reconnects, and stays paused
+        eventually(lambda: not waiting(redis_url))
+        assert broker.llen("executions.low") == 1
+        with session_scope() as session:
+            assert queue_pauses.resume(session, "executions.low")
+        eventually(lambda: over(run))
+        broker.client_kill_filter(_type="normal", skipme=True)
+        second = submitted(redis_url)
+        eventually(lambda: over(second))
+
+
+def noticed() -> bool:
+    """Whether the worker read the pause, and reported once more since."""
+    with session_scope() as session:
+        rows = text("SELECT seen_at - paused_at > interval '1.5 seconds' FROM workers, paused_queues")
+        return bool(session.scalar(rows))
 
 
 def waiting(redis_url: str) -> int:

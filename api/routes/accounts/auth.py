@@ -46,7 +46,7 @@ def register() -> ResponseReturnValue:
 
 @bp.post("/login")
 @failed_attempts
-@describes(response=SignedInOut, body=LoginIn, errors=("wrong_credentials", *SIGN_IN_CODES))
+@describes(response=SignedInOut, body=LoginIn, errors=("wrong_credentials", "account_locked", *SIGN_IN_CODES))
 def login() -> ResponseReturnValue:
     """Sign in with a password and get a token, or with `session: cookie` the cookies of a browser's session."""
     args = body(LoginIn)

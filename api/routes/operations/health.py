@@ -60,7 +60,7 @@ def _overall(parts: dict[str, Any]) -> str:
     if "down" in states:
         return "down"
     is_degraded = (
-        "late" in states
+        not {"late", "paused"}.isdisjoint(states)
         or parts.get("unresponsiveWorkers")
         or parts.get("failingThreads")
         or parts.get("stripe") in ("late", "down")

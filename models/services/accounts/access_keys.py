@@ -101,13 +101,16 @@ def delete(session: Session, user_id: UUID, key_id: UUID) -> str:
 
 
 def authenticate(session: Session, secret: str) -> AuthenticatedKey | None:
-    """Look up a key by its secret; None if it does not exist or has expired. One query, as every request does it."""
+    """Look up a key by its secret; None if it does not exist, has expired, or its user is locked.
+
+    One query, as every request does it.
+    """
     now = func.clock_timestamp()
     is_unused = or_(AccessKey.last_used_at.is_(None), AccessKey.last_used_at <= now - USED)
     found = session.execute(
         select(User, AccessKey.id, AccessKey.scopes, is_unused)
         .join(AccessKey, AccessKey.user_id == User.id)
-        .where(AccessKey.secret_hash == _hash(secret), _is_live())
+        .where(AccessKey.secret_hash == _hash(secret), _is_live(), User.locked_at.is_(None))
     ).one_or_none()
     return None if found is None else AuthenticatedKey(found[0], found[1], frozenset(found[2]), found[3])
 

@@ -1,4 +1,4 @@
-"""Ends all access to an account at once, and removes the data of a registrant who never verified the address."""
+"""Locks accounts, ends all access to one, and removes the data of a registrant who never verified the address."""
 
 from uuid import UUID
 
@@ -7,9 +7,31 @@ from sqlalchemy.orm import Session
 
 from models.changes import notify_changed
 from models.services.accounts import sessions
-from models.tables import UNDO_DELETION, AccessKey, Execution, ProviderKey, PushDevice, Template, TwoFactor, Workflow
+from models.tables import (
+    UNDO_DELETION,
+    AccessKey,
+    Execution,
+    ProviderKey,
+    PushDevice,
+    Template,
+    TwoFactor,
+    User,
+    Workflow,
+)
 
 _AS_IT_IS = {"synchronize_session": False}
+
+
+def lock(session: Session, user_id: UUID) -> None:
+    """Lock an account: its sessions end, none starts, and its access keys are invalid until `unlock`."""
+    first = func.coalesce(User.locked_at, func.now())
+    session.execute(update(User).where(User.id == user_id).values(locked_at=first), execution_options=_AS_IT_IS)
+    sessions.end_others(session, user_id)
+
+
+def unlock(session: Session, user_id: UUID) -> None:
+    """Let the user sign in again; access keys are valid again."""
+    session.execute(update(User).where(User.id == user_id).values(locked_at=None), execution_options=_AS_IT_IS)
 
 
 def end(session: Session, user_id: UUID) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
-from models.errors import NotAuthenticated, NotFound
+from models.errors import Forbidden, NotAuthenticated, NotFound
 from models.raw_statement import RawStatement, columns, copied
 from models.services.rows.queries import Position, newest_first
 from models.tables import User, UserSession
@@ -29,8 +29,8 @@ _LIVE = text("""
     SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id AND u.token_epoch = s.epoch
      WHERE s.id = ANY(CAST(:ids AS uuid[])) AND s.expires_at > clock_timestamp()
      UNION ALL
-    SELECT id FROM access_keys
-     WHERE id = ANY(CAST(:ids AS uuid[])) AND (expires_at IS NULL OR expires_at > clock_timestamp())
+    SELECT k.id FROM access_keys k JOIN users u ON u.id = k.user_id AND u.locked_at IS NULL
+     WHERE k.id = ANY(CAST(:ids AS uuid[])) AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """)
 
 _ID = User.id.type
@@ -51,6 +51,15 @@ _AUTHENTICATE = RawStatement(
 )
 
 
+class AccountLocked(Forbidden):
+    """An operator locked the account."""
+
+    code = "account_locked"
+
+    def __init__(self) -> None:
+        super().__init__("This account is locked. Write to our support.")
+
+
 @dataclass(frozen=True)
 class AuthenticatedSession:
     """The user and session of the token of a request."""
@@ -63,7 +72,12 @@ class AuthenticatedSession:
 
 
 def start(session: Session, user: User, *, user_agent: str | None, address: str | None) -> UserSession:
-    """Start a session for a user whose password was verified, in the epoch that was read with its hash."""
+    """Start a session for a user whose password was verified, in the epoch that was read with its hash.
+
+    Raises `AccountLocked`; locking raises the epoch, so that a session of a user who was read before it is invalid.
+    """
+    if user.locked_at is not None:
+        raise AccountLocked
     row = UserSession(
         user_id=user.id,
         epoch=user.token_epoch,

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.rules.prices.pricing import Provider
 from models.serialization import to_json
+from models.services.operations import queue_pauses
 from models.tables import Worker
 
 GONE_AFTER_INTERVALS, UNRESPONSIVE_AFTER_INTERVALS, SHUTDOWN_AFTER_INTERVALS = 4, 3, 6  # times `report_interval`
@@ -122,10 +123,13 @@ class QueueState:
     workers: int
     unresponsive: int
     probe_seconds: float | None
+    is_paused: bool = False
 
     @property
     def status(self) -> str:
-        """`down` if no worker consumes it, `late` if its last probe is older than two minutes, `up` otherwise."""
+        """`paused` by an operator, `down` without workers, `late` two minutes after its last probe, `up` otherwise."""
+        if self.is_paused:
+            return "paused"
         if not self.workers:
             return "down"
         return "late" if self.probe_seconds is not None and self.probe_seconds > PROBE_LATE_SECONDS else "up"
@@ -203,8 +207,11 @@ def overview(session: Session, queues: Iterable[str]) -> WorkersOverview:
         for row in found
     ]
     ages = {row.queue: row.age for row in session.execute(_PROBES)}
+    paused = queue_pauses.paused(session)
     return WorkersOverview(
-        [_queue(str(name), workers, ages.get(name)) for name in queues], workers, min(ages.values(), default=None)
+        [_queue(str(name), workers, ages.get(name), is_paused=name in paused) for name in queues],
+        workers,
+        min(ages.values(), default=None),
     )
 
 
@@ -216,7 +223,7 @@ def _status(*, gone: bool, full: bool, silent: bool) -> WorkerStatus:
     return WorkerStatus.UNRESPONSIVE if silent else WorkerStatus.UP
 
 
-def _queue(name: str, workers: Sequence[WorkerState], age: float | None) -> QueueState:
+def _queue(name: str, workers: Sequence[WorkerState], age: float | None, *, is_paused: bool) -> QueueState:
     consumers = [worker for worker in workers if name in worker.queues]
     unresponsive = sum(worker.status is WorkerStatus.UNRESPONSIVE for worker in consumers)
-    return QueueState(name, sum(worker.is_consuming for worker in consumers), unresponsive, age)
+    return QueueState(name, sum(worker.is_consuming for worker in consumers), unresponsive, age, is_paused)

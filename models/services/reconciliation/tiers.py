@@ -1,15 +1,16 @@
-"""Checks that users have the tier that their subscriptions grant."""
+"""Checks that users have the tier that their subscriptions, or an operator, grant."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from models.rules.prices.pricing import Tier
 from models.rules.stripe import billing
 from models.services.rows.queries import lock_user
-from models.tables import Subscription, User
+from models.services.stripe import granted_tiers
+from models.tables import User
 
 # `:tiers` is in ascending order; users without a grant have the first one.
 _DIFFERENT = text("""
@@ -17,10 +18,11 @@ _DIFFERENT = text("""
         SELECT user_id, max(array_position(CAST(:tiers AS text[]), grants::text)) AS best
           FROM subscriptions GROUP BY user_id
     )
-    SELECT u.id, u.subscription_tier AS tier, (CAST(:tiers AS text[]))[coalesce(g.best, 1)] AS granted
-      FROM users u LEFT JOIN granted g ON g.user_id = u.id
-     WHERE u.subscription_tier <> (CAST(:tiers AS text[]))[coalesce(g.best, 1)]
-     ORDER BY u.id LIMIT :limit
+    SELECT id, tier, granted
+      FROM (SELECT u.id, u.subscription_tier AS tier, (CAST(:tiers AS text[]))[
+                       greatest(g.best, array_position(CAST(:tiers AS text[]), u.granted_tier::text), 1)] AS granted
+              FROM users u LEFT JOIN granted g ON g.user_id = u.id) AS found
+     WHERE tier <> granted ORDER BY id LIMIT :limit
 """)
 
 
@@ -41,8 +43,7 @@ class WrongTier:
 def raise_to_granted(session: Session, wrong: WrongTier) -> bool:
     """Set a user's tier to the granted one; returns False if the grants or the tier changed meanwhile."""
     lock_user(session, wrong.user_id)
-    grants = session.scalars(select(Subscription.grants).where(Subscription.user_id == wrong.user_id))
-    if billing.highest(*grants) is not wrong.granted:
+    if billing.highest(*granted_tiers.granted(session, wrong.user_id)) is not wrong.granted:
         return False
     unchanged = update(User).where(User.id == wrong.user_id, User.subscription_tier == wrong.tier)
     raised = unchanged.values(subscription_tier=wrong.granted).returning(User.id)

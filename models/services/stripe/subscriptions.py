@@ -1,7 +1,6 @@
 """Subscriptions: users' requests, our mirror of Stripe's subscriptions, and the tier that they grant.
 
-The tier of a user is the highest that one of their subscriptions grants now. Only this module and reconciliation
-change it.
+A change of a subscription updates the tier of its user (`granted_tiers`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from models.rules.prices.pricing import Tier
 from models.rules.stripe import billing
 from models.services.operations import alerts
 from models.services.rows.queries import lock_user
-from models.services.stripe import customers, payment_methods, stripe_requests
+from models.services.stripe import customers, granted_tiers, payment_methods, stripe_requests
 from models.tables import Invoice, RequestKind, RequestStatus, StripeRequest, Subscription, User
 
 Tiers = Mapping[str, str]  # tiers by the id of their price, from `settings.stripe.tiers`
@@ -134,7 +133,7 @@ def sync_subscription(
     row = row.on_conflict_do_update(index_elements=["stripe_id"], set_=values | {"updated_at": func.now()})
     synced = session.scalars(row.returning(Subscription), execution_options={"populate_existing": True}).one()
     _warn(session, synced, tiers)
-    _set_tier(session, user_id)
+    granted_tiers.update_tier(session, user_id)
     if synced.status in (*_LIVE, "incomplete"):
         customers.close_if_deleted(session, user_id)  # it may have been created while its user deleted the account
     return synced
@@ -149,7 +148,7 @@ def end_grace(session: Session, now: datetime) -> Sequence[UUID]:
         ended = update(Subscription).where(Subscription.user_id == user_id, is_over)
         values = {"grants": Tier.FREE, "grants_until": None}
         session.execute(ended.values(values).execution_options(synchronize_session="fetch"))
-        _set_tier(session, user_id)
+        granted_tiers.update_tier(session, user_id)
     return users
 
 
@@ -250,13 +249,6 @@ def _warn(session: Session, row: Subscription, tiers: Tiers) -> None:
         detail = f"One user pays for {' and '.join(live)}."
         key = f"two:{row.user_id}:{':'.join(live)}"
         alerts.add(session, kind="two_subscriptions", subject=live[0], detail=detail, key=key, user_id=row.user_id)
-
-
-def _set_tier(session: Session, user_id: UUID) -> None:
-    grants = session.scalars(select(Subscription.grants).where(Subscription.user_id == user_id))
-    tier = billing.highest(*grants)
-    changed = update(User).where(User.id == user_id, User.subscription_tier != tier).values(subscription_tier=tier)
-    session.execute(changed.execution_options(synchronize_session="fetch"))
 
 
 def _live(session: Session, user: User) -> Subscription:

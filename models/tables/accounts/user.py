@@ -30,6 +30,8 @@ class User(UpdatedAtMixin, Record):
     subscription_tier: Mapped[Tier] = mapped_column(
         enum_column(Tier, "tier_known"), default=Tier.FREE, server_default=Tier.FREE
     )
+    # The tier that an operator granted; the user's tier is the higher one of this and those of subscriptions.
+    granted_tier: Mapped[Tier | None] = mapped_column(enum_column(Tier, "granted_tier_known"))
     # A session carries the epoch in which it began; raising it ends every session at once.
     token_epoch: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     stripe_customer_id: Mapped[str | None] = mapped_column(String(255), unique=True)
@@ -37,6 +39,7 @@ class User(UpdatedAtMixin, Record):
     # is part of the key under which the next customer is created.
     stripe_customers_lost: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
+    locked_at: Mapped[UtcTime | None]  # when an operator locked the account: no session starts, no access key is valid
     deleted_at: Mapped[UtcTime | None]  # when the row was anonymized; it stays for the rows that refer to it
     erased_at: Mapped[UtcTime | None]  # when the rest of the user's data was erased too
 

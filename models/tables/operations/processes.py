@@ -1,4 +1,4 @@
-"""Processes: workers with their heartbeats, queue probes, named leases and failures of threads."""
+"""Processes: workers with their heartbeats, probes and pauses of queues, named leases and failures of threads."""
 
 from sqlalchemy import BigInteger, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -32,6 +32,16 @@ class QueueProbe(Base):
     queue: Mapped[str] = mapped_column(String(60), primary_key=True)
     ran_at: Mapped[UtcTime] = mapped_column(server_default=func.now())
     worker: Mapped[ShortText]
+
+
+class PausedQueue(Base):
+    """A queue that workers do not consume until an operator resumes it."""
+
+    __tablename__ = "paused_queues"
+
+    queue: Mapped[str] = mapped_column(String(60), primary_key=True)
+    paused_by: Mapped[ShortText]  # user@host
+    paused_at: Mapped[UtcTime] = mapped_column(server_default=func.now())
 
 
 class NamedLease(Base):
