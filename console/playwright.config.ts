@@ -9,8 +9,12 @@ export default defineConfig({
   fullyParallel: true,
   forbidOnly: Boolean(process.env.CI),
   workers: 2,
-  timeout: 60_000,
+  timeout: 90_000,
   expect: { timeout: 10_000 },
+  projects: [
+    { name: "journeys", grepInvert: /@alone/ },
+    { name: "alone", grep: /@alone/, dependencies: ["journeys"] }, // what stops the API for everybody
+  ],
   reporter: process.env.CI
     ? [["list"], ["html", { outputFolder: "../build/console/report", open: "never" }]]
     : [["list"]],

@@ -109,6 +109,8 @@ class Stack:
             env |= {name: f"http://{simulator}{_PROVIDER_PATHS[name]}" for name in self.simulated_providers}
         if self.simulates_stripe:
             env |= self._stripe_secrets() | {"STRIPE_API_BASE": f"http://{LOOPBACK}:{self.ports.stripe}"}
+        if self._env.get(WITH_DEMO_USER):
+            env["DEMO_ACCOUNT"] = f"{demo_user.EMAIL}:{self.credentials.demo_password}"
         if self.catches_mail:
             env["SMTP_URL"] = f"smtp://{LOOPBACK}:{self.ports.smtp}"
             env["EXPO_URL"] = f"http://{LOOPBACK}:{self.ports.mail}"

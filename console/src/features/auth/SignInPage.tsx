@@ -1,5 +1,5 @@
 /** Sign-in with a password, and with a code of the second factor when the account has one. */
-import { Anchor, Button, Divider, Group, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
+import { Anchor, Button, Group, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useDocumentTitle } from "@mantine/hooks";
 import { useMutation } from "@tanstack/react-query";
@@ -97,7 +97,7 @@ export function SignInPage() {
                 Create an account
               </TextLink>
             </Group>
-            <DemoSignIn onSignedIn={signedIn} divider={<Divider />} />
+            <DemoSignIn onSignedIn={signedIn} />
           </>
         )}
       </Stack>

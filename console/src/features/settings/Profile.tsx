@@ -20,7 +20,7 @@ export function Profile() {
   const close = () => setOpen(null);
   return (
     <Section title="Profile">
-      <dl className={classes.facts}>
+      <div className={classes.facts}>
         <Fact label="Name" action="Change name" onChange={() => setOpen("name")}>
           {user.name}
         </Fact>
@@ -30,7 +30,7 @@ export function Profile() {
         <Fact label="Password" action="Change password" onChange={() => setOpen("password")}>
           ••••••••
         </Fact>
-      </dl>
+      </div>
       {user.pendingEmail ? (
         <Alert mt="md" color="copper">
           {user.pendingEmail} becomes your address when you follow the link that we mailed to it.
@@ -53,11 +53,11 @@ interface FactProps {
 function Fact({ label, action, onChange, children }: FactProps) {
   return (
     <Group className={classes.fact} justify="space-between" wrap="nowrap">
-      <div>
+      <dl className={classes.pair}>
         <dt className={classes.label}>{label}</dt>
         <dd className={classes.value}>{children}</dd>
-      </div>
-      <Button size="xs" variant="default" aria-label={action} onClick={onChange}>
+      </dl>
+      <Button size="xs" variant="default" className={classes.change} aria-label={action} onClick={onChange}>
         Change
       </Button>
     </Group>
