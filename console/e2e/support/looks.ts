@@ -31,7 +31,10 @@ export async function look(page: Page, name: string): Promise<void> {
       await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
       await expect(page.locator("html")).toHaveAttribute("data-mantine-color-scheme", theme);
       await expect(page.getByRole("status", { name: "Loading" })).toHaveCount(0);
-      await page.screenshot({ path: `${SCREENSHOTS}/${name}-${size}-${theme}.png` });
+      await page.evaluate(
+        () => new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted))),
+      );
+      await page.screenshot({ path: `${SCREENSHOTS}/${name}-${size}-${theme}.png`, animations: "disabled" });
       if (CHECKED.has(`${size}-${theme}`)) {
         expect.soft(await seriousViolations(page), `${name}, ${size}, ${theme}`).toEqual([]);
       }
