@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from models.rules.executions.pause_reasons import summary
+from models.rules.executions.waiting_for import summary
 from models.tables import Execution
 
 

@@ -8,9 +8,9 @@ from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
 from models.raw_statement import RawStatement
-from models.rules.executions import pause_reasons
-from models.rules.executions.pause_reasons import MAX_COUNTED_AHEAD, UnderWay, WaitingFor
+from models.rules.executions import waiting_for
 from models.rules.executions.states import ExecutionStatus
+from models.rules.executions.waiting_for import MAX_COUNTED_AHEAD, UnderWay, WaitingFor
 from models.rules.graph.graph import Node, parse
 from models.rules.prices.pricing import PLANS
 from models.serialization import to_json
@@ -106,11 +106,11 @@ def undriven_status(session: Session, execution: Execution, now: datetime) -> Wa
             return _queued(session, execution)
         case ExecutionStatus.WAITING:
             if execution.wake_at is not None and execution.wake_at <= now:
-                return WaitStatus(pause_reasons.due(execution.waiting_for, deferred=execution.deferred_at is not None))
+                return WaitStatus(waiting_for.due(execution.waiting_for, deferred=execution.deferred_at is not None))
             return WaitStatus(_with_children(session, execution))
         case ExecutionStatus.RUNNING | ExecutionStatus.CANCELLING:
             lease_end = execution.lease_expires_at
-            return WaitStatus(pause_reasons.takeover(lease_end)) if lease_end and lease_end < now else None
+            return WaitStatus(waiting_for.takeover(lease_end)) if lease_end and lease_end < now else None
     return WaitStatus()
 
 
@@ -139,10 +139,10 @@ def _queued(session: Session, execution: Execution) -> WaitStatus:
     }
     ((driven, is_deferred, ahead, is_consumed, last_message_at),) = _QUEUE_POSITION.rows(session, parameters)
     if is_deferred:
-        return WaitStatus(pause_reasons.concurrency_limit(driven, ahead))
+        return WaitStatus(waiting_for.concurrency_limit(driven, ahead))
     if is_consumed:
-        return WaitStatus(pause_reasons.queue(execution.priority, ahead), ahead + 1)
-    return WaitStatus(pause_reasons.workers(execution.priority, last_message_at), ahead + 1)
+        return WaitStatus(waiting_for.queue(execution.priority, ahead), ahead + 1)
+    return WaitStatus(waiting_for.workers(execution.priority, last_message_at), ahead + 1)
 
 
 def _with_children(session: Session, execution: Execution) -> WaitingFor | None:
@@ -152,15 +152,15 @@ def _with_children(session: Session, execution: Execution) -> WaitingFor | None:
         return stored
     rows = session.execute(_BELOW, {"id": execution.id, "most": MAX_LISTED}).all()
     more = rows[0].number - len(rows) if rows else 0
-    return pause_reasons.runs(stored, [_below(row) for row in rows], more)
+    return waiting_for.runs(stored, [_below(row) for row in rows], more)
 
 
 def _below(row: Row[Any]) -> WaitingFor:
     status = ExecutionStatus(row.status)
     progress = {"deferred": row.deferred, "executed": row.nodes_executed, "total": row.nodes_total}
     is_due = row.due and status is ExecutionStatus.WAITING
-    stored = pause_reasons.due(row.waiting_for, deferred=row.deferred)
-    reason = stored if is_due else pause_reasons.summary(status, row.waiting_for, **progress)
+    stored = waiting_for.due(row.waiting_for, deferred=row.deferred)
+    reason = stored if is_due else waiting_for.summary(status, row.waiting_for, **progress)
     return {"executionId": str(row.id), "workflowName": row.workflow_name, "status": status, "waitingFor": reason}
 
 
@@ -173,8 +173,8 @@ def _driven(session: Session, execution: Execution) -> WaitStatus:
     steps = [_step(row, drawings[row.node_id]) for row in rows]
     more = rows[0].number - len(rows) if rows else 0
     if execution.status is ExecutionStatus.CANCELLING:
-        return WaitStatus(pause_reasons.cancel([step for step in steps if not step.pause], more))
-    stored = pause_reasons.nodes(steps, more, executed=execution.nodes_executed, total=execution.nodes_total)
+        return WaitStatus(waiting_for.cancel([step for step in steps if not step.pause], more))
+    stored = waiting_for.nodes(steps, more, executed=execution.nodes_executed, total=execution.nodes_total)
     return WaitStatus(stored)
 
 

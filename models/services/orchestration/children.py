@@ -27,6 +27,8 @@ from models.services.workflows import estimates, runnable
 from models.services.workflows.runnable import Runnable
 from models.tables import Execution, User
 
+WAITS_FOR_CHILD = "subworkflow"  # the type of the wait
+
 _PARENT = text("""
     SELECT depth, priority, price_list, deadline_at, credits_cap, status
       FROM workflow_executions WHERE id = :id AND epoch = :epoch AND status IN ('running', 'cancelling') FOR UPDATE
@@ -174,13 +176,8 @@ def _inherit(session: Session, child: Execution) -> dict[str, Json] | None:
 
 
 def _wait_for_child(session: Session, lease: Lease, wanted: Wanted, child: Execution) -> dict[str, Json]:
-    reference = {
-        "type": "subworkflow",
-        "message": f"Waits for {child.workflow_name}.",
-        "childExecutionId": str(child.id),
-        "workflowId": str(child.workflow_id),
-        "until": wanted.until.isoformat() if wanted.until else None,
-    }
+    message = f"Waits for {child.workflow_name}."
+    reference = reference_to(child.id, child.workflow_id, message=message, until=wanted.until)
     row = {
         "attempt": wanted.attempt,
         "reference": to_json(reference),
@@ -189,6 +186,18 @@ def _wait_for_child(session: Session, lease: Lease, wanted: Wanted, child: Execu
     }
     session.execute(_WAIT, _row_key(lease, wanted.step) | row)
     return reference
+
+
+def reference_to(child_id: UUID, workflow_id: UUID | None, *, message: str, until: datetime | None) -> dict[str, Json]:
+    """The reference to a child run, as the step that waits for it stores it."""
+    known = {"workflowId": str(workflow_id)} if workflow_id else {}
+    return {
+        "type": WAITS_FOR_CHILD,
+        "message": message,
+        "until": until.isoformat() if until else None,
+        "childExecutionId": str(child_id),
+        **known,
+    }
 
 
 def _identity(lease: Lease, wanted: Wanted) -> dict[str, Any]:

@@ -37,11 +37,6 @@ class Memory:
         self._trimmed_at = 0.0
         self._least = _resident() if self._libc else 0  # bytes at the start, then after the last trim
 
-    @property
-    def is_bounded(self) -> bool:
-        """Whether the allocator is glibc's, so that its memory is bounded."""
-        return self._libc is not None
-
     def bound(self) -> None:
         """Map large blocks separately and use few arenas. Call once, at the process's start."""
         if self._libc:

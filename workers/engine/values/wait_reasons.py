@@ -19,6 +19,7 @@ from uuid import UUID
 from models.rules.graph.effects import ApprovalResult, Ask, Pause
 from models.serialization import Json
 from models.services.credits.api_calls import CallsUsed
+from models.services.orchestration import children
 from workers.engine.values import clock
 
 
@@ -116,7 +117,7 @@ class QuotaReset(WaitReason):
 class ChildRun(WaitReason):
     """The end of a run that the step started; `result` is its `{status, output, error}` once it is over."""
 
-    type: ClassVar[str] = "subworkflow"
+    type: ClassVar[str] = children.WAITS_FOR_CHILD
     run_id: UUID
     workflow_id: UUID | None = None
     result: Mapping[str, Json] | None = None
@@ -132,15 +133,14 @@ class ChildRun(WaitReason):
 
     def to_ref(self) -> dict[str, Json]:
         """The reason as it is stored in the step's row, without the result, which is in the child run's row."""
-        known = {"childExecutionId": str(self.run_id)}
-        return super().to_ref() | known | ({"workflowId": str(self.workflow_id)} if self.workflow_id else {})
+        return children.reference_to(self.run_id, self.workflow_id, message=self.message, until=self.until)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChildRetry(WaitReason):
     """The next attempt of a child run, after one that failed."""
 
-    type: ClassVar[str] = "subworkflow"
+    type: ClassVar[str] = children.WAITS_FOR_CHILD
 
     @classmethod
     def after(cls, seconds: float, message: str, latest: datetime | None = None) -> "ChildRetry":
@@ -153,7 +153,7 @@ class ChildRetry(WaitReason):
 class ChildStarting(WaitReason):
     """A child run that is being started; not stored in a row."""
 
-    type: ClassVar[str] = "subworkflow"
+    type: ClassVar[str] = children.WAITS_FOR_CHILD
 
     def to_ref(self) -> dict[str, Json]:
         """Return nothing, because the step's row has the status running."""

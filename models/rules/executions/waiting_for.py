@@ -1,4 +1,4 @@
-"""The reasons why a run waits, as JSON: `type` for programs, `message` as a sentence for people, and details."""
+"""`waitingFor` of a run, as JSON: `type` for programs, `message` as a sentence for people, and details."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
