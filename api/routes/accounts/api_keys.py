@@ -17,7 +17,7 @@ from tasks.queue import TaskName, enqueue
 
 bp = Blueprint("api_keys", __name__, url_prefix="/api-keys")
 
-ONE = "/<any(openai, anthropic, google):provider>"
+ONE = f"/<any({', '.join(provider_keys.PREFIXES)}):provider>"
 
 
 @bp.get("")

@@ -5,6 +5,7 @@ The key is sent in one header and appears in no error, repr or log.
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 
 import orjson
@@ -63,7 +64,7 @@ class Providers:
     """Calls AI providers at the configured addresses, over a pool that may be shared; safe to use from many threads."""
 
     def __init__(self, urls: ProviderUrls, pool: HttpPool | None = None) -> None:
-        self._bases = {Provider.OPENAI: urls.openai, Provider.ANTHROPIC: urls.anthropic, Provider.GOOGLE: urls.google}
+        self._bases: Mapping[str, str] = asdict(urls)
         self._pool = pool or HttpPool()
 
     def call(self, call: ModelCall, *, api_key: str, cancel: Cancel, idempotency_key: str) -> TextResult:

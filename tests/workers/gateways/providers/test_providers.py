@@ -1,18 +1,22 @@
 import logging
 import traceback
+from dataclasses import fields
 
 import pytest
 
 from models.rules.graph.effects import ModelCall, TextResult
 from models.rules.prices.pricing import Provider
+from models.services.accounts.provider_keys import PREFIXES
 from settings import ProviderUrls
 from simulators.ai.server import AiSimulator, running_ai_simulator
+from tests.support.engine.every_node import KEYS
 from tests.support.servers.raw_server import answer, raw_server, redirect
 from workers.gateways.base import CallFailed, Cancel
 from workers.gateways.providers import DEFAULT_MODELS, FORMATS, Providers
+from workers.gateways.providers.base import TITLES
 
 KEY = "sk-canary-0123456789abcdef"
-ALL = [Provider.OPENAI, Provider.ANTHROPIC, Provider.GOOGLE]
+ALL = sorted(set(Provider) - {Provider.OPENCLAW})  # which uses the service's own token
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +42,13 @@ def failure(ask, *args, **fields) -> CallFailed:
     with pytest.raises(CallFailed) as caught:
         ask(*args, **fields)
     return caught.value
+
+
+@pytest.mark.parametrize(
+    "known", [FORMATS, DEFAULT_MODELS, TITLES, PREFIXES, [field.name for field in fields(ProviderUrls)], KEYS]
+)
+def test_every_provider_is_known_wherever_one_must_be(known):
+    assert sorted(known) == ALL
 
 
 @pytest.mark.parametrize("provider", ALL)
