@@ -14,7 +14,7 @@ function Ports({ id, data }: { id: string; data: CardData }) {
   const connect = useContext(ConnectContext);
   return (
     <>
-      <Handle id="in" type="target" position={Side.Top} className={classes.handle} />
+      {data.hasWayIn ? <Handle id="in" type="target" position={Side.Top} className={classes.handle} /> : null}
       {data.ports.map((port, index) => {
         const left = `${(100 * (index + 0.5)) / data.ports.length}%`;
         return (

@@ -13,6 +13,8 @@ export interface CardData extends Record<string, unknown> {
   /** The names of the ways out, "" for the one without a name. */
   ports: readonly string[];
   isEmpty: boolean;
+  /** Whether nodes may come before it; inputs ignore what does. */
+  hasWayIn: boolean;
   state?: NodeState | undefined;
   mark?: Mark | undefined;
 }
@@ -31,7 +33,7 @@ export function portOfHandle(handle: string | null | undefined): string | null {
   return port === "" ? null : port;
 }
 
-function handlesOf(box: Box, ports: readonly string[]): NodeHandle[] {
+function handlesOf(box: Box, { ports, hasWayIn }: CardData): NodeHandle[] {
   const size = { width: HANDLE, height: HANDLE };
   const target = {
     id: "in",
@@ -48,7 +50,7 @@ function handlesOf(box: Box, ports: readonly string[]): NodeHandle[] {
     y: box.height - HANDLE / 2,
     ...size,
   }));
-  return [{ ...target, ...size }, ...sources];
+  return hasWayIn ? [{ ...target, ...size }, ...sources] : sources;
 }
 
 interface Look {
@@ -63,6 +65,7 @@ export function flowNodes(graph: Graph, look: Look, before: readonly CardNode[] 
   const boxes = boxesOf(graph, look.ports);
   const byId = nodesById(graph);
   const parents = new Set(graph.nodes.map(({ parentId }) => parentId));
+  const targets = new Set(graph.connections.map(({ to }) => to));
   const known = new Map(before.map((node) => [node.id, node]));
   return drawingOrder(graph).map((node) => {
     const box = boxes.get(node.id) ?? { x: 0, y: 0, width: 0, height: 0 };
@@ -71,6 +74,7 @@ export function flowNodes(graph: Graph, look: Look, before: readonly CardNode[] 
       nodeType: node.type,
       ports: look.ports.get(node.id) ?? [""],
       isEmpty: !parents.has(node.id),
+      hasWayIn: node.type !== "input" || targets.has(node.id),
       state: look.states?.get(node.id),
       mark: look.marks?.get(node.id),
     };
@@ -91,7 +95,7 @@ function flowNode(node: GraphNode, box: Box, data: CardData, depth: number, sele
     width,
     height,
     measured: { width, height },
-    handles: handlesOf(box, data.ports),
+    handles: handlesOf(box, data),
     zIndex: isLoop ? depth : 10 + depth,
     selected,
     ...(isLoop ? { dragHandle: ".loop-header" } : {}),

@@ -38,7 +38,7 @@ export function portsByNode(
   return new Map(
     graph.nodes.map((node) => {
       const own = portsOfConfig(node, rulesOf(node.type));
-      const all = new Set(own.length > 0 ? own : [""]);
+      const all = new Set(own.length > 0 || node.type === "output" ? own : [""]);
       if (own.length === 0 && used.has(node.id) && !used.get(node.id)?.has("") && !rulesOf(node.type))
         all.clear();
       for (const port of used.get(node.id) ?? []) all.add(port);

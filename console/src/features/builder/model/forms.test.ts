@@ -1,0 +1,149 @@
+import { describe, expect, it } from "vitest";
+
+import { readGraph } from "@/ui/graph/graph";
+
+import { expressionBefore } from "./expressions";
+import { initialText, parseField, runFields, runInput } from "./run-form";
+import { fieldsOf, hiddenValues, wordsOf } from "./schema-form";
+
+const PROCESS = {
+  properties: {
+    operation: {
+      type: "string",
+      enum: ["transform", "format", "sort"],
+      default: "transform",
+      "x-kind": "choice",
+    },
+    expression: {
+      type: "string",
+      maxLength: 8000,
+      "x-kind": "expression",
+      "x-expressions": "expression",
+      "x-when": { operation: ["transform", "format"] },
+    },
+    order: { type: "string", enum: ["asc", "desc"], "x-when": { operation: ["sort"] } },
+    limit: {
+      anyOf: [{ type: "integer", minimum: 1, maximum: 50 }, { type: "string" }],
+      "x-kind": "number",
+      "x-expressions": "template",
+      "x-unit": "items",
+    },
+  },
+  required: ["limit"],
+  allOf: [
+    {
+      if: { properties: { operation: { const: "format" } }, required: ["operation"] },
+      then: { properties: { expression: { type: "string", "x-kind": "text", "x-expressions": "template" } } },
+    },
+  ],
+};
+
+describe("the form of a schema", () => {
+  it("has the fields that the other values allow", () => {
+    expect(fieldsOf(PROCESS, {}).map(({ name }) => name)).toEqual(["operation", "expression", "limit"]);
+    expect(fieldsOf(PROCESS, { operation: "sort" }).map(({ name }) => name)).toEqual([
+      "operation",
+      "order",
+      "limit",
+    ]);
+  });
+
+  it("takes kinds, limits and modes from the schema", () => {
+    const [, expression, limit] = fieldsOf(PROCESS, {});
+    expect(expression).toMatchObject({
+      kind: "expression",
+      mode: "expression",
+      maxLength: 8000,
+      required: false,
+    });
+    expect(limit).toMatchObject({
+      kind: "number",
+      mode: "template",
+      minimum: 1,
+      maximum: 50,
+      unit: "items",
+      required: true,
+    });
+    expect(
+      fieldsOf({ properties: { on: { type: "boolean" }, any: {} } }, {}).map(({ kind }) => kind),
+    ).toEqual(["flag", "value"]);
+  });
+
+  it("follows what `if` and `then` put in the place of a field", () => {
+    const [, expression] = fieldsOf(PROCESS, { operation: "format" });
+    expect(expression).toMatchObject({ name: "expression", kind: "text", mode: "template" });
+  });
+
+  it("tells values that no field shows", () => {
+    expect(hiddenValues(PROCESS, { operation: "sort", expression: "x", other: 1, empty: "" })).toEqual([
+      "expression",
+      "other",
+    ]);
+    expect(fieldsOf({}, {})).toEqual([]);
+    expect([wordsOf("ai_agent"), wordsOf("maxTokens")]).toEqual(["Ai agent", "Max tokens"]);
+  });
+});
+
+const inputs = (...configs: Record<string, unknown>[]) =>
+  readGraph({
+    nodes: configs.map((config, index) => ({
+      id: `i${index}`,
+      type: "input",
+      label: `Input ${index}`,
+      config,
+    })),
+  });
+
+describe("the form of a run", () => {
+  it("is one field for the whole input, or one for each key", () => {
+    expect(runFields(inputs({ inputType: "text" }))).toMatchObject([
+      { key: "", inputType: "text", label: "Input 0" },
+    ]);
+    const fields = runFields(
+      inputs({ key: "a" }, { key: "b", required: true }, { key: "a", required: true }, {}),
+    );
+    expect(fields.map(({ key, required }) => [key, required])).toEqual([
+      ["a", true],
+      ["b", true],
+    ]);
+    expect(runFields(readGraph({ nodes: [] }))).toEqual([]);
+  });
+
+  it("makes the input that the nodes read", () => {
+    const fields = runFields(
+      inputs({ key: "n", inputType: "number" }, { key: "list", inputType: "json" }, { key: "t" }),
+    );
+    expect(runInput(fields, { n: "2.5", list: "[1]", t: "" })).toEqual({ input: { n: 2.5, list: [1] } });
+    expect(runInput(fields, { n: "two", list: "[" })).toMatchObject({
+      errors: { n: expect.any(String) as string },
+    });
+    const [whole] = runFields(inputs({}));
+    if (!whole) throw new Error("There is a field.");
+    expect(runInput([whole], { "": '{"a": 1}' })).toEqual({ input: { a: 1 } });
+    expect(runInput([whole], { "": "hello" })).toEqual({ input: "hello" });
+    expect(runInput([], {})).toEqual({ input: null });
+  });
+
+  it("wants what is required, unless there is a default", () => {
+    const [field] = runFields(inputs({ required: true, inputType: "text" }));
+    if (!field) throw new Error("There is a field.");
+    expect(parseField(field, " ")).toHaveProperty("error");
+    expect(parseField({ ...field, defaultValue: "x" }, "")).toEqual({ value: undefined });
+  });
+
+  it("begins with the last input, else the default", () => {
+    const [field] = runFields(inputs({ key: "a", default: { b: 1 } }));
+    if (!field) throw new Error("There is a field.");
+    expect(initialText(field, { a: "last" })).toBe("last");
+    expect(initialText(field, "other")).toBe('{\n  "b": 1\n}');
+  });
+});
+
+describe("the place in a text", () => {
+  it("is in an expression between its braces", () => {
+    expect(expressionBefore("Hello {{ input.na", 17, "template")).toBe(" input.na");
+    expect(expressionBefore("Hello {{ input }} you", 20, "template")).toBeNull();
+    expect(expressionBefore("input.x", 6, "expression")).toBe("input.");
+    expect(expressionBefore("{{ data.", 8, "expression")).toBe(" data.");
+  });
+});
