@@ -18,7 +18,7 @@ FROM python:3.11-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin agentforge
 COPY --from=sandbox /venv /venv
 WORKDIR /app
-COPY alembic.ini celery_config.py logs.py roles.py settings.py threads.py variables.py wsgi.py ./
+COPY alembic.ini asgi.py celery_config.py logs.py roles.py settings.py threads.py variables.py ./
 COPY api api
 COPY manage manage
 COPY migrations migrations
@@ -34,4 +34,4 @@ EXPOSE 3000
 # For the API; the other services of docker-compose.yml have their own health check or none.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/health/live', timeout=2)"]
-CMD ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", "0.0.0.0:3000", "wsgi:app"]
+CMD ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", "0.0.0.0:3000", "asgi:app"]

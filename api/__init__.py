@@ -1,14 +1,11 @@
 """The web process, which parses requests, calls services, enqueues tasks and responds. `create_app` builds it."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import routes
-from api.auth import authenticate, tokens
+from api.auth import authenticate, known_callers, tokens
 from api.http import errors, headers, parsing, session
 from api.http.console import Console
 from api.http.json import OrjsonProvider
@@ -18,6 +15,7 @@ from api.limits import concurrency, rate_limits
 from api.live.change_notifier import ChangeNotifier
 from api.ops import metrics
 from api.routes.workflows import preconditions
+from api.serving.request_run import App
 from models.vault import Vault
 from settings import Settings
 from tasks.probes.broker import BrokerProbe
@@ -25,17 +23,9 @@ from tasks.probes.broker import BrokerProbe
 CONSOLE = Path(__file__).parent.parent / "console" / "dist"
 
 
-class App(Flask):
-    """Flask without its check, for each function in each request, whether it is asynchronous: none of ours is."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `func` unchanged."""
-        return func
-
-
-def create_app(settings: Settings) -> Flask:
+def create_app(settings: Settings) -> App:
     """Build the application from settings; `models.db.connect` must be called before it serves requests."""
-    app = App("agentforge", static_folder=None)
+    app = App("agentforge")
     app.config["PROPAGATE_EXCEPTIONS"] = False  # errors become problem documents, in tests too
     app.extensions["settings"] = settings
     app.extensions["vault"] = Vault(settings.encryption_keys)
@@ -44,16 +34,17 @@ def create_app(settings: Settings) -> Flask:
     app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    # Hooks run in this order before a request, and in reverse after it: the session commits, the response waits for
-    # its Stripe job, and then it is counted and gets its headers.
+    # Hooks run in this order before a request, and in reverse after it: the session commits, and then the response is
+    # counted and gets its headers.
     headers.init_app(app, settings)
     metrics.init_app(app)
     parsing.init_app(app)
     concurrency.init_app(app)
     tokens.init_app(app, settings)
+    known_callers.init_app(app, settings)
     authenticate.init_app(app)
     rate_limits.init_app(app, settings)
-    prefer_wait.init_app(app)
+    app.after_view = prefer_wait.await_result
     session.init_app(app)
     errors.init_app(app)
     preconditions.init_app(app)
@@ -62,7 +53,7 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def _wrap(app: Flask, settings: Settings) -> None:
+def _wrap(app: App, settings: Settings) -> None:
     """Put the console, the mount points and the proxies before the routes."""
     app.wsgi_app = Console(Mounts(app.wsgi_app), CONSOLE, is_secure=settings.environment == "production")
     if settings.proxy_prefix_hops:

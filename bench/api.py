@@ -72,7 +72,7 @@ def main() -> None:
     rounds = parse(parser, {"rounds": 1}).rounds
     with (
         servers() as env,
-        served(env, "bench.baselines.bare:app") as (bare, bare_process),
+        served(env, "bench.baselines.bare:app", "--worker-class", "gthread", "--threads", "16") as (bare, bare_process),
         served(env) as (port, api),
         served(env, "bench.baselines.through_kombu:app") as (kombu_port, kombu_api),
     ):
@@ -127,7 +127,7 @@ def _run(cases: list[ApiCase], rounds: int, broker: "redis.Redis") -> None:
 
 def _prepare() -> list[tuple[str, str, str]]:
     """Create users; return token, workflow and run of each."""
-    importlib.import_module("wsgi")
+    importlib.import_module("asgi")
     found = []
     for user_id, token in users(USERS):
         with session_scope() as session:

@@ -51,7 +51,7 @@ def servers() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def served(env: dict[str, str], app: str = "wsgi:app", *options: str) -> Iterator[tuple[int, psutil.Process]]:
+def served(env: dict[str, str], app: str = "asgi:app", *options: str) -> Iterator[tuple[int, psutil.Process]]:
     """Run `app` under one worker of gunicorn; yield its port and the process that responds."""
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--workers", "1"]

@@ -12,9 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import psutil
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy import text
 
 from api.live.change_notifier import MAX_SUBSCRIPTIONS_PER_USER
@@ -42,21 +45,34 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="that they wait for while CPU is measured")
     args = parse(parser, {"clients": 60, "seconds": 1.0})
     clients = args.clients
-    with servers() as env, served(env) as (port, api):
-        pairs = _prepare(clients)
-        alone = _read(port, pairs[-1], seconds=3)
-        print(f"no client waits: {_memory(api)}; reading a run: {alone}")
-        with _watchers(port, pairs[:clients]) as watchers:
-            _hold(port, api, pairs[-1], args)
-            _wake(port, watchers, pairs, clients)
-            _drop(port, api, watchers)
+    with TemporaryDirectory(prefix="agentforge-bench-") as metrics, servers() as env:
+        with_metrics = env | {"PROMETHEUS_MULTIPROC_DIR": metrics}
+        with served(with_metrics) as (port, api):
+            pairs = _prepare(clients)
+            alone = _read(port, pairs[-1], seconds=3)
+            print(f"no client waits: {_memory(api)}; reading a run: {alone}")
+            with _watchers(port, pairs[:clients]) as watchers:
+                _until_waiting(watchers, metrics, api, clients)
+                _hold(port, api, pairs[-1], args)
+                _wake(port, api, watchers, pairs, clients)
+                _drop(port, api, watchers)
+
+
+def _until_waiting(watchers: "subprocess.Popen[str]", metrics: str, api: psutil.Process, clients: int) -> None:
+    began, before = float(_line(watchers, "began").split()[1]), _cpu(api)
+    waiting = 0.0
+    while waiting < clients:
+        if time.monotonic() - began > 60:
+            raise SystemExit(f"Only {waiting:.0f} clients wait.")
+        time.sleep(0.02)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=metrics)  # type: ignore[no-untyped-call]
+        waiting = registry.get_sample_value("agentforge_waiting_clients") or 0.0
+    each = 1000 * (_cpu(api) - before) / clients
+    print(f"all of them wait {time.monotonic() - began:.1f} s after the first connected; {each:.2f} ms of CPU for each")
 
 
 def _hold(port: int, api: psutil.Process, pair: list[str], args: argparse.Namespace) -> None:
-    began = time.monotonic()
-    while api.num_threads() < args.clients:
-        time.sleep(0.1)
-    print(f"all of them wait {time.monotonic() - began:.1f} s after the first connected")
     time.sleep(2)
     before, started = _cpu(api), time.monotonic()
     time.sleep(args.seconds)
@@ -65,7 +81,9 @@ def _hold(port: int, api: psutil.Process, pair: list[str], args: argparse.Namesp
     print(f"meanwhile, reading a run: {_read(port, pair, seconds=3)}")
 
 
-def _wake(port: int, watchers: "subprocess.Popen[str]", pairs: list[list[str]], clients: int) -> None:
+def _wake(
+    port: int, api: psutil.Process, watchers: "subprocess.Popen[str]", pairs: list[list[str]], clients: int
+) -> None:
     ids = [UUID(pair[1]) for pair in pairs[:clients]]
     answers: list[str] = []
     reader = threading.Thread(target=lambda: answers.append(_read(port, pairs[-1], seconds=4)))
@@ -75,8 +93,10 @@ def _wake(port: int, watchers: "subprocess.Popen[str]", pairs: list[list[str]], 
         session.execute(_CHANGE, {"ids": ids})
         session.execute(_EVENT, {"ids": ids})
         notify_changed(session, *ids)
-    changed = time.monotonic()
-    print(f"all of them receive a change within {float(_line(watchers, 'heard').split()[1]) - changed:.2f} s")
+    changed, before = time.monotonic(), _cpu(api)
+    seconds = float(_line(watchers, "heard").split()[1]) - changed
+    each = 1000 * (_cpu(api) - before) / clients
+    print(f"all of them receive a change within {seconds:.2f} s; {each:.2f} ms of CPU for each, with the other reads")
     reader.join()
     print(f"meanwhile, reading a run: {answers[0]}")
 
@@ -99,9 +119,6 @@ def _watchers(port: int, pairs: list[list[str]]) -> Iterator["subprocess.Popen[s
             assert process.stdin
             process.stdin.write("\n".join(["2", *(" ".join(pair) for pair in pairs)]))
             process.stdin.close()
-            started = time.monotonic()
-            _line(process, "waiting")
-            print(f"{len(pairs)} clients connect within {time.monotonic() - started:.1f} s")
             yield process
         finally:
             process.kill()

@@ -193,7 +193,7 @@ class Stack:
     def _services(self) -> Iterator[Program]:
         ports, celery = self.ports, ["celery", "--quiet", "-A", "celery_config:app"]
         worker = [*celery, "worker", "-P", "threads", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-        gunicorn = ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", f"{LOOPBACK}:{ports.api}", "wsgi:app"]
+        gunicorn = ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", f"{LOOPBACK}:{ports.api}", "asgi:app"]
         check = partial(is_up, ports.api, "/health/live")
         metrics = {"METRICS_PORT": str(ports.metrics)}
         yield self._python("api", gunicorn, role=ProcessRole.API, is_ready=check, gentle=True, extra=metrics)

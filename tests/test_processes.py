@@ -32,7 +32,8 @@ CONFIG = "deploy/gunicorn.conf.py"
 ASK_GUNICORN = """
 import json
 from gunicorn.app.wsgiapp import WSGIApplication
-app = WSGIApplication().load()
+front = WSGIApplication().load()
+app = front.app
 answers = {path: app.test_client().get(path).status_code for path in ("/health/live", "/api/workflows", "/nowhere")}
 print(json.dumps([answers, callable(app.extensions["serve_metrics"])]))
 """

@@ -280,7 +280,7 @@ def test_psql_and_migrate_use_the_stack_that_runs(stack: control.RunningStack):
 @pytest.mark.faults
 def test_the_api_comes_back_after_it_is_killed(stack: control.RunningStack):
     url = stack.addresses["api"] + "/api/health/live"
-    before = [pid for pid in descendants(stack.pid) if "wsgi:app" in command_of(pid)]
+    before = [pid for pid in descendants(stack.pid) if "asgi:app" in command_of(pid)]
     assert len(before) > 1
     os.kill(min(before), signal.SIGKILL)  # the master, which started the others
     eventually(lambda: not any(is_alive(pid) for pid in before) and status_of(url) == 200)

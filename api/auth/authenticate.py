@@ -16,7 +16,7 @@ from flask import Flask, Response, current_app, g, request
 from flask_jwt_extended.exceptions import CSRFError, JWTExtendedException
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
-from api.auth import cookies, scopes, tokens
+from api.auth import cookies, known_callers, scopes, tokens
 from api.auth.audit import record
 from api.auth.cookies import CsrfFailed
 from api.auth.tokens import AccessToken
@@ -73,6 +73,7 @@ def _identify() -> None:
     try:
         if found := _caller():
             _set_caller(found)
+            known_callers.remember(current_app, found.user.id)
     except ExpiredSignatureError:
         g.refused = TokenExpired("This token has expired.")
     except CSRFError:
@@ -98,7 +99,7 @@ def _caller() -> AuthenticatedCaller | None:
 
 
 def _reduce_to_scopes(response: Response) -> Response:
-    """Reduce the final response; registered before `prefer_wait`, so that it runs after that replaced the response."""
+    """Reduce the final response, which may be the result of a Stripe request."""
     caller = g.get("caller")
     if caller is not None and caller.scopes is not None:
         scopes.reduce(response, caller.scopes)

@@ -33,7 +33,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         requested = request.headers.get("X-Request-ID", "")
         g.request_id = requested if SANE_ID.fullmatch(requested) else uuid4().hex
         g.started = time.perf_counter()
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        bind_request_id(g.request_id)
 
     app.before_request(_respond_to_preflight)
 
@@ -49,9 +49,17 @@ def init_app(app: Flask, settings: Settings) -> None:
         _log(response)
         return response
 
-    @app.teardown_request
-    def unbind(_: BaseException | None) -> None:
-        structlog.contextvars.unbind_contextvars("request_id")
+    app.teardown_request(unbind_request_id)
+
+
+def bind_request_id(request_id: str) -> None:
+    """Put the request's id into the events that this thread logs, until the request ends or pauses."""
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+
+
+def unbind_request_id(_: BaseException | None = None) -> None:
+    """Leave the request's id out of events again."""
+    structlog.contextvars.unbind_contextvars("request_id")
 
 
 def _respond_to_preflight() -> Response | None:

@@ -44,8 +44,13 @@ def init_app(app: Flask) -> None:
             return  # there is none
         max_bytes = MAX_BODY_BYTES if request.blueprint in LARGE else MAX_SMALL_BODY_BYTES
         request.max_content_length = max_bytes + 1
-        if len(_received()) > max_bytes:
+        if (request.content_length or 0) > max_bytes or len(_received()) > max_bytes:
             raise RequestEntityTooLarge
+
+
+def max_body_bytes(path: str) -> int:
+    """The size of a body that is worth receiving for this path; its route may allow less."""
+    return MAX_BODY_BYTES if LARGE.intersection(path.split("/")) else MAX_SMALL_BODY_BYTES
 
 
 def _received() -> bytes:

@@ -18,23 +18,26 @@ def db() -> Session:
 def init_app(app: Flask) -> None:
     """Commit the session after every view that succeeded, and close it in any case."""
 
-    @app.after_request
-    def settle(response: Response) -> Response:
-        session = g.get("db")
-        if session is None:
-            return response
-        try:
-            if response.status_code < 400:
-                session.commit()
-        except Exception as error:  # the response must match what is stored, so the error replaces it
-            response = errors.response(error)
-        finally:
-            close()
-        return response
+    app.after_request(settle)
 
     @app.teardown_request
     def teardown(_: BaseException | None) -> None:
         close()
+
+
+def settle(response: Response) -> Response:
+    """Commit the session of a response that succeeded; returns the response, or the one of the error in its place."""
+    session = g.get("db")
+    if session is None:
+        return response
+    try:
+        if response.status_code < 400:
+            session.commit()
+    except Exception as error:  # the response must match what is stored, so the error replaces it
+        response = errors.response(error)
+    finally:
+        close()
+    return response
 
 
 def close() -> None:

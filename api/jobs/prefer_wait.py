@@ -1,6 +1,6 @@
 """Prefer: wait. A call that needs Stripe is accepted and committed, and its response then waits for the result.
 
-A waiting request holds only its thread: no transaction, no connection. The client gets the 202 that was committed if
+A waiting request holds nothing: no thread, no transaction, no connection. The client gets the 202 that was committed if
 it does not want to wait, if too many requests wait already, if the database is unavailable or the process overloaded.
 """
 
@@ -9,15 +9,17 @@ import time
 from uuid import UUID
 
 import structlog
-from flask import Flask, Response, g, make_response, request
+from flask import Response, g, make_response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.auth.authenticate import current_credential, current_user
 from api.http import errors
+from api.http.session import settle
+from api.http.wait import Waits
 from api.jobs.stripe_responses import stripe_response
-from api.limits.concurrency import Overloaded, slot_released
+from api.limits.concurrency import Overloaded
 from api.live.long_poll import notifier
 from models.db import session_scope
 from models.errors import ForgeError, NotAuthenticated
@@ -30,11 +32,6 @@ RETRY_SECONDS = "1"
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?:[,;]|$)", re.IGNORECASE)
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async\s*(?:[,;]|$)", re.IGNORECASE)
-
-
-def init_app(app: Flask) -> None:
-    """Wait after the commit: register this before the session's hook, as hooks after a request run in reverse order."""
-    app.after_request(_wait_for_result)
 
 
 def accepted(
@@ -69,12 +66,20 @@ def preferred_wait(header: str | None, default: int) -> int:
     return 0 if _ASYNC.search(header) else default
 
 
-def _wait_for_result(response: Response) -> Response:
-    request_id = awaited()
+def await_result(response: Response) -> Response | Waits[Response]:
+    """The response after its view: one that waits for a Stripe request is committed, and its result may replace it."""
+    if awaited() is None or response.status_code != 202:
+        return response
+    return _result_of(response)
+
+
+def _result_of(accepted: Response) -> Waits[Response]:
+    request_id, response = awaited(), settle(accepted)
     if request_id is None or response.status_code != 202:
         return response
+    seconds = preferred_wait(", ".join(request.headers.getlist("Prefer")) or None, g.prefer_wait)
     try:
-        end = _end_of(request_id, preferred_wait(", ".join(request.headers.getlist("Prefer")) or None, g.prefer_wait))
+        end = yield from _end_of(request_id, seconds)
     except (OperationalError, InterfaceError, PoolTimeout, Overloaded) as error:
         log.warning("prefer_wait.ended", request_id=str(request_id), error=type(error).__name__)
         return response
@@ -83,23 +88,23 @@ def _wait_for_result(response: Response) -> Response:
     return end or response
 
 
-def _end_of(request_id: UUID, seconds: int) -> Response | None:
+def _end_of(request_id: UUID, seconds: int) -> Waits[Response | None]:
     """The final response, or None if there is none within `seconds`."""
     end = _read(request_id)
-    return end if end or not seconds else _wait(request_id, seconds)
+    if end is None and seconds:
+        end = yield from _wait(request_id, seconds)
+    return end
 
 
-def _wait(request_id: UUID, seconds: int) -> Response | None:
+def _wait(request_id: UUID, seconds: int) -> Waits[Response | None]:
     until = time.monotonic() + seconds
-    client = request.environ.get("gunicorn.socket")
-    ids = [request_id]
     with notifier().subscribe(
-        current_user().id, current_credential(), ids, stripe_requests.finish_times, client
+        current_user().id, current_credential(), [request_id], stripe_requests.finish_times
     ) as subscription:
         end = _read(request_id)
         while end is None and subscription and not subscription.is_closed and (left := until - time.monotonic()) > 0:
-            with slot_released():
-                subscription.wait({request_id: None}, left)
+            yield subscription.changed({request_id: None}, left)
+            subscription.take_wake()
             end = _read(request_id)
         if end is None and subscription and subscription.is_signed_out:
             return errors.response(NotAuthenticated("Your session or access key is over: sign in again."))

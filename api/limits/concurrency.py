@@ -1,20 +1,29 @@
-"""Concurrency limit of a process: few requests work at a time; thousands may wait, each holding only a thread.
+"""Concurrency limit of a process: few requests work at a time, shared fairly among callers; thousands may wait.
 
-A working request holds a slot; there are fewer slots than database connections. A waiting request releases its slot.
-If many wake at once, few of them re-acquire slots at a time, so that other requests are served in between.
+A working request holds a slot; there are fewer slots than database connections. A request that waits holds none. The
+front of the server (`api.serving`) acquires slots before it takes a thread; on any other server the request does it.
 """
 
-import threading
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flask import Flask, g, request
 
 from models.errors import TransientError
+from models.fair_slots import FairSemaphore, QueueFull
 
-WORKING_SLOTS = threading.BoundedSemaphore(16)
-RETURNING_SLOTS = threading.BoundedSemaphore(4)
+SLOT = "agentforge.slot"  # in a request's environment: its `WorkingSlot`
+ANONYMOUS = "anonymous"  # the group of all callers whose credential this process has not verified yet
+RETURNING = "returning"  # the group of all requests that have waited and go on
+UNKNOWN = "unknown"  # the group of all requests on a server without our front
+# Few requests of a group work at a time, so that others find a free slot and little competition for the interpreter.
+SLOTS = 16
+WORKING_SLOTS = FairSemaphore(
+    SLOTS, per_group=4, waiting=500, limits={ANONYMOUS: 2, UNKNOWN: SLOTS}, unbounded={RETURNING}
+)
 ACQUIRE_TIMEOUT_SECONDS = 20.0
+NEEDS_NO_SLOT = "health.live"  # a liveness probe ends a process that does not respond, and it uses no resources
 
 
 class Overloaded(TransientError):
@@ -22,46 +31,96 @@ class Overloaded(TransientError):
 
     code = "overloaded"
 
+    def __init__(self) -> None:
+        super().__init__("The server is busy; try again in a moment.")
+
+
+class WorkingSlot:
+    """The slot of one request, which it may release and acquire again."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.is_held = False
+        self.is_refused = False
+        self._is_free_of_charge = False
+
+    @classmethod
+    def free_of_charge(cls) -> "WorkingSlot":
+        """A slot that is none, for a request that needs none."""
+        slot = cls(ANONYMOUS)
+        slot._is_free_of_charge = True
+        return slot
+
+    def becomes_returning(self) -> None:
+        """Take turns from now on with the requests that have waited."""
+        self.group = RETURNING
+
+    async def acquire_async(self) -> None:
+        """Acquire a slot of the group on an event loop; if that fails, `acquire` raises `Overloaded`."""
+        if self._is_free_of_charge:
+            return
+        loop = asyncio.get_running_loop()
+        granted: asyncio.Future[None] = loop.create_future()
+
+        def grant() -> None:
+            loop.call_soon_threadsafe(granted.set_result, None)
+
+        try:
+            self.is_held = WORKING_SLOTS.request(self.group, grant)
+        except QueueFull:
+            self.is_refused = True
+            return
+        if not self.is_held:
+            await asyncio.wait((granted,), timeout=ACQUIRE_TIMEOUT_SECONDS)
+            self.is_refused = WORKING_SLOTS.withdraw(self.group, grant)
+            self.is_held = not self.is_refused
+
+    def acquire(self) -> None:
+        """Acquire a slot of the group, blocking this thread; raises `Overloaded`."""
+        if self.is_held or self._is_free_of_charge:
+            return
+        if self.is_refused:
+            raise Overloaded
+        try:
+            WORKING_SLOTS.acquire(self.group, timeout=ACQUIRE_TIMEOUT_SECONDS)
+        except QueueFull as error:
+            raise Overloaded from error
+        self.is_held = True
+
+    def release(self) -> None:
+        """Release the slot, if it is held."""
+        if self.is_held:
+            self.is_held = False
+            WORKING_SLOTS.release(self.group)
+
 
 def init_app(app: Flask) -> None:
-    """Acquire a slot before every request. Register it after the reading of bodies, so that slow clients hold none."""
+    """Hold a slot during every request. Register it after the reading of bodies, so that slow clients hold none."""
 
     @app.before_request
-    def acquire() -> None:
-        if request.endpoint == "health.live":
-            return  # a liveness probe ends a process that does not respond in time, and it uses no resources
-        _acquire(WORKING_SLOTS)
-        g.slots = [WORKING_SLOTS]
+    def begin() -> None:
+        if request.endpoint != NEEDS_NO_SLOT:
+            acquire()
 
-    @app.teardown_request
-    def release(_: BaseException | None) -> None:
-        for slot in g.pop("slots", ()):
-            slot.release()
+    app.teardown_request(release)
+
+
+def acquire() -> None:
+    """Hold a slot for this request, or for its next step after a pause; raises `Overloaded`."""
+    if "slot" not in g:
+        g.slot = request.environ.get(SLOT) or WorkingSlot(UNKNOWN)
+    g.slot.acquire()
+
+
+def release(_: BaseException | None = None) -> None:
+    """Release the slot of this request, if it holds one."""
+    if "slot" in g:
+        g.slot.release()
 
 
 @contextmanager
 def slot_released() -> Iterator[None]:
-    """Release this request's slot during a wait, and re-acquire one afterwards; raises `Overloaded`."""
-    for slot in g.pop("slots", ()):
-        slot.release()
+    """Release this request's slot while its thread waits, and acquire it again; raises `Overloaded`."""
+    release()
     yield
-    RETURNING_SLOTS.acquire()
-    g.slots = [RETURNING_SLOTS]
-    _acquire(WORKING_SLOTS)
-    g.slots.append(WORKING_SLOTS)
-
-
-@contextmanager
-def slot_acquired() -> Iterator[None]:
-    """Hold a slot for work outside of a request, such as of an event stream; raises `Overloaded`."""
-    with RETURNING_SLOTS:
-        _acquire(WORKING_SLOTS)
-        try:
-            yield
-        finally:
-            WORKING_SLOTS.release()
-
-
-def _acquire(slots: threading.BoundedSemaphore) -> None:
-    if not slots.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS):
-        raise Overloaded("The server is busy; try again in a moment.")
+    acquire()

@@ -1,12 +1,11 @@
-"""The change notifier of a process: each waiting client has a sleeping thread, and four threads wake them.
+"""The change notifier of a process: the subscriptions of all waiting clients, and three threads that wake them.
 
 - `receive` gets the ids of changed rows from Redis (`models.changes`).
 - `poll` compares the rows of all subscriptions with the database, in one query: rarely while Redis is available, every
   second while it is not.
-- `watch_sockets` closes the subscription of a client that disconnects, so that its slot is free at once.
 - `check_credentials` closes, every two seconds, the subscriptions whose session or access key is no longer valid.
 
-A waiting client holds no connection and no transaction.
+A waiting client holds no thread, no connection and no transaction.
 """
 
 import threading
@@ -14,11 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from uuid import UUID
 
 import redis
 import structlog
+from prometheus_client import Gauge
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy.exc import DBAPIError
@@ -26,7 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 import threads
-from api.live.disconnects import Disconnects, Socket
+from api.http.wait import Wait
 from models.changes import CHANNEL
 from models.db import session_scope
 from models.services.accounts.sessions import live_credentials
@@ -34,12 +33,18 @@ from tasks.redis_client import connect, reason_of
 
 log = structlog.get_logger(__name__)
 
-MAX_SUBSCRIPTIONS = 2_000  # of this process; gunicorn needs more threads than that
+MAX_SUBSCRIPTIONS = 2_000  # of this process
 MAX_SUBSCRIPTIONS_PER_USER = 50  # so that one user cannot take them all
 POLL_SECONDS = 5.0  # while Redis is available, whose messages may still be lost
 DISCONNECTED_POLL_SECONDS = 1.0
-TICK_SECONDS = 0.5
+TICK_SECONDS = 0.5  # within which the threads notice that the notifier was closed
 CREDENTIALS_SECONDS = 2.0  # how often sessions and access keys are checked
+
+WAITING = Gauge(
+    "agentforge_waiting_clients",
+    "Clients that wait for a change, with a long poll or a stream.",
+    multiprocess_mode="livesum",
+)
 
 Versions = Callable[[Session, Collection[UUID]], Mapping[UUID, Hashable]]
 
@@ -47,33 +52,48 @@ Versions = Callable[[Session, Collection[UUID]], Mapping[UUID, Hashable]]
 class ChangeSubscription:
     """A waiting client: its credential, its rows, and the versions of them that it knows."""
 
-    def __init__(
-        self, owner: UUID, credential: UUID, ids: Collection[UUID], versions: Versions, socket: Socket | None
-    ) -> None:
+    def __init__(self, owner: UUID, credential: UUID, ids: Collection[UUID], versions: Versions) -> None:
         self.owner, self.credential = owner, credential
-        self.ids, self.versions, self.socket = ids, versions, socket
+        self.ids, self.versions = ids, versions
         self.seen: Mapping[UUID, Hashable] = {}
         self.is_disconnected = False
         self.is_signed_out = False
         self.is_closed = False
-        self._woken = threading.Event()
+        self._lock = threading.Lock()
+        self._is_woken = False
+        self._call: Callable[[], None] | None = None
 
-    def wait(self, seen: Mapping[UUID, Hashable], seconds: float) -> bool:
-        """Wait until a row may differ from its version in `seen`; False if the time is over or this is closed."""
+    def changed(self, seen: Mapping[UUID, Hashable], seconds: float, at_least: float = 0.0) -> Wait:
+        """A wait until a row may differ from its version in `seen`, or until this is closed."""
         self.seen = seen
-        if self.is_closed or not self._woken.wait(seconds):
-            return False
-        self._woken.clear()
-        return not self.is_closed
+        return Wait(self, seconds, at_least)
+
+    def take_wake(self) -> bool:
+        """Whether a row may have changed since the last call of this; False once this is closed."""
+        with self._lock:
+            is_woken, self._is_woken = self._is_woken, False
+        return is_woken and not self.is_closed
+
+    def when_woken(self, call: Callable[[], None]) -> None:
+        """Call `call` once: now if a row may have changed or this is closed, or when that happens."""
+        with self._lock:
+            if not self._is_woken and not self.is_closed:
+                self._call = call
+                return
+        call()
 
     def wake(self) -> None:
-        """Wake the waiting thread, so that it reads its rows."""
-        self._woken.set()
+        """Let the client read its rows."""
+        with self._lock:
+            self._is_woken = True
+            call, self._call = self._call, None
+        if call is not None:
+            call()
 
     def close(self, *, is_disconnected: bool = False, is_signed_out: bool = False) -> None:
         """End the wait; the client gets a response unless it disconnected."""
         self.is_disconnected, self.is_signed_out, self.is_closed = is_disconnected, is_signed_out, True
-        self._woken.set()
+        self.wake()
 
 
 class ChangeNotifier:
@@ -92,10 +112,8 @@ class ChangeNotifier:
         self._by_id: dict[UUID, set[ChangeSubscription]] = {}
         self._by_owner: Counter[UUID] = Counter()
         self._all: set[ChangeSubscription] = set()
-        self._disconnects = Disconnects()
         self._poll_now = threading.Event()
         self._is_offline, self._has_received = True, False
-        self._is_serving: Callable[[], bool] = lambda: True
         self._is_closed = False
         self._closed = threading.Event()
         self._started = False
@@ -105,7 +123,7 @@ class ChangeNotifier:
 
     @contextmanager
     def subscribe(
-        self, owner: UUID, credential: UUID, ids: Collection[UUID], versions: Versions, socket: Socket | None
+        self, owner: UUID, credential: UUID, ids: Collection[UUID], versions: Versions
     ) -> Iterator[ChangeSubscription | None]:
         """Subscribe to rows; None if the limit of this owner or of the process is reached.
 
@@ -116,9 +134,8 @@ class ChangeNotifier:
             credential: the id of the client's session or access key; the subscription closes when it becomes invalid.
             ids: the rows whose changes wake the client.
             versions: returns the current versions of rows, without rows that do not exist any more.
-            socket: the client's socket, if it is known.
         """
-        subscription = ChangeSubscription(owner, credential, ids, versions, socket)
+        subscription = ChangeSubscription(owner, credential, ids, versions)
         if not self._add(subscription):
             yield None
             return
@@ -138,38 +155,33 @@ class ChangeNotifier:
             subscription.ids = after
         return bool(after - before)
 
-    def serve_while(self, is_serving: Callable[[], bool]) -> None:
-        """Set how to find out that the process shuts down; then all subscriptions are closed and none is accepted."""
-        self._is_serving = is_serving
-
     def close(self) -> None:
-        """Close all subscriptions; the threads end soon."""
+        """Close all subscriptions and accept no more, because the process shuts down; the threads end soon."""
         with self._lock:
             self._is_closed = True
             self._closed.set()
-            for subscription in self._all:
-                subscription.close()
+            subscriptions = list(self._all)
+        for subscription in subscriptions:
+            subscription.close()
 
     def _add(self, subscription: ChangeSubscription) -> bool:
         with self._lock:
-            if self._is_closed or not self._is_serving() or len(self._all) >= self._max_subscriptions:
+            if self._is_closed or len(self._all) >= self._max_subscriptions:
                 return False
             if self._by_owner[subscription.owner] >= self._max_per_user:
                 return False
             self._start()
             self._all.add(subscription)
+            WAITING.inc()
             self._by_owner[subscription.owner] += 1
             for one in subscription.ids:
                 self._by_id.setdefault(one, set()).add(subscription)
-        if subscription.socket is not None:
-            self._disconnects.watch(subscription.socket, partial(subscription.close, is_disconnected=True))
         return True
 
     def _remove(self, subscription: ChangeSubscription) -> None:
-        if subscription.socket is not None:
-            self._disconnects.forget(subscription.socket)
         with self._lock:
             self._all.discard(subscription)
+            WAITING.dec()
             self._by_owner[subscription.owner] -= 1
             if not self._by_owner[subscription.owner]:
                 del self._by_owner[subscription.owner]
@@ -188,7 +200,6 @@ class ChangeNotifier:
         if not self._started:
             threads.keep_running("change-receiver", self._receive)
             threads.keep_running("change-poller", self._poll)
-            threads.keep_running("disconnect-watcher", self._watch_sockets)
             threads.keep_running("credential-checker", self._check_credentials)
             self._started = True
 
@@ -228,9 +239,9 @@ class ChangeNotifier:
         elif message["type"] == "message" and isinstance(data := message["data"], bytes):
             ids = (UUID(bytes=data[offset : offset + 16]) for offset in range(0, len(data) - 15, 16))
             with self._lock:
-                for one in ids:
-                    for subscription in self._by_id.get(one, ()):
-                        subscription.wake()
+                subscriptions = [subscription for one in ids for subscription in self._by_id.get(one, ())]
+            for subscription in subscriptions:
+                subscription.wake()
 
     def _poll(self) -> None:
         """Wake subscriptions that know another version than the database has."""
@@ -276,10 +287,3 @@ class ChangeNotifier:
         for subscription in subscriptions:
             if subscription.credential not in valid:
                 subscription.close(is_signed_out=True)
-
-    def _watch_sockets(self) -> None:
-        """Watch for sockets that disconnect, and for the shutdown of the process."""
-        while not self._is_closed:
-            self._disconnects.poll(TICK_SECONDS)
-            if not self._is_serving():
-                self.close()

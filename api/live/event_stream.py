@@ -6,7 +6,6 @@ names the last event that it saw. If no slot is free, the client gets the presen
 
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,9 +18,8 @@ from sqlalchemy.orm import Session
 from api.auth.authenticate import current_credential
 from api.http.json import encode
 from api.http.parsing import query, show
-from api.limits.concurrency import slot_acquired
-from api.live.change_notifier import ChangeNotifier, ChangeSubscription
-from api.live.disconnects import Socket
+from api.http.wait import Messages, StreamedResponse
+from api.live.change_notifier import ChangeNotifier
 from api.live.execution_document import document
 from api.live.long_poll import notifier
 from api.schemas.executions.executions import LogOut
@@ -38,7 +36,6 @@ log = structlog.get_logger(__name__)
 
 STREAM_SECONDS = 600.0  # then the client reconnects, and is authenticated again
 HEARTBEAT_SECONDS = 15.0
-SEND_SECONDS = 10.0  # for a client to accept the data sent to it
 RETRY, RETRY_LATER = b"retry: 2000\n\n", b"retry: 5000\n\n"  # milliseconds until a client reconnects
 HEARTBEAT = b":\n\n"  # a comment; sending it fails if the client is gone
 COALESCE_SECONDS = 0.05  # events in quick succession are sent together
@@ -68,8 +65,7 @@ def stream(owner: User, execution: Execution, after: int | None) -> Response:
         return Response(status=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     events = EventStream(owner, current_credential(), execution.id, after)
-    messages = _listen(notifier(), events, request.environ.get("gunicorn.socket"))
-    return Response(messages, mimetype="text/event-stream", headers=headers)
+    return StreamedResponse(_listen(notifier(), events), mimetype="text/event-stream", headers=headers)
 
 
 @dataclass
@@ -87,7 +83,7 @@ class EventStream:
 
     def next_messages(self) -> bytes:
         """The next messages, at most a page; empty if the client has them all."""
-        with slot_acquired(), session_scope() as session:
+        with session_scope() as session:
             snapshot = executions.get_snapshot(session, self.owner, self.execution_id)
             run = snapshot.run
             self.seen = ChangeTag.of(run)
@@ -109,31 +105,26 @@ class EventStream:
         return _message(self.after or 0, document(session, snapshot), b"event: state\n")
 
 
-def _listen(notifier: ChangeNotifier, events: EventStream, client: Socket | None) -> Iterator[bytes]:
-    if client is not None:
-        client.settimeout(SEND_SECONDS)
+def _listen(notifier: ChangeNotifier, events: EventStream) -> Messages:
     until = time.monotonic() + STREAM_SECONDS
     ids = [events.execution_id]
-    with notifier.subscribe(events.owner.id, events.credential, ids, change_tags, client) as subscription:
+    with notifier.subscribe(events.owner.id, events.credential, ids, change_tags) as subscription:
         try:
             yield RETRY if subscription else RETRY_LATER
             while subscription is None or not subscription.is_closed:
                 yield events.next_messages() or HEARTBEAT
                 if events.is_over or (subscription is None and not events.has_more):
                     return
-                while subscription and not events.has_more and not _wait_for_change(subscription, events, until):
+                while subscription and not events.has_more:
+                    left = max(0.0, min(until - time.monotonic(), HEARTBEAT_SECONDS))
+                    yield subscription.changed({events.execution_id: events.seen}, left, COALESCE_SECONDS)
+                    if subscription.take_wake():
+                        break
                     if subscription.is_closed or time.monotonic() >= until:
                         return
                     yield HEARTBEAT
         except (DBAPIError, PoolTimeout, ForgeError) as error:
             log.warning("stream.ended", execution_id=str(events.execution_id), error=type(error).__name__)
-
-
-def _wait_for_change(subscription: ChangeSubscription, events: EventStream, until: float) -> bool:
-    """Wait until there may be a change; False if it is time for a heartbeat, or to end."""
-    time.sleep(COALESCE_SECONDS)
-    left = until - time.monotonic()
-    return subscription.wait({events.execution_id: events.seen}, max(0.0, min(left, HEARTBEAT_SECONDS)))
 
 
 def _message(seq: int, data: object, kind: bytes = b"") -> bytes:

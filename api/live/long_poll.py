@@ -1,7 +1,7 @@
 """Long polls: the response comes when the run changes, or when the client's time is over.
 
-A waiting client holds only its thread: no transaction, no connection, no concurrency slot. If no subscription is free
-or the process shuts down, the response comes at once, with Retry-After.
+A waiting client holds nothing: no thread, no transaction, no connection, no concurrency slot. If no subscription is
+free or the process shuts down, the response comes at once, with Retry-After.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from api.http.paging import page
 from api.http.parsing import show
 from api.http.responses import unless_known
 from api.http.session import close, db
-from api.limits.concurrency import slot_released
+from api.http.wait import Waits
 from api.live.change_notifier import ChangeNotifier, ChangeSubscription
 from api.live.execution_document import NO_SLOT_SECONDS, document, retry_after
 from api.schemas.executions.executions import ExecutionOut
@@ -47,9 +47,11 @@ def notifier() -> ChangeNotifier:
     return notifier
 
 
-def poll(execution_id: UUID, *, wait: int, since: int | None) -> Response:
+def poll(execution_id: UUID, *, wait: int, since: int | None) -> Waits[Response]:
     """Respond with the run, after at most `wait` seconds: as soon as it has events after `since`, or another ETag."""
-    pause = _wait([execution_id], wait, lambda first, now: _has_changed(first[execution_id], now[execution_id], since))
+    pause = yield from _wait(
+        [execution_id], wait, lambda first, now: _has_changed(first[execution_id], now[execution_id], since)
+    )
     snapshot = executions.get_snapshot(db(), current_user(), execution_id)
     run, wait_status = snapshot.run, executions.undriven_status(db(), snapshot.run, snapshot.at)
     below = executions.below(db(), run.id) if snapshot.has_children else None
@@ -62,9 +64,11 @@ def poll(execution_id: UUID, *, wait: int, since: int | None) -> Response:
     return response
 
 
-def poll_list(*, wait: int, **args: Any) -> Response:
+def poll_list(*, wait: int, **args: Any) -> Waits[Response]:
     """Respond with a page of the caller's runs, after at most `wait` seconds: as soon as one of `ids` changes."""
-    pause = _wait(args["ids"] or (), wait, lambda first, now: _any_changed(first, now) or _is_other_page(args))
+    pause = yield from _wait(
+        args["ids"] or (), wait, lambda first, now: _any_changed(first, now) or _is_other_page(args)
+    )
     rows = executions.list_owned(db(), current_user(), **args)
     response = unless_known(
         _tag_of(rows),
@@ -93,7 +97,9 @@ def _digest(*values: object) -> str:
     return hashlib.blake2b(encode(values), digest_size=16).hexdigest()
 
 
-def _wait(ids: Collection[UUID], seconds: int, has_changed: Callable[[ChangeTags, ChangeTags], bool]) -> int | None:
+def _wait(
+    ids: Collection[UUID], seconds: int, has_changed: Callable[[ChangeTags, ChangeTags], bool]
+) -> Waits[int | None]:
     """Wait until the caller's runs `ids` change, at most `seconds`.
 
     Returns:
@@ -111,16 +117,15 @@ def _wait(ids: Collection[UUID], seconds: int, has_changed: Callable[[ChangeTags
             if left <= 0 or subscription.is_closed:
                 return AT_ONCE
             close()
-            with slot_released():
-                subscription.wait(now, left)
+            yield subscription.changed(now, left)
+            subscription.take_wake()
             now = change_tags(db(), ids, current_user())
         return AFTER_CHANGE
 
 
 @contextmanager
 def _slot(ids: Collection[UUID]) -> Iterator[ChangeSubscription | None]:
-    client = request.environ.get("gunicorn.socket")
-    with notifier().subscribe(current_user().id, current_credential(), ids, change_tags, client) as subscription:
+    with notifier().subscribe(current_user().id, current_credential(), ids, change_tags) as subscription:
         yield subscription
         if subscription and subscription.is_disconnected:
             raise ClientDisconnected

@@ -5,30 +5,21 @@ not ended, and those of the newest that changed while it was away; so a run may 
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
-from flask import Response, request
+from flask import Response
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.auth.authenticate import current_credential
 from api.http.json import encode
 from api.http.parsing import show
-from api.limits.concurrency import slot_acquired
-from api.live.change_notifier import ChangeNotifier, ChangeSubscription
-from api.live.disconnects import Socket
-from api.live.event_stream import (
-    HEARTBEAT,
-    HEARTBEAT_SECONDS,
-    RETRY,
-    RETRY_LATER,
-    SEND_SECONDS,
-    STREAM_SECONDS,
-)
+from api.http.wait import Messages, StreamedResponse
+from api.live.change_notifier import ChangeNotifier
+from api.live.event_stream import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, RETRY_LATER, STREAM_SECONDS
 from api.live.long_poll import notifier
 from api.schemas.executions.executions import ExecutionOut
 from models.db import session_scope
@@ -47,9 +38,8 @@ def stream(owner: User, after: int | None) -> Response:
     """Stream the changes of the runs of `owner`, from those after the event `after` on."""
     since = None if after is None else EPOCH + timedelta(microseconds=after)
     feed = RunFeed(owner, current_credential(), since)
-    messages = _listen(notifier(), feed, request.environ.get("gunicorn.socket"))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Response(messages, mimetype="text/event-stream", headers=headers)
+    return StreamedResponse(_listen(notifier(), feed), mimetype="text/event-stream", headers=headers)
 
 
 @dataclass
@@ -63,7 +53,7 @@ class RunFeed:
 
     def next_messages(self) -> bytes:
         """A message for each run that changed since the last call; empty without one."""
-        with slot_acquired(), session_scope() as session:
+        with session_scope() as session:
             at = run_feed.now(session)
             known = self.seen.keys() - {self.owner.id}
             newest = run_feed.versions(session, [self.owner.id])
@@ -76,12 +66,10 @@ class RunFeed:
             return b"".join(_message(event_id, show(ExecutionOut, run)) for run in changed)
 
 
-def _listen(notifier: ChangeNotifier, feed: RunFeed, client: Socket | None) -> Iterator[bytes]:
-    if client is not None:
-        client.settimeout(SEND_SECONDS)
+def _listen(notifier: ChangeNotifier, feed: RunFeed) -> Messages:
     until = time.monotonic() + STREAM_SECONDS
     ids = [feed.owner.id]
-    with notifier.subscribe(feed.owner.id, feed.credential, ids, run_feed.versions, client) as subscription:
+    with notifier.subscribe(feed.owner.id, feed.credential, ids, run_feed.versions) as subscription:
         try:
             yield RETRY if subscription else RETRY_LATER
             while subscription is None or not subscription.is_closed:
@@ -91,16 +79,11 @@ def _listen(notifier: ChangeNotifier, feed: RunFeed, client: Socket | None) -> I
                 is_new = notifier.watch(subscription, {feed.owner.id, *feed.seen})
                 if is_new and (messages := feed.next_messages()):  # what changed before its run was watched
                     yield messages
-                _wait_for_change(subscription, feed, until)
+                left = max(0.0, min(until - time.monotonic(), HEARTBEAT_SECONDS))
+                yield subscription.changed(dict(feed.seen), left, PAUSE_SECONDS)
+                subscription.take_wake()
         except (DBAPIError, PoolTimeout, ForgeError) as error:
             log.warning("stream.ended", user_id=str(feed.owner.id), error=type(error).__name__)
-
-
-def _wait_for_change(subscription: ChangeSubscription, feed: RunFeed, until: float) -> None:
-    """Wait until there may be a change, or until it is time for a heartbeat."""
-    time.sleep(PAUSE_SECONDS)
-    left = until - time.monotonic()
-    subscription.wait(dict(feed.seen), max(0.0, min(left, HEARTBEAT_SECONDS)))
 
 
 def _message(event_id: int, run: object) -> bytes:

@@ -1,7 +1,6 @@
 """The baseline of `bench.api`: plain Flask with one ORM insert, one `.delay()` and one ORM read."""
 
 import os
-from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 from celery import Celery
@@ -11,7 +10,6 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 app = Flask("bare")
-app.extensions["change_notifier"] = SimpleNamespace(serve_while=lambda _: None)  # gunicorn.conf.py asks it
 celery = Celery("bare", broker=os.environ["REDIS_URL"])
 engine = create_engine(os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg2://"), pool_size=20)
 

@@ -1,9 +1,9 @@
-"""The API of `wsgi`, publishing through kombu as for RabbitMQ: `bench.api` compares it with the transport for Redis."""
+"""The API of `asgi`, publishing through kombu as for RabbitMQ: `bench.api` compares it with the transport for Redis."""
 
+from asgi import app as app
 from settings import process_settings
 from tasks.publisher import KombuTransport
 from tasks.queue import TaskMessage, set_publisher
-from wsgi import app as app
 
 _transport = KombuTransport(process_settings().broker_url)
 

@@ -1,7 +1,8 @@
 """Many clients that wait: `python -m bench.clients.watchers PORT`. Half hold a long poll, half an event stream.
 
-Reads pairs of token and execution, one a line, and the event number that all must receive. Prints `waiting` once all
-have connected, and `heard` with the time when the last one has received it; an error response is printed unchanged.
+Reads pairs of token and execution, one a line, and the event number that all must receive. Prints `began` with the time
+when the first connects, and `heard` with the time when the last one has received it; an error response is printed
+unchanged.
 """
 
 import asyncio
@@ -21,11 +22,12 @@ class Watchers:
     def __init__(self, port: int, target: int) -> None:
         self._port, self._target = port, target
         self._opening = asyncio.Semaphore(AT_A_TIME)
-        self._waiting = self._received = 0
+        self._received = 0
 
     async def run(self, clients: list[list[str]]) -> None:
         """Wait for ever."""
         self._number = len(clients)
+        say(f"began {time.monotonic()}")
         await asyncio.gather(*(self._watch(index, *client) for index, client in enumerate(clients)))
 
     async def _watch(self, index: int, token: str, execution: str) -> None:
@@ -35,9 +37,6 @@ class Watchers:
             path += "/events" if index % 2 else "?wait=30&since=1"
             await self._ask(writer, path, token)
             await asyncio.sleep(0.01)
-            self._waiting += 1
-            if self._waiting == self._number:
-                say("waiting")
         await (self._stream(reader) if index % 2 else self._poll(reader, writer, path, token))
 
     async def _ask(self, writer: asyncio.StreamWriter, path: str, token: str) -> None:

@@ -35,7 +35,7 @@ OF_WORKERS = (
     "limiter",
     "openclaw-reader",
 )
-OF_APIS = ("change-poller", "change-receiver", "credential-checker", "disconnect-watcher", "metrics")
+OF_APIS = ("change-poller", "change-receiver", "credential-checker", "metrics")
 SHORT = {"exclusive-lease"}  # lives as long as one piece of work
 
 

@@ -247,11 +247,11 @@ class TestEnding:
 class TestHashing:
     def test_holds_no_connection_and_no_working_slot(self, app, committed_database, redis_url, monkeypatch):
         engine = connect(committed_database)
-        places = WORKING_SLOTS._value
+        places = WORKING_SLOTS.free
         held = []
 
         def look(answer):
-            return lambda *_: held.append((engine.pool.checkedout(), places - WORKING_SLOTS._value)) or answer
+            return lambda *_: held.append((engine.pool.checkedout(), places - WORKING_SLOTS.free)) or answer
 
         monkeypatch.setattr("bcrypt.checkpw", look(True))
         monkeypatch.setattr("bcrypt.hashpw", look(b"$2b$04$hash"))
@@ -264,4 +264,4 @@ class TestHashing:
         assert client.post("/auth/change-password", json=change, headers=bearer(token)).status_code == 200
         engine.dispose()
         assert held == [(0, 0)] * 5
-        assert WORKING_SLOTS._value == places
+        assert WORKING_SLOTS.free == places

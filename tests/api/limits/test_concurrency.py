@@ -5,19 +5,20 @@ import threading
 import pytest
 
 from api.limits import concurrency
+from models.fair_slots import FairSemaphore
 
 
 @pytest.fixture
-def slots(monkeypatch) -> threading.BoundedSemaphore:
+def slots(monkeypatch) -> FairSemaphore:
     """One working slot, and no time to wait for it."""
-    slots = threading.BoundedSemaphore(1)
+    slots = FairSemaphore(1, per_group=1, waiting=8)
     monkeypatch.setattr(concurrency, "WORKING_SLOTS", slots)
     monkeypatch.setattr(concurrency, "ACQUIRE_TIMEOUT_SECONDS", 0.05)
     return slots
 
 
 def test_a_request_without_a_slot_gets_retry_after(client, slots):
-    with slots:
+    with slots.acquired("another user", timeout=1):
         answer = client.get("/auth/me")
     assert (answer.status_code, answer.json["code"]) == (503, "overloaded")
     assert "Retry-After" in answer.headers
@@ -25,7 +26,7 @@ def test_a_request_without_a_slot_gets_retry_after(client, slots):
 
 
 def test_a_process_says_that_it_lives_however_much_there_is_to_do(client, slots):
-    with slots:
+    with slots.acquired("another user", timeout=1):
         assert client.get("/health/live").status_code == 200
 
 
@@ -38,12 +39,12 @@ def test_the_slot_is_released_whatever_the_answer(client, stranger, slots, path)
 
 def test_one_takes_a_slot_after_another(client, slots, monkeypatch):
     answers = []
-    slots.acquire()
+    slots.acquire("another user", timeout=1)
     monkeypatch.setattr(concurrency, "ACQUIRE_TIMEOUT_SECONDS", 20)
     asking = threading.Thread(target=lambda: answers.append(client.get("/credits/costs")))
     asking.start()
     asking.join(0.1)
     assert answers == []
-    slots.release()
+    slots.release("another user")
     asking.join(20)
     assert answers[0].status_code == 200

@@ -144,7 +144,7 @@ def test_without_a_slot_a_client_gets_the_state_and_reconnects_later(client, run
 def test_ends_when_the_process_shuts_down(client, run, place):
     listening = Listening(client, run)
     listening.next()
-    place.serve_while(lambda: False)
+    place.close()
     assert listening.rest() == []
     until(lambda: len(place) == 0)
 

@@ -95,7 +95,7 @@ class Programs:
         command = ["celery", "--quiet", "-A", "celery_config:app", "beat", "--loglevel", "INFO", "--pidfile="]
         return self._start(f"beat{self._number()}", command, lambda _: True)
 
-    def api(self, *, app: str = "wsgi:app", env: Mapping[str, str] | None = None) -> tuple[Program, str]:
+    def api(self, *, app: str = "asgi:app", env: Mapping[str, str] | None = None) -> tuple[Program, str]:
         """Start an API as in production; return its address."""
         port = free_port()
         command = ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", f"{LOOPBACK}:{port}", app]

@@ -1,4 +1,4 @@
-"""Composition root of the web process: settings, logs, database, broker, application."""
+"""Composition root of the web process: settings, logs, database, broker, application, and its front."""
 
 from functools import partial
 
@@ -6,6 +6,7 @@ import logs
 import threads
 from api import create_app
 from api.ops import metrics_server
+from api.serving.front import Front
 from models.db import connect
 from settings import process_settings
 from tasks import publisher
@@ -15,5 +16,6 @@ logs.configure(settings.log_format)
 threads.report_unhandled()
 connect(settings.database_url)
 publisher.install(settings)
-app = create_app(settings)
-app.extensions["serve_metrics"] = partial(metrics_server.serve, app)  # once the server has its processes
+flask_app = create_app(settings)
+flask_app.extensions["serve_metrics"] = partial(metrics_server.serve, flask_app)  # once the server has its processes
+app = Front(flask_app)

@@ -1,0 +1,191 @@
+"""One request and its response, on the event loop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from flask import Response
+
+from api.auth.known_callers import KnownCallers
+from api.http.parsing import max_body_bytes
+from api.http.wait import Messages, StreamedResponse, Wait
+from api.limits.concurrency import ANONYMOUS, SLOT, WorkingSlot
+from api.serving.environ import Environ, Scope, build
+from api.serving.request_run import ADOPT, App, RequestRun
+
+LINGER_SECONDS = 2.0  # for which a body that was refused is received, so that its sender sees the response
+LIVENESS = "/health/live"
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+T = TypeVar("T")
+
+
+class ClientGone(Exception):
+    """The client disconnected before its request was complete."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """What all requests of a process share."""
+
+    app: App
+    threads: Executor
+
+    async def work(self, slot: WorkingSlot, work: Callable[[], T]) -> T:
+        """Run `work` in a thread, once its slot is granted; if it is refused, `work` finds out."""
+        await slot.acquire_async()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+        finally:
+            slot.release()
+
+    def begin(self, environ: Environ) -> Response | RequestRun:
+        """Run a request until it pauses or ends; the console responds to some without our application."""
+        runs: list[RequestRun] = []
+        environ[ADOPT] = runs.append
+        started: list[Any] = []
+        body = self.app.wsgi_app(environ, lambda *args: started.append(args) or _write_nothing)
+        return runs[0].step() if runs else Response(b"".join(body), *started[0])
+
+    def slot_of(self, environ: Environ) -> WorkingSlot:
+        """A slot in the group of the request: its user's, if its credential is known, or that of all strangers."""
+        if environ["PATH_INFO"].endswith(LIVENESS):
+            return WorkingSlot.free_of_charge()
+        known: KnownCallers = self.app.extensions["known_callers"]
+        return WorkingSlot(known.find(environ) or ANONYMOUS)
+
+
+class Exchange:
+    """A request, the steps of its run, and its response."""
+
+    def __init__(self, process: Process, scope: Scope, receive: Receive, send: Send) -> None:
+        self._process, self._scope = process, scope
+        self._receive, self._send = receive, send
+        self._is_refused = False  # its body is too large, and is not received
+        self._gone: asyncio.Task[None] | None = None  # ends when the client disconnects
+
+    async def run(self) -> None:
+        """Receive the request, run it, wait as often as it pauses, and send its response."""
+        try:
+            environ = build(self._scope, await self._body())
+            slot = environ[SLOT] = self._process.slot_of(environ)
+            response = await self._response(environ, slot)
+            if isinstance(response, StreamedResponse) and environ["REQUEST_METHOD"] != "HEAD":
+                await self._stream(response, environ, slot)
+            else:
+                await self._respond(response, environ)
+        except ClientGone:
+            return
+        finally:
+            if self._gone is not None:
+                self._gone.cancel()
+
+    async def _body(self) -> bytes:
+        headers = dict(self._scope["headers"])
+        if b"content-length" not in headers and b"transfer-encoding" not in headers:
+            return b""
+        limit = max_body_bytes(self._scope["path"])
+        self._is_refused = int(headers.get(b"content-length", 0)) > limit
+        received = bytearray()
+        while not self._is_refused:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            received += message["body"]
+            self._is_refused = len(received) > limit
+            if not message["more_body"]:
+                break
+        return bytes(received)
+
+    async def _response(self, environ: Environ, slot: WorkingSlot) -> Response:
+        result = await self._process.work(slot, lambda: self._process.begin(environ))
+        while isinstance(result, RequestRun):
+            await self._pause(result.wait)
+            slot.becomes_returning()
+            result = await self._process.work(slot, result.step)
+        return result
+
+    async def _pause(self, wait: Wait) -> None:
+        """Wait for a change, for the client to disconnect, or for the end of the time."""
+        loop = asyncio.get_running_loop()
+        if wait.at_least:
+            await asyncio.sleep(wait.at_least)
+        woken: asyncio.Future[None] = loop.create_future()
+        wait.source.when_woken(lambda: loop.call_soon_threadsafe(_resolve, woken))
+        if self._gone is None:
+            self._gone = loop.create_task(self._until_gone())
+        await asyncio.wait((woken, self._gone), timeout=wait.seconds, return_when=asyncio.FIRST_COMPLETED)
+        if self._gone.done():
+            wait.source.close(is_disconnected=True)
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _respond(self, response: Response, environ: Environ) -> None:
+        await self._start(response, environ)
+        body = b"".join(response.get_app_iter(environ))
+        response.close()
+        if self._is_refused:
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            await self._linger()
+            body = b""
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _start(self, response: Response, environ: Environ) -> None:
+        headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in response.get_wsgi_headers(environ)
+            if name != "Date"  # the server sets it
+        ]
+        if self._is_refused:
+            headers.append((b"connection", b"close"))
+        await self._send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+
+    async def _linger(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                message = await self._receive()
+                while message.get("more_body"):
+                    message = await self._receive()
+
+    async def _stream(self, response: StreamedResponse, environ: Environ, slot: WorkingSlot) -> None:
+        await self._start(response, environ)
+        messages = response.messages
+        try:
+            slot.becomes_returning()
+            is_over = False
+            while not is_over:
+                body, wait = await self._process.work(slot, lambda: _next_of(messages))
+                is_over = wait is None
+                if body or is_over:
+                    await self._send({"type": "http.response.body", "body": body, "more_body": not is_over})
+                if wait is not None:
+                    await self._pause(wait)
+                    is_over = self._gone is not None and self._gone.done()
+        finally:
+            await self._process.work(slot, messages.close)
+
+
+def _next_of(messages: Messages) -> tuple[bytes, Wait | None]:
+    """What is to be sent now, and what is waited for then; None at the end."""
+    found = []
+    for message in messages:
+        if isinstance(message, Wait):
+            return b"".join(found), message
+        found.append(message)
+    return b"".join(found), None
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _write_nothing(_: bytes) -> None:
+    """None of our applications writes like that."""

@@ -1,0 +1,83 @@
+"""Clients that wait over real connections: they hold no thread, and nothing once they are gone."""
+
+import json
+
+from api.limits import concurrency
+from models.db import SessionFactory
+from tests.api.live import happen, until
+
+
+def test_a_long_poll_ends_with_a_change(caller, place):
+    with caller.line() as line:
+        line.ask("GET", f"/api/executions/{caller.run}?wait=30&since=1")
+        until(lambda: len(place) == 1)
+        happen(caller.run)
+        answer = line.answer()
+        assert (answer.status, answer.json["seq"], answer.headers["retry-after"]) == (200, 2, "1")
+        assert "ratelimit-remaining" in answer.headers
+    assert len(place) == 0
+
+
+def test_one_who_waits_holds_neither_a_slot_nor_a_connection_nor_a_thread(caller, place, server):
+    threads = server.config.loaded_app._process.threads
+    with caller.line() as line:
+        line.ask("GET", f"/api/executions/{caller.run}?wait=30&since=1")
+        until(lambda: len(place) == 1)
+        until(lambda: SessionFactory.kw["bind"].pool.checkedout() == 0 and concurrency.WORKING_SLOTS.free == 16)
+        until(lambda: threads._idle_semaphore._value == len(threads._threads))
+        happen(caller.run)
+        assert line.answer().status == 200
+
+
+def test_the_subscription_of_a_client_that_disconnects_is_free_at_once(caller, place):
+    for path in (f"/api/executions/{caller.run}?wait=30&since=1", f"/api/executions/{caller.run}/events"):
+        with caller.line() as line:
+            line.ask("GET", path)
+            until(lambda: len(place) == 1)
+        until(lambda: len(place) == 0, seconds=3)
+
+
+def test_a_client_may_send_its_next_request_while_it_waits(caller, place):
+    with caller.line() as line:
+        line.ask("GET", f"/api/executions/{caller.run}?wait=30&since=1")
+        until(lambda: len(place) == 1)
+        line.ask("GET", "/api/auth/me")
+        happen(caller.run)
+        assert line.answer().json["seq"] == 2
+        assert "user" in line.answer().json
+
+
+def test_a_stream_sends_what_happens_and_ends_with_its_run(caller, place):
+    with caller.line() as line, caller.line() as other:
+        line.ask("GET", f"/api/executions/{caller.run}/events")
+        assert line.answer().headers["content-type"].startswith("text/event-stream")
+        assert b"event: state" in line.until(b"id: 1\n")
+        happen(caller.run)
+        line.until(b"id: 2\n")
+        other.ask("POST", f"/api/executions/{caller.run}/cancel", b"{}")
+        assert other.answer().status == 202
+        line.until(b'"status":"cancelled"')
+        line.until(b"0\r\n\r\n")
+    until(lambda: len(place) == 0)
+
+
+def test_all_who_wait_have_a_response_when_the_process_shuts_down(caller, place, server):
+    with caller.line() as poll, caller.line() as stream:
+        poll.ask("GET", f"/api/executions/{caller.run}?wait=30&since=1")
+        stream.ask("GET", f"/api/executions/{caller.run}/events")
+        until(lambda: len(place) == 2)
+        server.should_exit = True
+        assert poll.answer().json["seq"] == 1
+        assert stream.answer().status == 200
+        stream.until(b"0\r\n\r\n")
+        assert poll.is_cut_within(5)
+        assert stream.is_cut_within(5)
+
+
+def test_a_call_is_committed_before_it_waits(caller, place, sent):
+    with caller.line() as line:
+        body = json.dumps({"paymentMethodId": "pm_card_visa"}).encode()
+        line.ask("POST", "/api/payment-methods/add", body, Prefer="wait=30")
+        until(lambda: len(place) == 1)
+        assert len(sent) == 1
+    until(lambda: len(place) == 0, seconds=3)
