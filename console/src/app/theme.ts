@@ -96,7 +96,14 @@ export const theme = createTheme({
     ActionIcon: ActionIcon.extend({ defaultProps: { variant: "subtle", color: "gray", size: "lg" } }),
     Alert: Alert.extend({ defaultProps: { radius: "md" } }),
     Button: Button.extend({ styles: { root: { fontWeight: 600 } } }),
-    Modal: Modal.extend({ defaultProps: { centered: true, radius: "lg", padding: "lg" } }),
+    Modal: Modal.extend({
+      defaultProps: {
+        centered: true,
+        radius: "lg",
+        padding: "lg",
+        closeButtonProps: { "aria-label": "Close" },
+      },
+    }),
     Paper: Paper.extend({ defaultProps: { withBorder: true, radius: "lg", p: "lg" } }),
     PasswordInput: PasswordInput.extend({ defaultProps: { size: "md", withAsterisk: false } }),
     TextInput: TextInput.extend({ defaultProps: { size: "md", withAsterisk: false } }),

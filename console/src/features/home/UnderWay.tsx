@@ -51,7 +51,7 @@ function Working({ run }: { run: Run }) {
         className={classes.progress ?? ""}
         aria-label={`${run.workflowName}: ${run.progress} percent done`}
       />
-      <span className={classes.steps}>{`${run.nodesExecuted} of ${run.nodesTotal} steps`}</span>
+      <span className={classes.steps}>{`${run.progress}% done`}</span>
     </div>
   );
 }

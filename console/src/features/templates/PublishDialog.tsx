@@ -7,6 +7,7 @@ import {
   Modal,
   NumberInput,
   Select,
+  SimpleGrid,
   Stack,
   Textarea,
   TextInput,
@@ -130,7 +131,7 @@ export function PublishDialog({ template, onClose }: PublishDialogProps) {
             maxLength={5000}
             {...form.getInputProps("description")}
           />
-          <Group grow align="flex-start">
+          <SimpleGrid cols={{ base: 1, sm: 2 }}>
             <CategoryInput {...form.getInputProps("category")} />
             <NumberInput
               label="Minutes that a run takes"
@@ -141,7 +142,7 @@ export function PublishDialog({ template, onClose }: PublishDialogProps) {
               placeholder="Not said"
               {...form.getInputProps("estimatedTime")}
             />
-          </Group>
+          </SimpleGrid>
           {template ? null : (
             <Checkbox
               label="Show it to everybody in the gallery"

@@ -111,7 +111,7 @@ function Summary({ run }: { run: FullRun }) {
         <Fact name="State">
           <StatusBadge status={run.status} />
         </Fact>
-        <Fact name="Steps">{`${run.nodesExecuted} of ${run.nodesTotal}`}</Fact>
+        <Fact name="Steps">{`${run.nodes.filter(isDone).length} of ${run.nodes.length}`}</Fact>
         <Fact name={run.status === "queued" ? "Submitted" : "Started"}>
           <Time value={run.startTime} />
         </Fact>
@@ -129,6 +129,13 @@ function Summary({ run }: { run: FullRun }) {
       )}
     </Paper>
   );
+}
+
+const DONE = new Set(["success", "failed", "skipped", "cancelled"]);
+
+/** In a loop a step is done once all of its iterations are. */
+function isDone({ status }: FullRun["nodes"][number]): boolean {
+  return DONE.has(status);
 }
 
 function Fact({ name, children }: { name: string; children: ReactNode }) {

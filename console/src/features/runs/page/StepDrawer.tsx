@@ -36,11 +36,6 @@ export function StepDrawer({ run, nodeId, path, onSelect, onClose }: StepDrawerP
       size={isDesk ? "34rem" : "88%"}
       title={step?.label ?? "Step"}
       closeButtonProps={{ "aria-label": "Close" }}
-      classNames={{
-        title: classes.title ?? "",
-        content: classes.content ?? "",
-        header: classes.header ?? "",
-      }}
     >
       {step ? (
         <StepDetails run={run} step={step} path={step.iterations ? path : ""} onSelect={onSelect} />
