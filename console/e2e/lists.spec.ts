@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 
 import { enter } from "./support/accounts";
-import { asking, createWorkflow, failing, runReaches, startRun } from "./support/api";
+import { asking, call, createWorkflow, failing, runReaches, startRun } from "./support/api";
 import { expect, test } from "./support/test";
 
 test("a workflow is copied, exported, imported, and its deletion undone", async ({ page }) => {
@@ -74,6 +74,27 @@ test("several runs are cancelled and retried at once, live", async ({ page }) =>
   await page.getByRole("button", { name: "Retry them" }).click();
   await expect(page.getByText("2 runs are retried.")).toBeVisible();
   await expect(page.getByRole("table", { name: "Runs" }).getByRole("row")).toHaveCount(5);
+});
+
+test("lists and the home screen are live, by one stream", async ({ page }) => {
+  await enter(page);
+  const streams: string[] = [];
+  page.on("request", (request) => {
+    if (new URL(request.url()).pathname.endsWith("/events")) streams.push(request.headers().referer ?? "");
+  });
+  const letters = await createWorkflow(page, "Letters", asking());
+  await page.goto("runs");
+  await expect(page.getByText("No runs yet")).toBeVisible();
+  const run = await startRun(page, letters, { input: "x" });
+  const list = page.getByRole("table", { name: "Runs" });
+  await expect(list.locator("[data-status=waiting]")).toBeVisible();
+  expect(streams.filter((from) => from.endsWith("/runs"))).toHaveLength(1);
+
+  await page.getByRole("link", { name: "Home" }).click();
+  await expect(page.getByRole("link", { name: "Decide: Letters" })).toBeVisible();
+  await call(page, "POST", `/executions/${run}/approvals/ask`, { approved: true });
+  await expect(page.getByRole("link", { name: "Decide: Letters" })).toBeHidden();
+  await expect(list.locator("[data-status=success]")).toBeVisible();
 });
 
 test("a list without a connection says so, and comes back", async ({ page, context }) => {

@@ -57,7 +57,7 @@ test("a run is rejected, and a comment goes along", async ({ page }) => {
   await expect(state(page, "success")).toBeVisible();
 });
 
-test("the API restarts while a run is watched", async ({ page }) => {
+test("the API restarts while a run is watched @alone", async ({ page }) => {
   await enter(page);
   const run = await startRun(page, await createWorkflow(page, "Patient", waiting(12)));
   await page.goto(`runs/${run}`);
