@@ -71,6 +71,7 @@ _RESPONSES: dict[RequestKind, ToResponse] = {
     RequestKind.PURCHASE: _as_it_is,
     RequestKind.SUBSCRIPTION_CREATE: _created,
     RequestKind.SUBSCRIPTION_UPDATE: _as_it_is,
+    RequestKind.SUBSCRIPTION_PREVIEW: _as_it_is,
     RequestKind.SUBSCRIPTION_CANCEL: _as_it_is,
     RequestKind.SUBSCRIPTION_RESUME: _as_it_is,
     RequestKind.PAYMENT_METHOD_ADD: _as_it_is,

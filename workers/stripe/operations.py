@@ -15,7 +15,7 @@ from workers.stripe import customers
 from workers.stripe.cards import add_method, default_method, remove_method
 from workers.stripe.idempotency import REPEATS, once
 from workers.stripe.operation_result import OperationResult
-from workers.stripe.plans import cancel_or_go_on, change_plan, subscribe
+from workers.stripe.plans import cancel_or_go_on, change_plan, preview_plan, subscribe
 from workers.stripe.sync import StripeSync
 
 Operation = Callable[[StripeSync, StripeRequest, str], OperationResult]
@@ -82,6 +82,7 @@ OPERATIONS: Mapping[RequestKind, Operation] = {
     RequestKind.PURCHASE: purchase,
     RequestKind.SUBSCRIPTION_CREATE: subscribe,
     RequestKind.SUBSCRIPTION_UPDATE: change_plan,
+    RequestKind.SUBSCRIPTION_PREVIEW: preview_plan,
     RequestKind.SUBSCRIPTION_CANCEL: cancel_or_go_on,
     RequestKind.SUBSCRIPTION_RESUME: cancel_or_go_on,
     RequestKind.PAYMENT_METHOD_ADD: add_method,

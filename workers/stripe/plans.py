@@ -52,6 +52,16 @@ def change_plan(stripe: StripeSync, request: StripeRequest, customer: str) -> Op
     return _made(changed)
 
 
+def preview_plan(stripe: StripeSync, request: StripeRequest, customer: str) -> OperationResult:
+    """Ask what the change of the subscription's price would cost."""
+    found = stripe.gateway.subscription(request.params["subscription"])
+    item = plan_item(found, stripe.tiers)
+    invoice = stripe.gateway.preview_price(
+        found["id"], item=item["id"], price=request.params["price"], charge_now=request.params["upgrade"]
+    )
+    return OperationResult(invoice | {"period_end": item["current_period_end"]})
+
+
 def cancel_or_go_on(stripe: StripeSync, request: StripeRequest, customer: str) -> OperationResult:
     """Let the subscription end with its period, or continue, or resume it when it is paused."""
     gateway = stripe.gateway

@@ -26,6 +26,8 @@ def stripe_result(session: Session, operation: StripeRequest, found: StripeResul
             | RequestKind.CUSTOMER_UPDATE
         ):
             return {}
+        case RequestKind.SUBSCRIPTION_PREVIEW:
+            return preview(operation, found)
         case RequestKind.PAYMENT_METHOD_ADD | RequestKind.PAYMENT_METHOD_DEFAULT:
             kept = select(PaymentMethod).where(PaymentMethod.stripe_id == found["id"])
             return payment_method(session.scalars(kept).one())
@@ -72,6 +74,23 @@ def subscription(row: Subscription) -> StripeResult:
         "currentPeriodStart": _time(row.current_period_start),
         "currentPeriodEnd": _time(row.current_period_end),
         "cancelAtPeriodEnd": row.cancel_at_period_end,
+    }
+
+
+def preview(operation: StripeRequest, invoice: StripeResult) -> StripeResult:
+    """What a change of the plan costs: now for a higher plan, with the next period for a lower one."""
+    is_now, currency = operation.params["upgrade"], invoice["currency"]
+    return {
+        "priceId": operation.params["price"],
+        "chargedNow": is_now,
+        "chargedAt": None if is_now else _time(datetime.fromtimestamp(invoice["period_end"], UTC)),
+        "amount": float(whole_units(invoice["amount_due"], currency)),
+        "amountCents": invoice["amount_due"],
+        "currency": currency.upper(),
+        "lines": [
+            {"description": line["description"], "amount": float(whole_units(line["amount"], currency))}
+            for line in invoice["lines"]["data"]
+        ],
     }
 
 

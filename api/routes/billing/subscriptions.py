@@ -17,6 +17,8 @@ from api.schemas.billing.subscriptions import (
     CurrentOut,
     PendingOut,
     PlanOut,
+    PlanPreviewIn,
+    PlanPreviewOut,
     PriceIn,
     SubscribedOut,
     SubscribeIn,
@@ -70,6 +72,16 @@ def update() -> ResponseReturnValue:
     """Change to another plan; the unused part of the paid period is credited."""
     require_store()
     return enqueue_and_wait(subscriptions.start_update(db(), current_user(), **body(PriceIn), tiers=_tiers()))
+
+
+@bp.post("/preview")
+@signed_in
+@describes(response=PlanPreviewOut, body=PlanPreviewIn, pending_response=PendingOut, errors=("conflict", "not_found"))
+def preview() -> ResponseReturnValue:
+    """Get what a change to another plan would cost, with the unused part of the paid period; changes nothing."""
+    require_store()
+    asked = {**body(PlanPreviewIn), "tiers": _tiers(), "is_preview": True}
+    return enqueue_and_wait(subscriptions.start_update(db(), current_user(), **asked))
 
 
 @bp.post("/cancel")

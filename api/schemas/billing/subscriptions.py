@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from api.schemas.base import AppIn, Boolean, EnumText, Id, Integer, Out, String, Time
+from api.schemas.base import AppIn, Boolean, EnumText, Id, In, Integer, Number, Out, String, Time
 from api.schemas.billing.payment_methods import MethodId
 from api.schemas.executions.usage import QuotasOut
 from models.rules.prices.pricing import PLANS, UNLIMITED, Limits, Tier
@@ -152,3 +152,28 @@ def plans(tiers: Mapping[str, str]) -> list[dict[str, Any]]:
         }
         for plan in PLANS.values()
     ]
+
+
+class PlanPreviewIn(In):
+    """The plan whose price is asked for, by the id of its price at Stripe."""
+
+    price_id = fields.String(required=True, validate=validate.Length(min=1, max=255))
+
+
+class PreviewLineOut(Out):
+    """A line of the invoice; `amount` in dollars, negative for a credit."""
+
+    description = String(allow_none=True)
+    amount = Number()
+
+
+class PlanPreviewOut(Out):
+    """What a change of the plan would cost: `amount` in dollars, now or at `chargedAt`, with its lines."""
+
+    price_id = String()
+    charged_now = Boolean()
+    charged_at = Time(allow_none=True)
+    amount = Number()
+    amount_cents = Integer()
+    currency = String()
+    lines = fields.List(fields.Nested(PreviewLineOut))

@@ -64,8 +64,10 @@ def start(session: Session, user: User, *, price_id: str, payment_method_id: str
     return request
 
 
-def start_update(session: Session, user: User, *, price_id: str, tiers: Tiers) -> StripeRequest:
-    """Request a change of the plan; `params` has `subscription`, `price` and `upgrade`.
+def start_update(
+    session: Session, user: User, *, price_id: str, tiers: Tiers, is_preview: bool = False
+) -> StripeRequest:
+    """Request a change of the plan, or what it would cost; `params` has `subscription`, `price` and `upgrade`.
 
     Raises:
         InvalidInput: `price_id` is not the price of a plan.
@@ -78,7 +80,8 @@ def start_update(session: Session, user: User, *, price_id: str, tiers: Tiers) -
         raise Conflict("The subscription has this price already.")
     upgrade = billing.highest(row.tier, Tier(tiers[price_id])) is not row.tier
     params = {"subscription": row.stripe_id, "price": price_id, "upgrade": upgrade}
-    return stripe_requests.add(session, user, RequestKind.SUBSCRIPTION_UPDATE, params)
+    kind = RequestKind.SUBSCRIPTION_PREVIEW if is_preview else RequestKind.SUBSCRIPTION_UPDATE
+    return stripe_requests.add(session, user, kind, params)
 
 
 def start_cancel(session: Session, user: User) -> StripeRequest:

@@ -23,6 +23,7 @@ class RequestKind(StrEnum):
     ACCOUNT_CLOSE = "account_close"
     PURCHASE_CANCEL = "purchase_cancel"
     CUSTOMER_UPDATE = "customer_update"
+    SUBSCRIPTION_PREVIEW = "subscription_preview"
 
 
 class RequestStatus(StrEnum):

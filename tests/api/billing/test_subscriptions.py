@@ -264,3 +264,30 @@ class TestPlans:
         assert plans[1]["limits"]["apiCallsPerMonth"] == 10_000
         assert plans[2]["limits"]["maxNodes"] == -1
         assert "50 nodes per workflow" in plans[1]["features"]
+
+
+class TestPreview:
+    def preview(self, client, price: str):
+        return client.post("/api/subscriptions/preview", json={"priceId": price})
+
+    def test_of_a_higher_plan_is_what_is_charged_at_once(self, client, stripe):
+        subscribe(client)
+        shown = self.preview(client, ENTERPRISE)
+        assert shown.status_code == 200, shown.json
+        assert (shown.json["chargedNow"], shown.json["chargedAt"], shown.json["currency"]) == (True, None, "USD")
+        assert 0 < shown.json["amount"] <= 40
+        assert sum(line["amount"] for line in shown.json["lines"]) == pytest.approx(shown.json["amount"])
+        assert any(line["amount"] < 0 for line in shown.json["lines"])  # the unused part of the present plan
+        assert current(client)["tier"] == "premium"  # nothing was changed
+
+    def test_of_a_lower_plan_is_charged_with_the_next_period(self, client, stripe):
+        subscribe(client, ENTERPRISE)
+        shown = self.preview(client, PREMIUM)
+        assert shown.status_code == 200, shown.json
+        assert (shown.json["chargedNow"], shown.json["chargedAt"]) == (False, current(client)["currentPeriodEnd"])
+
+    def test_needs_a_subscription_and_another_plan(self, client, stripe):
+        assert self.preview(client, PREMIUM).status_code == 404
+        subscribe(client)
+        assert self.preview(client, PREMIUM).status_code == 409
+        assert self.preview(client, "price_unknown").status_code == 422

@@ -146,6 +146,15 @@ class StripeGateway:
             **(_end(subscription, cancel=False) if is_ending(subscription) else {}),
         )
 
+    def preview_price(self, subscription_id: str, *, item: str, price: str, charge_now: bool) -> StripeObject:
+        """The invoice that `change_price` would lead to, now or with the next period; changes nothing."""
+        details = {
+            "items": [{"id": item, "price": price}],
+            "proration_behavior": "always_invoice" if charge_now else "create_prorations",
+        }
+        call = self._v1.invoices.create_preview
+        return self._client.request(call, subscription=subscription_id, subscription_details=details)
+
     def cancel_at_period_end(self, subscription: StripeObject, *, cancel: bool, key: str) -> StripeObject:
         """Schedule a subscription's end at the end of its paid period, or remove any scheduled end."""
         call, end = self._v1.subscriptions.update, _end(subscription, cancel=cancel)
