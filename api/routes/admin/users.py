@@ -24,6 +24,8 @@ from api.schemas.admin.users import (
     AuditQuery,
     BusinessOut,
     FiguresOut,
+    GrownFiguresOut,
+    GrowthOut,
     MovementOut,
     PersonDetailOut,
     PersonOut,
@@ -38,7 +40,7 @@ from models.services.credits import ledger
 from models.services.credits.quotas import quotas
 from models.services.executions import executions
 from models.services.operations import analytics as figures
-from models.services.operations import audit
+from models.services.operations import audit, growth
 from models.services.stripe import subscriptions
 from models.tables import User
 
@@ -54,11 +56,14 @@ def stats() -> ResponseReturnValue:
 
 
 @bp.get("/analytics")
-@describes(response={"period": EnumText(Grain), "series": [FiguresOut]}, query=AnalyticsQuery)
+@describes(response={"period": EnumText(Grain), "series": [GrownFiguresOut]}, query=AnalyticsQuery)
 def analytics() -> ResponseReturnValue:
     """Get the totals of each day, week, month or year."""
     grain = query(AnalyticsQuery)["period"]
-    return {"period": grain, "series": show(FiguresOut, figures.series(db(), grain), many=True)}
+    periods = figures.series(db(), grain)
+    grown = growth.growth(db(), [one.start for one in periods], [one.sign_ups for one in periods])
+    shown = zip(show(FiguresOut, periods, many=True), show(GrowthOut, grown, many=True), strict=True)
+    return {"period": grain, "series": [{**totals, "growth": numbers} for totals, numbers in shown]}
 
 
 @bp.get("/users")

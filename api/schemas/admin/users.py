@@ -128,6 +128,22 @@ class FiguresOut(Out):
     returned_cents = Integer()
 
 
+class GrowthOut(Out):
+    """Numbers at the end of a period, and the subscribers lost in it; `churnRate` is 0 to 100, money in US cents."""
+
+    users = Integer()
+    subscribers = fields.Dict(keys=fields.String(), values=Integer())
+    lost_subscribers = Integer()
+    churn_rate = Number(allow_none=True)
+    mrr_cents = Integer()
+
+
+class GrownFiguresOut(FiguresOut):
+    """Totals of a period, and the numbers at its end."""
+
+    growth = fields.Nested(GrowthOut)
+
+
 class BusinessOut(Out):
     """Totals of the business at `countedAt`; rates are 0 to 100 over the last `days` days, money in US cents."""
 
