@@ -129,6 +129,8 @@ test("completes an expression from the last run", async ({ page }) => {
   await page.keyboard.press("Enter");
   await page.keyboard.type(".");
   await expect(options).toContainText("ORCHESTRA");
+  await page.keyboard.type("output }");
+  await expect(page.getByText("Last run: ORCHESTRA! ORCHESTRA")).toBeVisible();
 });
 
 test("puts nodes into a loop and out of it, and shows what is wrong", async ({ page }) => {

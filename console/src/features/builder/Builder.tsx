@@ -73,9 +73,16 @@ export function Builder({ stored, catalog }: { stored: Stored; catalog: Catalog 
     const frame = requestAnimationFrame(() => followTo(flow, onlyId));
     return () => cancelAnimationFrame(frame);
   }, [showsPanel, isDesk, onlyId, flow]);
+  // Another shape of the window shows another part.
+  useEffect(() => {
+    const frame = requestAnimationFrame(() => void flow.fitView({ padding: 0.15, maxZoom: 1.1 }));
+    return () => cancelAnimationFrame(frame);
+  }, [isDesk, flow]);
   const scope = useMemo(() => {
     const outputs = new Map((lastRun?.nodes ?? []).map(({ nodeId, output }) => [nodeId, output]));
-    return onlyId === null ? {} : scopeOf(graph, onlyId, { input: lastRun?.input ?? null, outputs });
+    return onlyId === null
+      ? {}
+      : scopeOf(graph, onlyId, { id: lastRun?.id ?? "", input: lastRun?.input ?? null, outputs });
   }, [graph, onlyId, lastRun]);
 
   const startConnecting = useCallback(() => {

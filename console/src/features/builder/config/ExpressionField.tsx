@@ -4,6 +4,7 @@ import { lazy, type ReactNode, Suspense, useId } from "react";
 
 import type { Scope } from "../model/scope";
 import type { EditorMode } from "./codemirror";
+import { ExpressionResult } from "./ExpressionResult";
 import { Words } from "./Words";
 
 const CodeEditor = lazy(() => import("./CodeEditor"));
@@ -22,12 +23,10 @@ interface ExpressionFieldProps {
   isReadOnly?: boolean;
   /** Stands at the right of the label. */
   aside?: ReactNode;
-  /** Stands below the text, such as its result. */
-  children?: ReactNode;
 }
 
 export function ExpressionField(props: ExpressionFieldProps) {
-  const { title, help, hint, required = false, mode, value, onChange, scope, error, aside, children } = props;
+  const { title, help, hint, required = false, mode, value, onChange, scope, error, aside } = props;
   const id = useId();
   return (
     <Input.Wrapper
@@ -57,7 +56,7 @@ export function ExpressionField(props: ExpressionFieldProps) {
           isInvalid={Boolean(error)}
         />
       </Suspense>
-      {children}
+      <ExpressionResult text={value} mode={mode} scope={scope} />
     </Input.Wrapper>
   );
 }

@@ -65,7 +65,7 @@ function TextField({ field, value, onChange, scope, error, isReadOnly }: FieldPr
       error={error}
       isSingleLine={!isLong && field.kind !== "condition"}
       isReadOnly={isReadOnly}
-    ></ExpressionField>
+    />
   );
 }
 
@@ -205,7 +205,7 @@ function ValueField(props: FieldProps) {
           }}
         />
       }
-    ></ExpressionField>
+    />
   );
 }
 
@@ -249,7 +249,7 @@ function CasesField({ field, value, onChange, scope, error, isReadOnly }: FieldP
             onChange={(condition) => set(index, { condition })}
             scope={scope}
             isReadOnly={isReadOnly}
-          ></ExpressionField>
+          />
         </div>
       ))}
       {error ? <Input.Error>{error}</Input.Error> : null}

@@ -1,5 +1,6 @@
 /** Texts with expressions: where in them one is being written, and the functions that it may call. */
-import type { ExpressionMode } from "./schema-form";
+import { type ExpressionMode, isTemplate } from "./schema-form";
+import type { Scope } from "./scope";
 
 /** The expression before a place of a text, null where the text is only a text. */
 export function expressionBefore(text: string, at: number, mode: ExpressionMode): string | null {
@@ -7,6 +8,12 @@ export function expressionBefore(text: string, at: number, mode: ExpressionMode)
   if (mode !== "template") return before.slice(before.lastIndexOf("{{") + 1).replace(/^\{/, "");
   const opened = before.lastIndexOf("{{");
   return opened === -1 || before.includes("}}", opened) ? null : before.slice(opened + 2);
+}
+
+/** Whether the result of a text can be shown: it holds an expression, and there was a run whose data it reads. */
+export function evaluates(text: string, mode: ExpressionMode, scope: Scope): boolean {
+  const { id } = (scope.execution ?? {}) as { id?: string };
+  return Boolean(id) && text.trim() !== "" && (mode !== "template" || isTemplate(text));
 }
 
 /** The functions besides those of JavaScript, with what they take. */

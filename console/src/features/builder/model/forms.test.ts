@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { readGraph } from "@/ui/graph/graph";
 
-import { expressionBefore } from "./expressions";
+import { evaluates, expressionBefore } from "./expressions";
 import { initialText, parseField, runFields, runInput } from "./run-form";
 import { fieldsOf, hiddenValues, wordsOf } from "./schema-form";
 
@@ -145,5 +145,14 @@ describe("the place in a text", () => {
     expect(expressionBefore("Hello {{ input }} you", 20, "template")).toBeNull();
     expect(expressionBefore("input.x", 6, "expression")).toBe("input.");
     expect(expressionBefore("{{ data.", 8, "expression")).toBe(" data.");
+  });
+
+  it("has a result to show once there was a run", () => {
+    const after = { execution: { id: "run" } };
+    expect(evaluates("input", "expression", { execution: { id: "" } })).toBe(false);
+    expect(evaluates("input", "expression", after)).toBe(true);
+    expect(evaluates("only text", "template", after)).toBe(false);
+    expect(evaluates("{{ input }}", "template", after)).toBe(true);
+    expect(evaluates(" ", "body", after)).toBe(false);
   });
 });

@@ -21,6 +21,7 @@ const GRAPH = readGraph({
   ],
 });
 const RUN = {
+  id: "run",
   input: { name: "Ada" },
   outputs: new Map<string, unknown>([
     ["fetch", { rows: [{ id: 7, "full name": "Ada L" }] }],

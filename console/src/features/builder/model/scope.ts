@@ -5,6 +5,8 @@ import { upstreamOf } from "./edits";
 
 /** What is known of a run: its input, and the outputs of its nodes by id. */
 export interface RunData {
+  /** The id of the run; "" if there was none. */
+  id: string;
   input: unknown;
   outputs: ReadonlyMap<string, unknown>;
 }
@@ -48,7 +50,7 @@ export function scopeOf(graph: Graph, nodeId: string, run: RunData): Scope {
     scope.index = 0;
   }
   if (operation === "reduce") scope.accumulator = node?.config?.initial ?? null;
-  const execution = { id: "", workflowId: "", workflowName: "", startedAt: "" };
+  const execution = { id: run.id, workflowId: "", workflowName: "", startedAt: "" };
   return { ...scope, execution };
 }
 
