@@ -12,7 +12,7 @@ from settings import process_settings
 from tasks import publisher
 
 settings = process_settings()
-logs.configure(settings.log_format)
+logs.configure(settings.log_format, level=settings.log_level)
 threads.report_unhandled()
 connect(settings.database_url)
 publisher.install(settings)

@@ -178,7 +178,7 @@ def _use_broker_again(**_: Any) -> None:
 @setup_logging.connect(weak=False)
 def _configure_logging(**_: Any) -> None:
     """Configure our logging; a receiver of this signal keeps Celery from configuring its own."""
-    logs.configure(settings.log_format)
+    logs.configure(settings.log_format, level=settings.log_level)
     threads.report_unhandled()
 
 

@@ -39,11 +39,12 @@ class _StreamLogger(structlog.WriteLogger):
         self.name = name
 
 
-def configure(log_format: str, *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+def configure(log_format: str, *, level: int | str = logging.INFO, stream: TextIO | None = None) -> None:
     """Send our events and those of libraries to `stream`, by default standard output.
 
-    `log_format` is `json` or `console`.
+    `log_format` is `json` or `console`, `level` the lowest one that is logged, as a number or by its name.
     """
+    level = logging.getLevelNamesMapping()[level] if isinstance(level, str) else level
     structlog.configure(
         processors=[*SHARED, _renderer(log_format)],
         logger_factory=partial(_StreamLogger, stream),

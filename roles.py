@@ -27,7 +27,7 @@ SECRETS = frozenset(  # given only to the roles that need them; the addresses co
     }
 )
 _EVERY = frozenset({"AGENTFORGE_ENV", "AGENTFORGE_ROLE"})
-_BROKER = frozenset({"BROKER_URL", "TLS_CA_FILE", "LOG_FORMAT"})
+_BROKER = frozenset({"BROKER_URL", "TLS_CA_FILE", "LOG_FORMAT", "LOG_LEVEL"})
 _DATA = _BROKER | {"DATABASE_URL", "REDIS_URL"}
 _PRICES = frozenset({"STRIPE_PRICE_PREMIUM", "STRIPE_PRICE_ENTERPRISE", "STRIPE_LIVEMODE"})
 

@@ -104,6 +104,7 @@ class Settings:
     cors_origins: tuple[str, ...]
     session_days: int  # for which a session can be refreshed after signing in
     log_format: str  # json | console
+    log_level: str  # DEBUG | INFO | WARNING | ERROR
     lease_seconds: float
     heartbeat_seconds: float
     node_threads: int  # provider calls and agent turns in flight per worker process
@@ -179,6 +180,7 @@ class Settings:
             cors_origins=read.names("CORS_ORIGINS"),
             session_days=read.whole("SESSION_DAYS", 180),
             log_format=read.choice("LOG_FORMAT", "json", ("json", "console")),
+            log_level=read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             lease_seconds=read.whole("LEASE_SECONDS", 30),
             heartbeat_seconds=read.whole("HEARTBEAT_SECONDS", 10),
             node_threads=read.whole("NODE_THREADS", 256),

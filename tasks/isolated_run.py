@@ -43,7 +43,7 @@ log = structlog.get_logger()
 def main(arguments: Sequence[str]) -> int:
     """Drive the run; returns the exit status: 0 when driving worked, even if the run itself failed."""
     execution_id, epoch = UUID(arguments[0]), int(arguments[1])
-    logs.configure(settings.log_format)
+    logs.configure(settings.log_format, level=settings.log_level)
     threads.report_unhandled()
     connect(settings.database_url, pool_size=5)
     publisher.install(settings)

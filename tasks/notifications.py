@@ -35,7 +35,7 @@ def send_reset_mail(reset_id: str) -> None:
         enqueue_mails(session, password_resets.send_reset_mail(session, UUID(reset_id)))
 
 
-@shared_task(name=TaskName.PUSH_RECEIPTS)
+@shared_task(name=TaskName.PUSH_RECEIPTS, send_events=False)
 def push_receipts() -> None:
     """Fetch the receipts of pushes that Expo accepted a while ago, in batches. Safe to deliver twice."""
     while receipts.collect(push()) == MAX_TICKETS:

@@ -16,7 +16,7 @@ from workers.provider_keys import try_out
 log = structlog.get_logger()
 
 
-@shared_task(name=TaskName.LIST_AGENTS)
+@shared_task(name=TaskName.LIST_AGENTS, send_events=False)
 def list_agents() -> None:
     """Store the list of OpenClaw's agents, by which the API validates graphs.
 

@@ -46,19 +46,19 @@ def reconciler() -> Reconciler:
     return Reconciler(stripe_sync(), stopped=_leaving.is_set, sleep=_leaving.wait)
 
 
-@shared_task(name=TaskName.RECONCILE_EVENTS)
+@shared_task(name=TaskName.RECONCILE_EVENTS, send_events=False)
 def reconcile_events() -> None:
     """Record the Stripe events that never arrived."""
     reconciler().run_if_due(RunKind.EVENTS)
 
 
-@shared_task(name=TaskName.RECONCILE_PURCHASES)
+@shared_task(name=TaskName.RECONCILE_PURCHASES, send_events=False)
 def reconcile_purchases() -> None:
     """Compare recent payments with Stripe, hourly."""
     reconciler().run_if_due(RunKind.PURCHASES)
 
 
-@shared_task(name=TaskName.RECONCILE_OBJECTS)
+@shared_task(name=TaskName.RECONCILE_OBJECTS, send_events=False)
 def reconcile_objects() -> None:
     """Compare all our objects at Stripe with the database, and the ledger with itself, daily."""
     reconciler().run_if_due(RunKind.OBJECTS)

@@ -33,6 +33,12 @@ class TestMessages:
         assert set(ROUTES) == set(TaskName)
         assert {queue.name for queue in celery_config.app.conf.task_queues} == set(QueueName)
 
+    def test_flower_lists_what_users_wait_for_and_not_periodic_tasks(self):
+        celery_config.app.loader.import_default_modules()
+        periodic = {entry["task"] for entry in celery_config.app.conf.beat_schedule.values()} | {TaskName.ECHO}
+        silent = {name for name in TaskName if not celery_config.app.tasks[name].send_events}
+        assert silent == periodic
+
     def test_beat_sends_existing_tasks_that_expire_before_the_next(self):
         for entry in celery_config.app.conf.beat_schedule.values():
             assert entry["task"] in set(TaskName)

@@ -155,6 +155,10 @@ class ChangeNotifier:
             subscription.ids = after
         return bool(after - before)
 
+    def is_draining(self) -> bool:
+        """Whether the process shuts down."""
+        return self._is_closed
+
     def close(self) -> None:
         """Close all subscriptions and accept no more, because the process shuts down; the threads end soon."""
         with self._lock:

@@ -15,6 +15,7 @@ from prometheus_client.registry import REGISTRY, Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 import threads
+from api.ops.business_metrics import business
 from api.ops.job_metrics import jobs
 from models.db import SessionFactory
 from models.services.operations import alerts
@@ -28,7 +29,8 @@ REQUESTS = Counter("agentforge_requests", "Requests served.", ("method", "route"
 SECONDS = Histogram(
     "agentforge_request_seconds",
     "Time to respond, without long polls and event streams.",
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 5),
+    ("method", "route", "status"),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10),
 )
 
 
@@ -39,9 +41,10 @@ def init_app(app: Flask) -> None:
     def count(response: Response) -> Response:
         if request.blueprint not in UNCOUNTED:
             route = request.url_rule.rule if request.url_rule else "none"
-            REQUESTS.labels(request.method, route, response.status_code).inc()
+            served = (request.method, route, response.status_code)
+            REQUESTS.labels(*served).inc()
             if "wait" not in request.args and not response.is_streamed:
-                SECONDS.observe(time.perf_counter() - g.get("started", time.perf_counter()))
+                SECONDS.labels(*served).observe(time.perf_counter() - g.get("started", time.perf_counter()))
         return response
 
 
@@ -77,6 +80,7 @@ class DatabaseCollector(Collector):
 def _database_metrics(messages: Mapping[str, int]) -> Iterator[Metric]:
     with SessionFactory() as session:
         yield from jobs(session, messages)
+        yield from business(session)
         status = reconciliation.status(session)
         backlog = stripe_events.backlog(session)
         open_alerts = alerts.count_open(session)

@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from api.ops.readiness import Readiness
 from api.routes.accounts import (
     access_keys,
     account,
@@ -42,6 +43,7 @@ BILLING = (purchases, subscriptions, payment_methods, invoices, stripe_requests,
 
 def init_app(app: Flask) -> None:
     """Register the blueprints of all resources."""
-    app.register_blueprint(health.blueprint(app.extensions["broker"]))
+    readiness = Readiness(app.extensions["change_notifier"].is_draining)
+    app.register_blueprint(health.blueprint(app.extensions["broker"], readiness))
     for module in (*ACCOUNTS, *RESOURCES, *BILLING, *OPERATIONS):
         app.register_blueprint(module.bp)

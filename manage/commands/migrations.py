@@ -5,7 +5,7 @@ from alembic import command
 
 from manage.deployment import record, transaction
 from manage.groups import ManageCommand, output
-from manage.revisions import config, database_revision, newest_revision
+from revisions import config, database_revision, newest_revision
 
 
 @click.command(cls=ManageCommand)

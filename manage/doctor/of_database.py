@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from manage.doctor.results import CheckResult, ok, warning, wrong
-from manage.revisions import database_revision, newest_revision
+from revisions import database_revision, newest_revision
 from roles import ProcessRole
 from settings import Settings
 

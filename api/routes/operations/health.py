@@ -4,11 +4,11 @@ from typing import Any
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.http.parsing import show
 from api.openapi import describes
+from api.ops.readiness import Readiness
 from api.schemas.operations import HealthOut, StatusOut, StripeHealthOut
 from models.db import SessionFactory
 from models.services.operations import thread_failures, worker_heartbeats
@@ -19,8 +19,8 @@ from tasks.probes.broker import BrokerProbe
 from tasks.queue import QueueName
 
 
-def blueprint(broker: BrokerProbe) -> Blueprint:
-    """Build the routes, which check the database and `broker`."""
+def blueprint(broker: BrokerProbe, readiness: Readiness) -> Blueprint:
+    """Build the routes, which check the database, `broker` and `readiness`."""
     bp = Blueprint("health", __name__, url_prefix="/health")
 
     @bp.get("")
@@ -47,7 +47,7 @@ def blueprint(broker: BrokerProbe) -> Blueprint:
     @describes(response=StatusOut, other_responses={503: StatusOut})
     def ready() -> ResponseReturnValue:
         """Check that requests can be served, which needs the database, but neither Redis nor workers."""
-        state = _state(_database_is_up())
+        state = _state(readiness.is_ready())
         return {"status": state}, 200 if state == "up" else 503
 
     return bp
@@ -98,12 +98,3 @@ def _stored_state() -> tuple[WorkersOverview, StripeStatus, int] | None:
             return overview, stripe_status.stripe_status(session), thread_failures.failing(session)
     except SQLAlchemyError:
         return None
-
-
-def _database_is_up() -> bool:
-    try:
-        with SessionFactory() as session:
-            session.execute(text("SELECT 1"))
-    except SQLAlchemyError:
-        return False
-    return True

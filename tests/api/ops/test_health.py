@@ -83,6 +83,26 @@ def test_without_a_database_it_lives_and_is_not_ready(stranger, monkeypatch):
     assert stranger.get("/health/live").status_code == 200
 
 
+def test_it_is_not_ready_while_its_process_shuts_down(settings, at_work):
+    app = create_app(settings)
+    client = app.test_client()
+    assert client.get("/health/ready").status_code == 200
+    app.extensions["change_notifier"].close()
+    assert client.get("/health/ready").status_code == 503
+
+
+@pytest.mark.parametrize(("revision", "status"), [("0011", 503), ("9999", 200)])
+def test_it_is_ready_unless_the_database_is_behind(session, settings, at_work, revision, status):
+    newest = session.scalar(text("SELECT version_num FROM alembic_version"))
+    client = create_app(settings).test_client()
+    session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": revision})
+    session.commit()
+    assert client.get("/health/ready").status_code == status
+    session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": newest})
+    session.commit()
+    assert client.get("/health/ready").status_code == 200
+
+
 PROBES = """
     INSERT INTO reconciliation_runs (kind, status, since, created_at, finished_at)
     VALUES ('events', :status, now(), now() - CAST(:ago AS interval), now())
