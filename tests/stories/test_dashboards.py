@@ -1,0 +1,89 @@
+"""Every panel of the dashboards asks for something that there is: a real Prometheus scrapes a stack under load."""
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devstack import control
+from devstack.app_client import AppClient
+from devstack.dashboards import DASHBOARDS
+from devstack.servers.ports import LOOPBACK, free_port
+from devstack.stack import OTHER_QUEUES
+from tests.manage.test_story import agentforge, environment
+from tests.support.stack.running import running_stack
+
+pytestmark = pytest.mark.faults
+RUNS = 5
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.RunningStack]:
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def prometheus(stack: control.RunningStack, tmp_path: Path) -> Iterator[str]:
+    """The address of a Prometheus that scrapes the stack's API every second."""
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("Prometheus is not installed: apt-get install prometheus")
+    target = urllib.parse.urlsplit(stack.addresses["metrics"]).netloc
+    jobs = [{"job_name": "api", "static_configs": [{"targets": [target]}]}]
+    config = tmp_path / "prometheus.yml"
+    config.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
+    address = f"{LOOPBACK}:{free_port()}"
+    options = [f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}", f"--web.listen-address={address}"]
+    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+
+
+def ask(prometheus: str, query: str) -> list[dict[str, Any]]:
+    """The series that a query returns now."""
+    try:
+        with urllib.request.urlopen(f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': query})}") as answer:
+            found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+    except OSError:
+        return []
+    return [one for one in found if one["value"][1] != "NaN"]
+
+
+def empty(prometheus: str) -> list[str]:
+    """The panels with a query that returns nothing."""
+    return [
+        f"{name}: {chart.title}: {query}"
+        for name, charts in DASHBOARDS.items()
+        for chart in charts
+        for query in chart.queries.values()
+        if not ask(prometheus, query)
+    ]
+
+
+def test_every_panel_shows_something_under_load(stack: control.RunningStack, prometheus: str):
+    app = AppClient(stack.addresses["api"])
+    user = app.register(f"seen-{time.monotonic_ns()}@example.com", "a long password", "Seen")
+    app.verify(stack.addresses["mail"], user["email"])
+    step = {"id": "a", "type": "process", "label": "A", "config": {"expression": "1"}}
+    workflow = app.save("Seen", {"nodes": [step], "connections": []})
+    for _ in range(RUNS):
+        list(app.watch(app.execute(workflow["id"], None)))
+    assert agentforge(environment(stack, OTHER_QUEUES), "reconcile").returncode == 0  # as beat asks for after minutes
+    deadline = time.monotonic() + 120
+    while missing := empty(prometheus):
+        assert time.monotonic() < deadline, missing
+        app.call("GET", "/executions")
+        time.sleep(2)  # the API limits what a user may ask for
+    (last,) = ask(prometheus, 'max(agentforge_business_30_days{total="runs"})')
+    assert float(last["value"][1]) == RUNS
