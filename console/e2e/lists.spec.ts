@@ -80,7 +80,7 @@ test("lists and the home screen are live, by one stream", async ({ page }) => {
   await enter(page);
   const streams: string[] = [];
   page.on("request", (request) => {
-    if (new URL(request.url()).pathname.endsWith("/events")) streams.push(request.headers().referer ?? "");
+    if (new URL(request.url()).pathname.endsWith("/events")) streams.push(request.frame().url());
   });
   const letters = await createWorkflow(page, "Letters", asking());
   await page.goto("runs");
@@ -90,7 +90,7 @@ test("lists and the home screen are live, by one stream", async ({ page }) => {
   await expect(list.locator("[data-status=waiting]")).toBeVisible();
   expect(streams.filter((from) => from.endsWith("/runs"))).toHaveLength(1);
 
-  await page.getByRole("link", { name: "Home" }).click();
+  await page.getByRole("link", { name: "Home", exact: true }).click();
   await expect(page.getByRole("link", { name: "Decide: Letters" })).toBeVisible();
   await call(page, "POST", `/executions/${run}/approvals/ask`, { approved: true });
   await expect(page.getByRole("link", { name: "Decide: Letters" })).toBeHidden();
