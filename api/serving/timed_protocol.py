@@ -15,6 +15,8 @@ MIN_BYTES_PER_SECOND = 4096
 MAX_HEAD_BYTES = 32 * 1024  # of a request line and its headers together
 # For bytes to be acknowledged by the other host, or for its window to open; the kernel then resets the connection.
 TCP_USER_TIMEOUT_MS = 20_000
+# For which a process that ends keeps idle connections: their clients may be sending already, and get one more response.
+FAREWELL_SECONDS = 3.0
 PIECE_BYTES = 16 * 1024  # parsed at a time: nobody is made to keep thousands of requests sent at once
 
 
@@ -26,6 +28,7 @@ class TimedProtocol(HttpToolsProtocol):
     _begun_at = 0.0  # when the request that arrives began, or the connection
     _received = 0  # bytes of that request, and of those that came in the same piece
     _in_head = True
+    _is_ending = False  # the process shuts down
     _handled: RequestResponseCycle | None = None
     _unparsed = b""  # what came while earlier requests of this connection wait for their turn
 
@@ -65,6 +68,8 @@ class TimedProtocol(HttpToolsProtocol):
         """Begin to handle the request."""
         self._in_head = False
         super().on_headers_complete()
+        if self._is_ending:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Stop counting: the request is complete."""
@@ -86,9 +91,13 @@ class TimedProtocol(HttpToolsProtocol):
             self._write_timer = None
 
     def shutdown(self) -> None:
-        """Let the clients that wait have their responses now, and close the connection after its response."""
+        """Let the clients that wait have their responses now, and close the connection after its last response."""
         self.app_state.get("stop_waiting", _do_nothing)()
-        super().shutdown()
+        self._is_ending = True
+        if self._is_idle:
+            self.loop.call_later(FAREWELL_SECONDS, self._close_idle)
+        else:
+            super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._handled = cycle
@@ -117,6 +126,14 @@ class TimedProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(left, self._check)
         else:
             self._cut()
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_idle(self) -> None:
+        if self._is_idle:
+            self.transport.close()
 
     def _cut(self) -> None:
         self.transport.abort()

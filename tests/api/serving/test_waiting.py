@@ -81,3 +81,24 @@ def test_a_call_is_committed_before_it_waits(caller, place, sent):
         until(lambda: len(place) == 1)
         assert len(sent) == 1
     until(lambda: len(place) == 0, seconds=3)
+
+
+def test_a_kept_connection_is_served_once_more_when_the_process_shuts_down(caller, server):
+    with caller.line() as line, caller.line() as fresh:
+        line.ask("GET", "/health/live")
+        assert "connection" not in line.answer().headers
+        server.should_exit = True
+        until(lambda: not server.servers[0].is_serving())
+        for one in (line, fresh):
+            one.ask("GET", "/health/live")
+            answer = one.answer()
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+            assert one.is_cut_within(2)
+
+
+def test_an_idle_connection_does_not_hold_the_end_of_the_process_up(caller, server):
+    with caller.line() as line:
+        line.ask("GET", "/health/live")
+        assert line.answer().status == 200
+        server.should_exit = True
+        assert line.is_cut_within(8)
