@@ -8,6 +8,7 @@ from api.schemas.accounts.two_factor import Code
 from api.schemas.base import OPTIONAL, AppIn, Boolean, EnumText, Id, In, Out, String, Time, TrimmedString
 from models.rules.prices.pricing import Tier
 from models.rules.values import emails
+from models.tables import Role
 
 
 class SessionKind(StrEnum):
@@ -108,6 +109,7 @@ class UserOut(Out):
     pending_email = String(allow_none=True)
     name = String()
     subscription_tier = EnumText(Tier)
+    role = EnumText(Role)
     created_at = Time()
 
 

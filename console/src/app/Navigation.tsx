@@ -12,9 +12,7 @@ import { useUser } from "@/api/session";
 
 function useDestinations() {
   const user = useUser();
-  return "role" in user && user.role === "admin"
-    ? [...DESTINATIONS, { ...ADMIN, onBar: false }]
-    : DESTINATIONS;
+  return user.role === "admin" ? [...DESTINATIONS, { ...ADMIN, onBar: false }] : DESTINATIONS;
 }
 
 export function SideBar() {

@@ -28,7 +28,7 @@ class TestRegister:
         assert answer.status_code == 201
         assert set(answer.json) == {"user", "token"}
         assert set(answer.json["user"]) == {
-            *("id", "email", "emailVerified", "pendingEmail", "name", "subscriptionTier", "createdAt")
+            *("id", "email", "emailVerified", "pendingEmail", "name", "subscriptionTier", "role", "createdAt")
         }
         assert answer.json["user"]["subscriptionTier"] == "free"
         me = stranger.get("/api/auth/me", headers=bearer(answer.json["token"]))
