@@ -4,6 +4,7 @@ Arguments go to Playwright: a file, `-g` with a part of a title, `--headed`. CHR
 """
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -44,4 +45,6 @@ def _variables(stack: RunningStack) -> dict[str, str]:
         "CONSOLE_URL": f"{stack.addresses['api']}/console/",
         "MAIL_URL": stack.addresses["mail"],
         "STACK_PID": str(stack.pid),
+        "DATABASE_URL": stack.addresses["database"],  # and PYTHON: an operator's command line makes administrators
+        "PYTHON": sys.executable,
     }
