@@ -58,6 +58,7 @@ test("a plan is chosen, changed, cancelled and kept", async ({ page }) => {
   await page.setViewportSize({ width: 1280, height: 800 });
 
   await page.getByRole("button", { name: "Change to Enterprise" }).click();
+  await expect(dialog.getByText("Due now")).toBeVisible();
   await dialog.getByLabel("Visa ending in 4242").check();
   await dialog.getByRole("button", { name: "Change the plan" }).click();
   await expect(dialog).toBeHidden({ timeout: 20_000 });

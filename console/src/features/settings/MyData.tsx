@@ -6,6 +6,7 @@ import { useRouter } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { api, body } from "@/api/client";
+import { keys } from "@/api/keys";
 import { messageOf } from "@/api/problem";
 import { useUser } from "@/api/session";
 import { ChangeDialog } from "@/ui/ChangeDialog";
@@ -42,8 +43,9 @@ function DeleteDialog({ onClose }: { onClose: () => void }) {
   const router = useRouter();
   const queryClient = useQueryClient();
   const left = async () => {
-    await router.navigate({ to: "/sign-in" });
     queryClient.clear();
+    queryClient.setQueryData(keys.me, null);
+    await router.navigate({ to: "/sign-in" });
   };
   return (
     <ChangeDialog

@@ -14,6 +14,7 @@ import { Loaded } from "@/ui/states";
 import { StatusBadge } from "@/ui/StatusBadge";
 
 import { planName } from "./plans";
+import { Proration } from "./Proration";
 import classes from "./subscription.module.css";
 
 type Plan = Schemas["Plan"];
@@ -126,9 +127,9 @@ function ChangeDialog({ plan, current, onClose }: Omit<PlanCardProps, "onChoose"
       onClose={onClose}
     >
       <Text c="dimmed" size="sm">
-        {price} a month, until you cancel.{" "}
-        {isChange ? "What you paid for the rest of this period counts toward it." : null}
+        {price} a month, until you cancel.
       </Text>
+      {isChange && plan.priceId ? <Proration priceId={plan.priceId} /> : null}
     </PayDialog>
   );
 }
