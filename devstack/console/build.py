@@ -28,7 +28,7 @@ SOURCES = (
     "vite.config.ts",
 )
 GENERATED = HOME / "src" / "api" / "schema.d.ts"
-LAST_LINES = 5
+SHOWN_LINES = 5
 
 
 def main(_: list[str]) -> int:
@@ -86,7 +86,9 @@ def _run(doing: str, arguments: list[str]) -> None:
     with log.open("wb") as file, terminal.status(f"{doing} ..."):
         status = npm(arguments, file.fileno()).wait()
     if status:
-        said = "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+        lines = log.read_text(errors="replace").splitlines()
+        reasons = [line for line in lines if line.startswith("npm error")][:SHOWN_LINES] or lines[-SHOWN_LINES:]
+        said = "\n".join(f"  {line}" for line in reasons)
         raise DevstackError(f"The console is not built: npm {arguments[0]} failed (is there a network?).\n{said}")
 
 
