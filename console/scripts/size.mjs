@@ -11,7 +11,7 @@ const size = (file) => gzipSync(readFileSync(new URL(file, dist)), { level: 9 })
 
 function filesOf(name, found = new Map()) {
   const chunk = manifest[name];
-  if (found.has(chunk.file)) return found;
+  if (!chunk || found.has(chunk.file)) return found;
   found.set(chunk.file, size(chunk.file));
   for (const style of chunk.css ?? []) found.set(style, size(style));
   for (const other of chunk.imports ?? []) filesOf(other, found);

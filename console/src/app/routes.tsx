@@ -10,6 +10,7 @@ import {
 import { meQuery } from "@/api/queries";
 
 import { NotFound, RouteError } from "./RouteError";
+import { Shell } from "./Shell";
 
 interface RouterContext {
   queryClient: QueryClient;
@@ -28,7 +29,7 @@ export const shellRoute = createRoute({
     const user = await context.queryClient.query({ ...meQuery, staleTime: "static" });
     if (!user) throw redirect({ to: "/sign-in", search: { next: location.href } });
   },
-  component: lazyRouteComponent(() => import("./Shell"), "Shell"),
+  component: Shell,
   errorComponent: RouteError,
 });
 
