@@ -14,8 +14,7 @@ function apiProcesses(): number[] {
       try {
         const parent = / \(.*\) \S (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
         return (
-          parent === process.env.STACK_PID &&
-          readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("wsgi:app")
+          parent === process.env.STACK_PID && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("asgi:")
         );
       } catch {
         return false; // it has ended meanwhile
