@@ -13,7 +13,7 @@ export default defineConfig({
   expect: { timeout: 10_000 },
   projects: [
     { name: "journeys", grepInvert: /@alone/ },
-    { name: "alone", grep: /@alone/, dependencies: ["journeys"] }, // what stops the API for everybody
+    { name: "alone", grep: /@alone/, dependencies: ["journeys"], workers: 1 }, // what stops the API for everybody
   ],
   reporter: process.env.CI
     ? [["list"], ["html", { outputFolder: "../build/console/report", open: "never" }]]
