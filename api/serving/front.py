@@ -5,9 +5,9 @@ thread only while it works, and there are few working slots, which callers share
 """
 
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import threads
 from api.live.change_notifier import ChangeNotifier
 from api.serving.environ import Scope
 from api.serving.exchange import Exchange, Process
@@ -26,7 +26,7 @@ class Front:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._process = Process(app, ThreadPoolExecutor(MAX_THREADS, "request"))
+        self._process = Process(app, threads.Pool(MAX_THREADS, "request"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""

@@ -33,8 +33,11 @@ class BulkCancelIn(In):
     @validates_schema
     def check(self, data: dict[str, Any], **_: Any) -> None:
         """Require one of both."""
-        if (data.get("ids") is None) is (data.get("filter") is None):
-            raise ValidationError("Send `ids` or `filter`.", "ids")
+        given = {name for name in ("ids", "filter") if data.get(name) is not None}
+        if not given:
+            raise ValidationError("Is required without `filter`.", "ids")
+        if len(given) == 2:
+            raise ValidationError("Must not come with `filter`.", "ids")
 
 
 class BulkRetryIn(BulkCancelIn):

@@ -46,10 +46,14 @@ def clear(session: Session, user_id: UUID) -> None:
     for table in (ProviderKey, TwoFactor):
         session.execute(delete(table).where(table.user_id == user_id), execution_options=_AS_IT_IS)
     session.execute(delete(Template).where(Template.owner_id == user_id), execution_options=_AS_IT_IS)
-    kept = update(Workflow).where(Workflow.user_id == user_id, Workflow.deleted_at.is_(None))
-    # So long ago that no deletion can be undone, because the account may be another person's from now on.
-    session.execute(kept.values(deleted_at=func.now() - UNDO_DELETION), execution_options=_AS_IT_IS)
+    delete_workflows(session, user_id)  # the account may be another person's from now on
     stop_runs(session, user_id)
+
+
+def delete_workflows(session: Session, user_id: UUID) -> None:
+    """Delete all workflows of a user as if long ago, so that it cannot be undone and no run is kept for that."""
+    kept = update(Workflow).where(Workflow.user_id == user_id, Workflow.deleted_at.is_(None))
+    session.execute(kept.values(deleted_at=func.now() - UNDO_DELETION), execution_options=_AS_IT_IS)
 
 
 def stop_runs(session: Session, user_id: UUID) -> None:

@@ -19,7 +19,7 @@ from models.services.accounts import account_access, sessions
 from models.services.notifications import notifications
 from models.services.rows.queries import lock_user
 from models.services.stripe import customers
-from models.tables import WRITTEN, Execution, FormerAddress, Notification, Role, StripeRequest, Template, User, Workflow
+from models.tables import WRITTEN, Execution, FormerAddress, Notification, Role, StripeRequest, Template, User
 from models.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -138,8 +138,7 @@ def delete_account(session: Session, user: User, *, vault: Vault) -> tuple[Strip
     for statement in _AT_ONCE:
         session.execute(statement, {"user": user.id})
     session.execute(delete(Template).where(Template.owner_id == user.id))
-    shown = update(Workflow).where(Workflow.user_id == user.id, Workflow.deleted_at.is_(None))
-    session.execute(shown.values(deleted_at=func.now()), execution_options={"synchronize_session": False})
+    account_access.delete_workflows(session, user.id)
     session.execute(
         update(User)
         .where(User.id == user.id)

@@ -189,6 +189,7 @@ class TestScopes:
         assert opened == {
             *("auth.me", "workflows.execute", "usage.track"),
             *(f"executions.{entry}" for entry in ("approve", "cancel", "resume", "retry")),
+            *("bulk_executions.cancel", "bulk_executions.retry"),
         }
 
     @pytest.mark.parametrize(
