@@ -1,16 +1,11 @@
 /** Workflows for journeys through the builder, made by the API in the name of the page's user. */
-import { expect, type Page } from "@playwright/test";
+import type { Page } from "@playwright/test";
+
+import { call } from "./api";
 
 export interface Graph {
   nodes: object[];
   connections: object[];
-}
-
-/** A change needs the token that the API put into a cookie for scripts. */
-export async function csrf(page: Page): Promise<Record<string, string>> {
-  const cookies = await page.context().cookies();
-  const token = cookies.find(({ name }) => name.endsWith("agentforge_csrf"))?.value ?? "";
-  return { "X-CSRF-TOKEN": token };
 }
 
 export async function newWorkflow(
@@ -18,12 +13,9 @@ export async function newWorkflow(
   name: string,
   graph: Graph = { nodes: [], connections: [] },
 ): Promise<string> {
-  const response = await page.request.post("../api/workflows", {
-    data: { name, status: "draft", ...graph },
-    headers: await csrf(page),
-  });
-  expect(response.status(), await response.text()).toBe(201);
-  return ((await response.json()) as { workflow: { id: string } }).workflow.id;
+  const data = { name, status: "draft", ...graph };
+  const saved = await call<{ workflow: { id: string } }>(page, "POST", "/workflows", data);
+  return saved.workflow.id;
 }
 
 export async function storedGraph(

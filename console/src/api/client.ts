@@ -46,10 +46,22 @@ const middleware: Middleware = {
   },
 };
 
+/** Send a request; once more with the new token, when another tab renewed the session between its header and its cookie. */
+async function send(request: Request): Promise<Response> {
+  const repeat = SAFE.has(request.method) ? null : request.clone();
+  const response = await fetch(request);
+  if (!repeat || response.status !== 403) return response;
+  const token = csrfToken();
+  const { code } = await ApiError.of(response.clone());
+  if (code !== "csrf_failed" || !token || token === repeat.headers.get(CSRF_HEADER)) return response;
+  repeat.headers.set(CSRF_HEADER, token);
+  return fetch(repeat);
+}
+
 export const api = createClient<paths>({
   baseUrl: API_BASE,
   credentials: "same-origin",
-  fetch: (request) => fetch(request), // looked up at each call, so that tests can replace it
+  fetch: send,
 });
 api.use(middleware);
 
