@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import redis
 
@@ -13,6 +15,7 @@ from devstack.app_client import AppClient, AppClientError
 from models.serialization import Json
 
 NEVER = {"/auth/logout", "/auth/me", "/auth/sessions"}  # they end the session in use
+STREAM = "text/event-stream"
 _BODY = re.compile(r'"body": ?\\?"([A-Za-z0-9+/=]+)')
 
 
@@ -64,13 +67,27 @@ def _ask(app: AppClient, method: str, path: str, operation: Json, text: str) -> 
     content = operation.get("requestBody", {}).get("content", {})
     example = content.get("application/json", {}).get("example")
     body = _filled(example, text) if isinstance(example, dict) else {"email": text} if content else None
+    address = f"{re.sub(r'{[^}]+}', text, path)}?since={text}&email={text}"
+    if STREAM in operation["responses"].get("200", {}).get("content", {}):
+        return _begin(app, address)
     try:
-        app.call(method, f"{re.sub(r'{[^}]+}', text, path)}?since={text}&email={text}", body)
+        app.call(method, address, body)
     except AppClientError as refusal:
         return refusal.status
     except ValueError:  # a page, not JSON
         return 200
     return 200
+
+
+def _begin(app: AppClient, address: str) -> int:
+    """Ask for a stream, which may never end, and leave once it has begun."""
+    request = Request(f"{app.url}/api{address}", headers={"Authorization": f"Bearer {app.token}"})
+    try:
+        with urlopen(request, timeout=30) as stream:
+            return int(stream.status)
+    except HTTPError as refusal:
+        with refusal:
+            return refusal.code
 
 
 def _filled(value: Json, text: str) -> Json:
