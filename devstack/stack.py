@@ -134,7 +134,8 @@ class Stack:
             "AGENTFORGE_ENV": "development",
             "LOG_FORMAT": "console",
             "APP_URL": api,
-            "CONSOLE_URL": f"{api}/console" if CONSOLE.exists() else "",  # links in mails lead to it
+            # Links in mails lead to the console, if it is here and no other address was chosen for them.
+            "CONSOLE_URL": f"{api}/console" if CONSOLE.exists() and "APP_URL" not in self._env else "",
             "JWT_SECRET": self.credentials.jwt_secret,
             "ENCRYPTION_KEYS": self.credentials.encryption_keys,
             "OPENCLAW_TOKEN": self.credentials.openclaw_token,
