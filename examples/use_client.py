@@ -44,6 +44,7 @@ def main(url: str, mail: str) -> None:
     account = RegisterIn(email=f"client-{token_hex(6)}@example.com", password=token_hex(12), name="A client")
     signed_in = auth_register.sync(client=Client(url), body=account)
     assert isinstance(signed_in, SignedIn), signed_in
+    assert isinstance(signed_in.token, str), "Only browsers, which ask for a cookie, get no token."
     follow_link(url, mail, account.email)
     client = AuthenticatedClient(url, token=signed_in.token)
     saved = workflows_create.sync(client=client, body=WorkflowIn.from_dict({"name": "Echo", **GRAPH}))
