@@ -1,5 +1,7 @@
 """Numbers of statements and Redis commands of the most frequent calls."""
 
+from threading import get_ident
+
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -25,8 +27,8 @@ def run(client: FlaskClient, flow: str) -> str:
 
 
 def asked(client: FlaskClient, method: str, path: str, **more: object) -> tuple[TestResponse, int, int]:
-    """The answer, and how many statements and commands it took."""
-    with recorded_statements() as statements, recorded_commands() as commands:
+    """The answer, and how many statements and commands it took; earlier changes are published by another thread."""
+    with recorded_statements() as statements, recorded_commands(of_thread=get_ident()) as commands:
         answer = client.open(path, method=method, **more)
     return answer, len(statements), len(commands)
 

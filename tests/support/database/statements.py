@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 from unittest.mock import patch
 
@@ -37,13 +38,14 @@ def recorded_statements() -> Iterator[list[Statement]]:
 
 
 @contextmanager
-def recorded_commands() -> Iterator[list[bytes]]:
-    """The commands that this process sends to Redis in the block."""
+def recorded_commands(*, of_thread: int | None = None) -> Iterator[list[bytes]]:
+    """The commands that this process, or one of its threads, sends to Redis in the block."""
     recorded: list[bytes] = []
     send = Connection.send_packed_command
 
     def record(self: Any, command: Any, *args: Any, **options: Any) -> Any:
-        recorded.append(b"".join(command) if isinstance(command, list) else command)
+        if of_thread in (None, get_ident()):
+            recorded.append(b"".join(command) if isinstance(command, list) else command)
         return send(self, command, *args, **options)
 
     with patch.object(Connection, "send_packed_command", record):
