@@ -8,6 +8,7 @@ export default defineConfig({
   outputDir: "../build/console/traces",
   fullyParallel: true,
   forbidOnly: Boolean(process.env.CI),
+  retries: process.env.CI ? 1 : 0, // a journey that needs it is reported as flaky
   workers: 2,
   timeout: 90_000,
   expect: { timeout: 10_000 },

@@ -54,6 +54,7 @@ test("errors stand at their fields", async ({ page }) => {
 
 test("after signing in the screen that was asked for appears", async ({ page }) => {
   const account = await enter(page);
+  await page.goto("about:blank"); // or a request of the open screen would be refused, and lead to the sign-in too
   await page.context().clearCookies();
   await page.goto("runs");
   await signIn(page, account);
