@@ -57,6 +57,18 @@ def test_a_database_is_migrated_once(empty_database: str):
     assert query(empty_database, "SELECT action, data->>'after' FROM audit_log") == [("database.migrated", newest)]
 
 
+def test_a_database_of_a_newer_release_is_not_behind(committed_database: str):
+    query(committed_database, "UPDATE alembic_version SET version_num = '9999'")
+    assert agentforge(committed_database, "migrate", "--check").returncode == 0
+
+
+def test_migrating_can_also_grant_the_role_of_the_service(committed_database: str):
+    may_read = "SELECT has_table_privilege('agentforge_app', 'wallets', 'SELECT')"
+    done = agentforge(committed_database, "migrate", "--grant")
+    assert done.returncode == 0, done.stderr
+    assert query(committed_database, may_read) == [(True,)]
+
+
 def test_a_backup_is_restored_onto_a_server_without_our_role(
     committed_database: str, postgres: PostgresServer, tmp_path: Path
 ):
