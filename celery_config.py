@@ -16,6 +16,7 @@ import logs
 import threads
 from settings import process_settings
 from tasks import publisher
+from tasks.observability import log_context  # noqa: F401  # connects to Celery's signals
 from tasks.queue import ROUTES, QueueName, TaskMessage, TaskName
 from tasks.redis_client import celery_broker, is_redis
 

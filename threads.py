@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -98,7 +99,8 @@ class Pool(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Schedule `fn` as `ThreadPoolExecutor.submit` does."""
-        return super().submit(_reported, self._name, partial(fn, *args, **kwargs))
+        work = partial(copy_context().run, partial(fn, *args, **kwargs))  # logs the ids that its caller does
+        return super().submit(_reported, self._name, work)
 
 
 def _start(name: str, run: Callable[[], None], *, daemon: bool = True) -> threading.Thread:

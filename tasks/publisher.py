@@ -61,7 +61,12 @@ class TaskPublisher:
         failure.
         """
         if time.monotonic() < self._circuit_open_until:
-            log.warning("task.publish_failed", task=message.task, reason="the broker is unavailable", **message.ids)
+            log.warning(
+                "task.publish_failed",
+                task=message.task,
+                reason="the broker is unavailable",
+                **message.logged(message.ids),
+            )
             return False
         if self._away:
             self._open_circuit(away=True)  # this call tries whether the broker is back; others do not wait for it
@@ -69,7 +74,9 @@ class TaskPublisher:
             (self._named if isinstance(message.queue, QueueName) else self._kombu).send(message)
         except Exception as error:  # the row is committed: the request must succeed, and the sweep publishes again
             self._open_circuit(away=True)
-            log.warning("task.publish_failed", task=message.task, reason=reason_of(error), **message.ids)
+            log.warning(
+                "task.publish_failed", task=message.task, reason=reason_of(error), **message.logged(message.ids)
+            )
             return False
         self._open_circuit(away=False)
         return True
@@ -147,9 +154,11 @@ def install(settings: Settings) -> TaskPublisher:
 def _message(message: TaskMessage) -> task_message:
     """Celery's message; `argsrepr` and `kwargsrepr` are given because Celery's own cost more than all the rest."""
     ids: Mapping[str, Any] = message.ids
-    return _celery.amqp.create_task_message(
+    made = _celery.amqp.create_task_message(
         str(uuid4()), message.task.value, kwargs=ids, argsrepr="()", kwargsrepr=repr(ids), ignore_result=True
     )
+    made.headers.update(message.headers)
+    return made
 
 
 def _enveloped(message: task_message, queue: str) -> bytes:

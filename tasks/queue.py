@@ -4,7 +4,7 @@ Nothing is published for work that was rolled back, savepoints included; publish
 the transaction that enqueued the message, because the sweep publishes lost messages again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -13,6 +13,7 @@ import structlog
 from kombu import Queue
 from sqlalchemy.orm import Session
 
+import correlation
 from models.after_commit import AfterCommit
 from models.tables import Execution
 from roles import ProcessRole
@@ -83,6 +84,11 @@ CONSUMED: dict[ProcessRole, frozenset[QueueName]] = {  # by role, which has the 
 }
 
 
+# Their rows have the id of the request that caused them.
+_WITH_REQUEST_ID = {TaskName.DRIVE_EXECUTION, TaskName.STRIPE_REQUEST, TaskName.HANDLE_STRIPE_EVENT}
+REQUEST_HEADER = "http_request_id"  # of a message, beside the headers of Celery
+
+
 @dataclass(frozen=True)
 class TaskMessage:
     """A message for a task: its name, the ids it gets, and its queue: a named one, or that of a single worker."""
@@ -90,6 +96,17 @@ class TaskMessage:
     task: TaskName
     queue: QueueName | Queue
     ids: dict[str, str | int] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The id of the request that caused it, unless a row has that of its own, which a sweep finds too."""
+        caused = None if self.task in _WITH_REQUEST_ID else correlation.request_id()
+        return {REQUEST_HEADER: caused} if caused else {}
+
+    @staticmethod
+    def logged(ids: Mapping[str, str | int]) -> dict[str, str | int]:
+        """The ids as fields of log events, where `request_id` is that of a request to the API."""
+        return {"stripe_request_id" if name == "request_id" else name: id for name, id in ids.items()}
 
 
 Publisher = Callable[[TaskMessage], bool]
@@ -134,7 +151,9 @@ def set_publisher(publisher: Publisher) -> Publisher:
 
 
 def _null_publisher(message: TaskMessage) -> bool:
-    log.warning("task.publish_failed", task=message.task, reason="no broker is connected", **message.ids)
+    log.warning(
+        "task.publish_failed", task=message.task, reason="no broker is connected", **message.logged(message.ids)
+    )
     return False
 
 

@@ -81,7 +81,7 @@ def _result_of(accepted: Response) -> Waits[Response]:
     try:
         end = yield from _end_of(request_id, seconds)
     except (OperationalError, InterfaceError, PoolTimeout, Overloaded) as error:
-        log.warning("prefer_wait.ended", request_id=str(request_id), error=type(error).__name__)
+        log.warning("prefer_wait.ended", stripe_request_id=str(request_id), error=type(error).__name__)
         return response
     if end is not None and "Idempotent-Replayed" in response.headers:
         end.headers["Idempotent-Replayed"] = response.headers["Idempotent-Replayed"]

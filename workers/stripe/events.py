@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+import correlation
 from models.db import session_scope
 from models.errors import NotYet
 from models.rules.stripe.billing import EVENTS, Subject, ref
@@ -30,8 +31,13 @@ FOLLOWED = frozenset(Subject) - {Subject.UPCOMING_INVOICE, Subject.INVOICE_PAYME
 def handle(stripe: StripeSync, event_id: str) -> None:
     """Handle an event as far as possible now. Safe to call at any time, repeatedly and concurrently."""
     with session_scope() as session:
-        if not stripe_events.begin(session, event_id):
-            return
+        event = stripe_events.begin(session, event_id)
+    if event is not None:
+        with correlation.bound(request_id=event.request_id, event_id=event_id):
+            _attempt(stripe, event_id)
+
+
+def _attempt(stripe: StripeSync, event_id: str) -> None:
     try:
         _handle(stripe, event_id)
     except NotYet as error:
@@ -39,7 +45,7 @@ def handle(stripe: StripeSync, event_id: str) -> None:
     except (StripeForbidden, StripeRefused) as error:
         _give_up(event_id, f"{error.code}: {error.reason or error.detail}")
     except StripeMisconfigured as error:
-        log.error("stripe.misconfigured", event_id=event_id, request_id=error.request_id)
+        log.error("stripe.misconfigured", event_id=event_id, stripe_request=error.request_id)
         _wait(event_id, error.detail, counts=False, after=MISCONFIGURED_WAIT)
     except StripeFailed as error:
         _wait(event_id, f"{error.code}: {error.reason}", counts=not error.retryable, after=error.retry_after)

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+import correlation
 from models.db import session_scope
 from models.services.operations import alerts
 from models.services.stripe import purchases, stripe_requests
@@ -47,12 +48,13 @@ def perform(stripe: StripeSync, request_id: UUID) -> None:
             operation = stripe_requests.claim(session, request_id)
         if operation is None:
             return
-        try:
-            if _try(stripe, operation):
+        with correlation.bound(request_id=operation.request_id, stripe_request_id=operation.id):
+            try:
+                if _try(stripe, operation):
+                    return
+            except _Overtaken:
+                log.warning("stripe_request.overtaken")
                 return
-        except _Overtaken:
-            log.warning("stripe_request.overtaken", request_id=str(operation.id))
-            return
 
 
 def _try(stripe: StripeSync, operation: StripeRequest) -> bool:
@@ -118,7 +120,7 @@ def _declined(operation: StripeRequest, error: StripeDeclined) -> None:
 
 def _refused(operation: StripeRequest, error: StripeRefused | StripeMisconfigured) -> None:
     """Fail a request that had no effect at Stripe and never will."""
-    log.error("stripe.refused", request_id=str(operation.id), kind=operation.kind, code=error.code, reason=error.reason)
+    log.error("stripe.refused", kind=operation.kind, code=error.code, reason=error.reason)
     message = error.detail
     if isinstance(error, StripeRefused) and "payment_method" in (error.param or ""):
         message = "This payment method cannot be used."

@@ -148,6 +148,7 @@ def _start(session: Session, lease: Lease, wanted: Wanted, parent: Any, version:
         priority=Priority(parent.priority),
         input=wanted.effect.input,
         stored_bytes=run_bytes(wanted.effect.input),
+        request_id=lease.request_id,
         price_list=parent.price_list,  # by which its credits were held
         credits_cap=min(version.worst_case_credits, wanted.max_credits),
         nodes_total=version.node_count,

@@ -89,6 +89,7 @@ class Progress:
     abandoned: Sequence[UUID] = ()  # child runs that no step waits for any more
     stored: int | None = None  # bytes that the run stores; None leaves the number unchanged
     fuel: int | None = None  # used by its expressions; None likewise
+    request_id: str | None = None  # of the request that caused the run, for logs
 
     @property
     def is_over(self) -> bool:

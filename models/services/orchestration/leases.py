@@ -40,8 +40,8 @@ GRANTED = """
     e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.price_list, e.credits_cap,
     e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, coalesce(jsonb_array_length(e.crash_log), 0),
     e.retry_of IS NOT NULL, e.cancel_requested_at IS NOT NULL, e.deadline_at, clock_timestamp(), e.depth,
-    e.stored_bytes, e.fuel_spent, (SELECT owner.subscription_tier FROM users owner WHERE owner.id = e.user_id),
-    e.crash_state
+    e.stored_bytes, e.fuel_spent, e.request_id,
+    (SELECT owner.subscription_tier FROM users owner WHERE owner.id = e.user_id), e.crash_state
 """
 
 _CLAIM = PreparedStatement(
@@ -153,6 +153,7 @@ class Lease:
     depth: int  # number of runs above it
     stored_bytes: int = 0  # see `run_size`
     fuel_spent: int = 0  # by its expressions
+    request_id: str | None = None  # of the request that caused the run, for logs
     tier: Tier = Tier.FREE  # of the owner
     crash_state: CrashState = CrashState.CLEAR
 

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+import correlation
 from models.errors import Conflict, NotFound
 from models.rules.stripe.billing import EVENTS
 from models.services.operations import alerts
@@ -67,6 +68,7 @@ def receive(
         created=created,
         livemode=livemode,
         raw=raw,
+        request_id=correlation.request_id(),
         status=EventStatus.RECEIVED if known else EventStatus.IGNORED,
         handled_at=None if known else func.now(),
     )
@@ -79,19 +81,19 @@ def lock(session: Session, stripe_id: str) -> None:
     session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 42))"), {"id": stripe_id})
 
 
-def begin(session: Session, event_id: str) -> bool:
-    """Count an attempt, in a transaction of its own; returns False if the event is not to be handled now.
+def begin(session: Session, event_id: str) -> StripeEvent | None:
+    """Count an attempt, in a transaction of its own; returns None if the event is not to be handled now.
 
     Attempts are counted at their start, so that an event that kills its worker becomes a dead letter too.
     """
     row = inbox.claim(session, StripeEvent, StripeEvent.id == event_id, *_is_due())
     if row is None:
-        return False
+        return None
     if row.attempts >= MAX_ATTEMPTS:
         _mark_dead(session, row, row.error or "Every worker that tried to handle it died.")
-        return False
+        return None
     _set(session, event_id, attempts=StripeEvent.attempts + 1, begun_at=func.clock_timestamp())
-    return True
+    return row
 
 
 def claim(session: Session, event_id: str) -> StripeEvent | None:

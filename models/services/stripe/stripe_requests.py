@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+import correlation
 from models.changes import notify_changed
 from models.services.rows import inbox
 from models.services.rows.queries import get_owned
@@ -33,6 +34,7 @@ def add(
         id=request_id,
         user_id=user.id,
         kind=kind,
+        request_id=correlation.request_id(),
         params=dict(params),
         subject_id=subject_id,
         key=_key(kind, _named_by(kind, request_id, subject_id), 1),

@@ -46,6 +46,7 @@ class StripeEvent(Base):
     status: Mapped[EventStatus] = mapped_column(
         enum_column(EventStatus, "status_known"), default=EventStatus.RECEIVED, server_default=EventStatus.RECEIVED
     )
+    request_id: Mapped[str | None] = mapped_column(String(64))  # of its first delivery, for logs
     attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # counted at their start, for crashes
     begun_at: Mapped[UtcTime | None]  # of the attempt under way
     next_try_at: Mapped[UtcTime | None]

@@ -60,6 +60,7 @@ class StripeRequest(UpdatedAtMixin, Record):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     kind: Mapped[RequestKind] = mapped_column(enum_column(RequestKind, "kind_known", 40))
     subject_id: Mapped[UUID | None]  # the id of our row that it concerns, such as the purchase
+    request_id: Mapped[str | None] = mapped_column(String(64))  # of the request to our API that caused it, for logs
     params: Mapped[JsonB]  # as sent to Stripe, without the customer
     key: Mapped[str] = mapped_column(String(255), unique=True)
     # Part of the key, so that a new attempt is a new request at Stripe.

@@ -7,6 +7,7 @@ agent turns, which take seconds, have a thread of a pool each.
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -53,6 +54,7 @@ class EffectPool:
         self._limiter = limiter
         self._post = post
         self._quota = ApiCallQuota(lease)
+        self._ids = copy_context()  # of the run, for what other threads log
         self._closing = Lock()
         self._refuses_starts = False
         self._is_over = False
@@ -78,7 +80,7 @@ class EffectPool:
             self._end(attempt, _failed(refused))
         else:
             call = cast("HttpCall", attempt.effect)
-            self._executor.send(call, self._context(attempt), partial(self._end_call, attempt))
+            self._executor.send(call, self._context(attempt), partial(self._end_sent, attempt))
 
     def _ask(self, attempt: StepAttempt) -> None:
         """Ask whether the month's quota allows one more call; called in a thread of the pool."""
@@ -89,8 +91,12 @@ class EffectPool:
         else:
             self._post(AttemptEnded(attempt, short) if short else CallAllowed(attempt))
 
+    def _end_sent(self, attempt: StepAttempt, result: EffectResult | Exception) -> None:
+        """End a call with the ids of its run in all that is logged; called in the event loop's thread."""
+        self._ids.copy().run(self._end_call, attempt, result)
+
     def _end_call(self, attempt: StepAttempt, result: EffectResult | Exception) -> None:
-        """Post the result of a call; called in the event loop's thread, which must not block."""
+        """Post the result of a call, which must not block."""
         if not isinstance(result, Exception):
             self._end(attempt, result)
         elif (failure := self._judged(attempt, result)).sent:
@@ -106,7 +112,7 @@ class EffectPool:
 
     def start(self, attempt: StepAttempt, call: QueuedCall | None = None) -> None:
         """Start an attempt; one with a queued call releases its slot when it ends."""
-        self._pool.submit(self._perform, attempt, call)
+        self._ids.copy().run(self._pool.submit, self._perform, attempt, call)
 
     def start_queued(self, attempt: StepAttempt, call: QueuedCall) -> None:
         """Start an attempt that was queued; called in the thread that made room."""
@@ -151,7 +157,7 @@ class EffectPool:
 
     def _submit(self, work: Callable[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None:
         with suppress(RuntimeError):  # the pool is shut down with its process
-            self._pool.submit(work, *args, **kwargs)
+            self._ids.copy().run(self._pool.submit, work, *args, **kwargs)
 
     def _result(self, attempt: StepAttempt) -> AttemptResult:
         context = self._context(attempt)

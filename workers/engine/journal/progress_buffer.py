@@ -178,4 +178,5 @@ class ProgressBuffer:
             abandoned=self._abandoned,
             stored=self.stored + (len(ending.output or b"") if ending else 0),
             fuel=self.fuel.spent,
+            request_id=self._lease.request_id,
         )

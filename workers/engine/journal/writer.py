@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+import correlation
 import threads
 from models.db import session_scope, single_statement_scope
 from models.errors import LeaseLost
@@ -144,7 +145,9 @@ class JournalWriter:
         """Find the one write of the batch that cannot be stored, and store the others."""
         if len(batch) == 1:
             cause = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
-            log.error("journal.refused", execution_id=str(batch[0][0].execution_id), error=cause)
+            progress, _ = batch[0]
+            with correlation.bound(request_id=progress.request_id, execution_id=progress.execution_id):
+                log.error("journal.refused", error=cause)
             self._answer(batch[0], error)
             return
         for write in batch:

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+import correlation
 from models.db import session_scope, single_statement_scope
 from models.errors import ExpressionError
 from models.rules.executions.states import CrashState
@@ -139,8 +140,12 @@ class Runtime:
 
     def _hold(self, lease: Lease, drive: Drive) -> DriveResult:
         """Drive a run that was just claimed with `drive`, and release its lease as the result requires."""
+        with correlation.bound(request_id=lease.request_id, execution_id=lease.execution_id):
+            return self._hold_bound(lease, drive)
+
+    def _hold_bound(self, lease: Lease, drive: Drive) -> DriveResult:
         clock.sync(lease.claimed_at)
-        bound = log.bind(execution_id=str(lease.execution_id), epoch=lease.epoch)
+        bound = log.bind(epoch=lease.epoch)
         try:
             result = drive(lease)
         except (OperationalError, PoolTimeout, UnknownPriceList) as error:  # temporary

@@ -183,7 +183,7 @@ class TestConcurrently:
 
         def begin(_: int) -> bool:
             with session_scope() as session:
-                return stripe_events.begin(session, event)
+                return stripe_events.begin(session, event) is not None
 
         assert Counter(at_once(16, begin)) == {True: 1, False: 15}
 
