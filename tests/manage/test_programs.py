@@ -63,7 +63,7 @@ def test_a_database_of_a_newer_release_is_not_behind(committed_database: str):
 
 
 def test_migrating_can_also_grant_the_role_of_the_service(committed_database: str):
-    may_read = "SELECT has_table_privilege('agentforge_app', 'wallets', 'SELECT')"
+    may_read = "SELECT has_table_privilege('agentforge_app', 'users', 'SELECT')"
     done = agentforge(committed_database, "migrate", "--grant")
     assert done.returncode == 0, done.stderr
     assert query(committed_database, may_read) == [(True,)]
