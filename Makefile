@@ -35,6 +35,9 @@ test: .venv/ready ## Run all tests but the long ones, on real servers of their o
 test-faults: .venv/ready ## Run the fault tests on real processes, and all cases of which `test` samples some (half an hour)
 	THOROUGH=1 $(PY) -m pytest -m "faults or thorough" $(ARGS)
 
+test-hosts: .venv/ready ## Run the fault tests of several hosts, which are network namespaces here: as root, on Linux
+	$(PY) -m pytest -m faults tests/faults/test_hosts.py $(ARGS)
+
 test-stories: .venv/ready ## Run the part of test-faults with other servers around the stack: poolers, brokers, TLS, proxies (minutes)
 	$(PY) -m pytest -m faults $(if $(ARGS),$(ARGS),-n 3 --dist loadfile tests/stories tests/test_story.py)
 

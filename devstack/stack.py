@@ -246,9 +246,9 @@ def _workers() -> int:
     return os.cpu_count() or 1
 
 
-def is_up(port: int, path: str) -> bool:
-    """Whether a GET on loopback gets a response below 500."""
-    connection = HTTPConnection(LOOPBACK, port, timeout=2)
+def is_up(port: int, path: str, host: str = LOOPBACK) -> bool:
+    """Whether a GET gets a response below 500."""
+    connection = HTTPConnection(host, port, timeout=2)
     try:
         connection.request("GET", path)
         return connection.getresponse().status < 500

@@ -22,6 +22,11 @@ PREPARED = "prepared"  # key of the names of the statements that a connection ha
 # not fit the tables any more; a statement that was prepared, but in another session.
 UNFIT = frozenset({"25006", "0A000", "26000"})
 
+# When a connection whose other end is silent counts as lost, as when a host is cut off: ten seconds after data that is
+# not acknowledged (ms; without it Linux sends again for a quarter of an hour), and about as long while an answer is
+# awaited (s). Parameters of libpq.
+SILENCE = {"tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+
 SessionFactory = sessionmaker(expire_on_commit=False)
 
 
@@ -47,9 +52,7 @@ def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000
         connect_args={
             "connect_timeout": 5,
             "application_name": "agentforge",
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
+            **SILENCE,
         },
     )
     event.listen(engine, "handle_error", _as_operational_error)

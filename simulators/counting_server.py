@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that records its requests: the target of nodes in fault tests and benchmarks.
+"""An HTTP server, by default on loopback, that records its requests: the target of nodes in fault tests and benchmarks.
 
     POST /NAME            responds with {"name": NAME} after `delay` seconds (in the query), or once NAME is released;
                           503 for the first `unwell` requests (in the query)
@@ -33,10 +33,10 @@ class CountedRequest:
 class CountingServer:
     """Use `running_counting_server`; `open` is the number of open requests, `most_at_once` its maximum so far."""
 
-    def __init__(self) -> None:
-        self._server = _CountingHttpServer((LOOPBACK, 0), _CountingHandler)
+    def __init__(self, host: str = LOOPBACK) -> None:
+        self._server = _CountingHttpServer((host, 0), _CountingHandler)
         self._server.counting = self
-        self.host = f"{LOOPBACK}:{self._server.server_address[1]}"
+        self.host = f"{host}:{self._server.server_address[1]}"
         self.url = f"http://{self.host}"
         self.max_at_once = 0
         self.open = 0
@@ -144,9 +144,9 @@ class _CountingHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running_counting_server() -> Iterator[CountingServer]:
+def running_counting_server(host: str = LOOPBACK) -> Iterator[CountingServer]:
     """A server on a free port, stopped at the end of the block."""
-    server = CountingServer()
+    server = CountingServer(host)
     thread = server._start()
     try:
         yield server

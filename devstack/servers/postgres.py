@@ -7,7 +7,7 @@ The dev stack writes as durably as production, because crash tests rely on it; o
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,6 @@ from devstack.servers.unprivileged_account import UnprivilegedAccount, unprivile
 STOP_MODES = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 _TUNING = {
-    "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # their paths may have 107 characters, a checkout's may have more
     "max_connections": "300",
     "shared_buffers": "256MB",
@@ -49,15 +48,23 @@ class PostgresServer(Server):
     death_signal = signal.SIGINT  # a fast, clean shutdown
     stop_signal = signal.SIGINT
 
-    def __init__(self, directory: Path, *, durable: bool = True, programs: Path | None = None) -> None:
-        super().__init__(directory)
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        durable: bool = True,
+        programs: Path | None = None,
+        host: str = LOOPBACK,
+        enter: Sequence[str] = (),
+    ) -> None:
+        super().__init__(directory, host=host, enter=enter)
         self._durable = durable
         self._programs = programs
         self._place: UnprivilegedAccount | None = None
 
     def url(self, database: str = "postgres") -> str:
         """`postgresql://` address of a database, as its superuser."""
-        return f"postgresql://postgres:{self.password}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://postgres:{self.password}@{self.host}:{self.port}/{database}"
 
     def is_ready(self) -> bool:
         """Whether it accepts connections; it does not while it recovers from a crash."""
@@ -100,7 +107,9 @@ class PostgresServer(Server):
         if not place.holds("PG_VERSION"):
             self._init(place)
         self._place = place
-        tuning = _TUNING | {"port": str(self.port)} | ({} if self._durable else _FORGETFUL)
+        tuning = (
+            _TUNING | {"listen_addresses": self.host, "port": str(self.port)} | ({} if self._durable else _FORGETFUL)
+        )
         settings = [word for name, value in tuning.items() for word in ("-c", f"{name}={value}")]
         return [*place.prefix, str(place.programs / "postgres"), "-D", str(place.data), *settings]
 
@@ -120,6 +129,9 @@ class PostgresServer(Server):
         secret.unlink()
         if answer.returncode:
             raise DevstackError(f"PostgreSQL's data directory cannot be created: {answer.stderr.strip()[-500:]}")
+        if self.host != LOOPBACK:
+            with (place.data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet scram-sha-256\n")
 
 
 def _says_ready(pid_file: Path) -> bool:

@@ -14,7 +14,6 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from devstack.processes.process import DevstackError, write_private
-from devstack.servers.ports import LOOPBACK
 from devstack.servers.server import Server
 
 
@@ -25,12 +24,12 @@ class RedisServer(Server):
 
     def url(self, database: str = "0") -> str:
         """Address of the numbered database."""
-        return f"redis://:{self.password}@{LOOPBACK}:{self.port}/{database}"
+        return f"redis://:{self.password}@{self.host}:{self.port}/{database}"
 
     def is_ready(self) -> bool:
         """Whether it answers PING; it does not while it loads its data."""
         once = Retry(NoBackoff(), 0)  # by default the client tries for seconds
-        with redis.Redis(port=self.port, password=self.password, socket_timeout=1, retry=once) as client:
+        with redis.Redis(self.host, self.port, password=self.password, socket_timeout=1, retry=once) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:
@@ -44,7 +43,7 @@ class RedisServer(Server):
         data = self.directory / "data"
         data.mkdir(mode=0o700, exist_ok=True)
         lines = [
-            f"bind {LOOPBACK}",
+            f"bind {self.host}",
             f"port {self.port}",
             f"requirepass {self.password}",
             f'dir "{data}"',

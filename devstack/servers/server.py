@@ -1,4 +1,4 @@
-"""Base of the embedded PostgreSQL and Redis: one directory, one lock, one port.
+"""Base of the embedded PostgreSQL and Redis: one directory, one lock, one address.
 
 A running server holds the lock file of its directory, so two servers never share their data; a second user joins the
 first one's server.
@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Self
 
 from devstack.processes.process import DevstackError, signal_group, spawn, try_lock, wait_until, write_private
-from devstack.servers.ports import free_port, is_free
+from devstack.servers.ports import LOOPBACK, free_port, is_free
 
 CHILD_ENV = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
@@ -24,13 +25,16 @@ class Server(ABC):
     """A database server that keeps everything in `directory`.
 
     As a context manager it starts the server, or joins one that runs there, and stops only what it started.
+    `host` is the address that it listens at, and `enter` a command that runs another one where that address is.
     """
 
     label: str
     death_signal: int = signal.SIGTERM
     stop_signal: int = signal.SIGTERM
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, host: str = LOOPBACK, enter: Sequence[str] = ()) -> None:
+        self.host = host
+        self._enter = enter
         self.directory = directory.absolute()
         self.log_path = self.directory / "server.log"
         self._state_path = self.directory / "server.json"
@@ -54,7 +58,7 @@ class Server(ABC):
 
     @property
     def port(self) -> int:
-        """The loopback port, the same after a restart unless another program took it meanwhile."""
+        """The port, the same after a restart unless another program took it meanwhile."""
         return int(self._state()["port"])
 
     @property
@@ -94,7 +98,7 @@ class Server(ABC):
         try:
             self._remember_port()
             return spawn(
-                self._prepare(),
+                [*self._enter, *self._prepare()],
                 env=CHILD_ENV,
                 output=output,
                 cwd=Path("/"),

@@ -31,17 +31,17 @@ def running_world(directory: Path) -> Iterator[World]:
         openclaw = held.enter_context(running_simulator(delay=0.05))
         ai = held.enter_context(running_ai_simulator())
         postgres.create_database("world")
-        settings = _environment(directory, postgres, redis, outside, openclaw, ai)
-        _migrate(settings)
+        settings = environment(directory, postgres, redis, outside, openclaw, ai)
+        migrate(settings)
         world = World(directory, postgres, redis, settings)
         world.outside, world.openclaw, world.ai = outside, openclaw, ai
         held.callback(world.kill_all)
-        held.enter_context(_connected(world))
+        held.enter_context(connected(world))
         yield world
 
 
 @contextmanager
-def _connected(world: World) -> Iterator[Engine]:
+def connected(world: World) -> Iterator[Engine]:
     """Let this process submit runs: connect it to the world's database and broker."""
     world.broker = TaskPublisher(world.redis.url("0"))
     before = set_publisher(world.broker)
@@ -54,7 +54,7 @@ def _connected(world: World) -> Iterator[Engine]:
         SessionFactory.configure(bind=None)
 
 
-def _environment(
+def environment(
     directory: Path,
     postgres: PostgresServer,
     redis: RedisServer,
@@ -81,7 +81,7 @@ def _environment(
     }
 
 
-def _migrate(env: Mapping[str, str]) -> None:
+def migrate(env: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "alembic", "upgrade", "head"]
     answer = subprocess.run(command, cwd=ROOT, env=dict(env), capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr

@@ -103,12 +103,16 @@ class Programs:
         program = self._start(f"api{self._number()}", command, lambda _: ready(), env)
         return program, f"http://{LOOPBACK}:{port}"
 
+    def _enter(self) -> list[str]:
+        """The command that runs another one where the next program is to run; empty for here."""
+        return []
+
     def _start(
         self, name: str, module: list[str], is_ready: Callable[[str], bool], env: Mapping[str, str] | None = None
     ) -> Program:
         log = self.directory / f"{name}.log"
         with log.open("wb") as output:
-            command = [sys.executable, "-m", *module]
+            command = [*self._enter(), sys.executable, "-m", *module]
             process = spawn(command, env=self._env | dict(env or {}), output=output, cwd=ROOT)
         program = Program(name, process, log, is_ready)
         self.programs.append(program)
