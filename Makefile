@@ -151,5 +151,5 @@ SANDBOX := $(wildcard sandbox/*.py sandbox/guest/*.js* sandbox/guest/prelude/*.j
 	if ! command -v npm >/dev/null 2>&1 || [ $$1 -lt 20 ] || { [ $$1 -eq 20 ] && [ $$2 -lt 19 ]; }; then $$install -r requirements-node.txt; fi
 	touch $@
 
-.PHONY: help check-console console console-if-possible test-console demo up down test test-faults test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
+.PHONY: help check-console console console-if-possible test-console demo up down test test-faults test-hosts test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
 	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak clean venv
