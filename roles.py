@@ -21,7 +21,8 @@ class ProcessRole(StrEnum):
 
 SECRETS = frozenset(  # given only to the roles that need them; the addresses contain passwords
     {
-        *("DATABASE_URL", "REDIS_URL", "BROKER_URL", "LIMITER_URL", "SMTP_URL", "EXPO_ACCESS_TOKEN"),
+        *("DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL", "BROKER_URL", "LIMITER_URL"),
+        *("SMTP_URL", "EXPO_ACCESS_TOKEN"),
         *("JWT_SECRET", "JWT_SECRETS", "ENCRYPTION_KEYS", "OPENCLAW_TOKEN", "OPENCLAW_DEVICE_KEY"),
         *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "FLOWER_BASIC_AUTH"),
     }
@@ -38,6 +39,7 @@ READS: Mapping[ProcessRole, frozenset[str]] = {
     | {"JWT_SECRET", "JWT_SECRETS", "SESSION_DAYS", "WELCOME_CREDITS"}
     | {"ENCRYPTION_KEYS"}  # seals users' provider keys and second factors
     | {"STRIPE_WEBHOOK_SECRET", "STRIPE_PUBLISHABLE_KEY", "DEMO_ACCOUNT"}
+    | {"DATABASE_REPLICA_URLS"}
     | {"LIMITER_URL", "PROXY_HOPS", "PROXY_PREFIX_HOPS", "CORS_ORIGINS"}
     | {"PORT", "METRICS_PORT", "METRICS_BIND", "PROMETHEUS_MULTIPROC_DIR"}
     | {"RUN_TIMEOUT_SECONDS", "RUN_TIMEOUT_MAX_SECONDS", "RUN_QUEUE_SECONDS"},

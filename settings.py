@@ -84,6 +84,7 @@ class Settings:
     environment: str  # development | test | production
     demo_account: str  # "email:password" that sign-in pages offer; in development only
     database_url: str = field(repr=False)
+    replica_urls: tuple[str, ...] = field(repr=False)  # of standbys, for lists, statistics and histories; none for none
     redis_url: str = field(repr=False)  # carries change notifications; redis, rediss, unix, sentinel or sentinels
     broker_url: str = field(repr=False)  # of the task queues: a Redis address, amqp or amqps
     limiter_url: str = field(repr=False)  # of the Redis with the rate limits; may be another than the broker's
@@ -132,6 +133,7 @@ class Settings:
             environment=read.environment,
             demo_account=read.for_development("DEMO_ACCOUNT"),
             database_url=read.secret("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/agentforge"),
+            replica_urls=read.names("DATABASE_REPLICA_URLS"),
             redis_url=redis_url,
             broker_url=read.backend("BROKER_URL", broker_url, BROKER_SCHEMES),
             limiter_url=read.backend("LIMITER_URL", redis_url, REDIS_SCHEMES),

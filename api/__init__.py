@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> App:
     authenticate.init_app(app)
     rate_limits.init_app(app, settings)
     app.after_view = prefer_wait.await_result
-    session.init_app(app)
+    session.init_app(app, settings.replica_urls)
     errors.init_app(app)
     preconditions.init_app(app)
     routes.init_app(app)

@@ -31,7 +31,14 @@ SessionFactory = sessionmaker(expire_on_commit=False)
 
 
 def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000) -> Engine:
-    """Bind `SessionFactory` to the database at `url`; connects lazily.
+    """Bind `SessionFactory` to the database at `url`, as `new_engine` describes; connects lazily."""
+    engine = new_engine(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms)
+    SessionFactory.configure(bind=engine)
+    return engine
+
+
+def new_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000) -> Engine:
+    """Create an engine for the database at `url`; connects lazily.
 
     Args:
         url: a `postgresql://` address; it is used with the dialect of `models/dialect.py`.
@@ -59,7 +66,6 @@ def connect(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_000
     event.listen(engine, "connect", _note_pooler)
     event.listen(engine, "checkin", _mark_idle)
     event.listen(engine, "checkout", partial(_check_alive, engine.dialect))
-    SessionFactory.configure(bind=engine)
     return engine
 
 

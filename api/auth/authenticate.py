@@ -57,6 +57,7 @@ class AuthenticatedCaller:
     token: AccessToken | None = None  # None for an access key
     scopes: frozenset[str] | None = None  # None for a token, which may do everything
     kind: SessionKind = SessionKind.BEARER
+    written_position: int = 0  # in the write-ahead log, after the last write with the credential
 
 
 def init_app(app: Flask) -> None:
@@ -120,7 +121,8 @@ def _caller_of_token(token: AccessToken, kind: SessionKind) -> AuthenticatedCall
     if found.is_unseen:
         sessions.touch(db(), token.session_id)
         db().commit()
-    return AuthenticatedCaller(found.user, token.session_id, token=token, kind=kind)
+    position = found.written_position
+    return AuthenticatedCaller(found.user, token.session_id, token=token, kind=kind, written_position=position)
 
 
 def _caller_of_key(secret: str) -> AuthenticatedCaller:
@@ -132,7 +134,8 @@ def _caller_of_key(secret: str) -> AuthenticatedCaller:
         access_keys.touch(db(), found.key_id)
         db().commit()
     g.access_key_id = str(found.key_id)
-    return AuthenticatedCaller(found.user, found.key_id, scopes=found.scopes)
+    position = found.written_position
+    return AuthenticatedCaller(found.user, found.key_id, scopes=found.scopes, written_position=position)
 
 
 def _set_caller(caller: AuthenticatedCaller) -> None:

@@ -19,7 +19,7 @@ from api.http.json import encode
 from api.http.paging import page
 from api.http.parsing import show
 from api.http.responses import unless_known
-from api.http.session import close, db
+from api.http.session import close, db, on_replica
 from api.http.wait import Waits
 from api.live.change_notifier import ChangeNotifier, ChangeSubscription
 from api.live.execution_document import NO_SLOT_SECONDS, document, retry_after
@@ -69,14 +69,19 @@ def poll_list(*, wait: int, **args: Any) -> Waits[Response]:
     pause = yield from _wait(
         args["ids"] or (), wait, lambda first, now: _any_changed(first, now) or _is_other_page(args)
     )
+    if pause is None:
+        return on_replica(lambda: _list(args))
+    response = _list(args)
+    response.headers["Retry-After"] = str(pause)
+    return response
+
+
+def _list(args: dict[str, Any]) -> Response:
     rows = executions.list_owned(db(), current_user(), **args)
-    response = unless_known(
+    return unless_known(
         _tag_of(rows),
         lambda: page("executions", show(ExecutionOut, rows, many=True), rows, args),
     )
-    if pause is not None:
-        response.headers["Retry-After"] = str(pause)
-    return response
 
 
 def _any_changed(first: ChangeTags, now: ChangeTags) -> bool:

@@ -23,7 +23,8 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text()
 NGINX = (ROOT / "deploy" / "nginx.conf").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "agentforge"}
-NOT_IN_COMPOSE = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY"}  # the ring of secrets goes before; a file, for other machines
+# The ring of secrets goes before the first; a file, for other machines; one host has no standbys.
+NOT_IN_COMPOSE = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY", "DATABASE_REPLICA_URLS"}
 EXAMPLES = {"JWT_SECRETS": f"a:{'x' * 32}", "ENCRYPTION_KEYS": f"a:{'A' * 43}=", "STRIPE_LIVEMODE": "false"}
 OPTIONAL = {"CORS_ORIGINS", "BROKER_URL", "TLS_CA_FILE", "EXPO_ACCESS_TOKEN", "EGRESS_ALLOW"}
 OPTIONAL |= {"CONSOLE_URL", "STRIPE_PUBLISHABLE_KEY"}

@@ -55,7 +55,11 @@ def settings_of(role: str) -> dict[str, str]:
         lines = (PLACE / "base" / "settings" / f"{source['configMapRef']['name']}.env").read_text().splitlines()
         told |= dict(line.split("=", 1) for line in lines)
     examples = {"JWT_SECRETS": f"a:{'x' * 32}", "ENCRYPTION_KEYS": f"a:{'A' * 43}=", "STRIPE_SECRET_KEY": "sk_test_1"}
-    examples |= {"DATABASE_URL": "postgresql://u:p@host/db", "SMTP_URL": "smtps://u:p@host"}
+    examples |= {
+        "DATABASE_URL": "postgresql://u:p@host/db",
+        "SMTP_URL": "smtps://u:p@host",
+        "DATABASE_REPLICA_URLS": "",
+    }
     for one in CONTAINERS[role]["env"]:
         told[one["name"]] = one.get("value") or examples.get(one["name"], "redis://host/0")
     return told

@@ -13,7 +13,7 @@ from api.auth.authenticate import current_user
 from api.http.client_address import caller
 from api.http.paging import page, page_query
 from api.http.parsing import body, query, show
-from api.http.session import db
+from api.http.session import db, reads_replica
 from api.jobs.idempotency import effect_key, idempotent
 from api.openapi import Page, describes
 from api.schemas.accounts.two_factor import ReasonIn
@@ -50,6 +50,7 @@ NEWEST = 10  # rows of each list in the details of a user
 
 @bp.get("/stats")
 @describes(response=BusinessOut)
+@reads_replica
 def stats() -> ResponseReturnValue:
     """Get recurring revenue, churn, conversion, activity, and the totals of the last 30 days."""
     return show(BusinessOut, figures.stats(db()))
@@ -57,6 +58,7 @@ def stats() -> ResponseReturnValue:
 
 @bp.get("/analytics")
 @describes(response={"period": EnumText(Grain), "series": [GrownFiguresOut]}, query=AnalyticsQuery)
+@reads_replica
 def analytics() -> ResponseReturnValue:
     """Get the totals of each day, week, month or year."""
     grain = query(AnalyticsQuery)["period"]
@@ -68,6 +70,7 @@ def analytics() -> ResponseReturnValue:
 
 @bp.get("/users")
 @describes(response=Page("users", PersonOut), query=UsersQuery)
+@reads_replica
 def users() -> ResponseReturnValue:
     """List users, newest first."""
     args = page_query(UsersQuery)
@@ -106,6 +109,7 @@ def remove_two_factor(person_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/transactions")
 @describes(response=Page("transactions", MovementOut), query=TransactionsQuery)
+@reads_replica
 def transactions() -> ResponseReturnValue:
     """List the transactions of all users, newest first."""
     args = page_query(TransactionsQuery)
@@ -115,6 +119,7 @@ def transactions() -> ResponseReturnValue:
 
 @bp.get("/audit")
 @describes(response=Page("entries", AuditEntryOut), query=AuditQuery)
+@reads_replica
 def audit_log() -> ResponseReturnValue:
     """List the audit log, newest first."""
     args = page_query(AuditQuery)

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from api.auth.authenticate import current_user, signed_in
 from api.http.paging import page, page_query
 from api.http.parsing import show
-from api.http.session import db
+from api.http.session import db, reads_replica
 from api.openapi import Page, describes
 from api.schemas.base import PageQuery
 from api.schemas.billing.credits import BalanceOut, CostsOut, PackageOut, TransactionOut
@@ -28,6 +28,7 @@ def balance() -> ResponseReturnValue:
 @bp.get("/history")
 @signed_in
 @describes(response=Page("transactions", TransactionOut), query=PageQuery)
+@reads_replica
 def history() -> ResponseReturnValue:
     """List the changes of the caller's balance, newest first."""
     args = page_query(PageQuery)

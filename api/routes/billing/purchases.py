@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from api.auth.authenticate import current_user, signed_in
 from api.http.paging import page, page_query
 from api.http.parsing import body, show
-from api.http.session import db
+from api.http.session import db, reads_replica
 from api.jobs.dispatch import enqueue_and_wait
 from api.jobs.idempotency import idempotent
 from api.limits.rate_limits import require_store
@@ -35,6 +35,7 @@ def create() -> ResponseReturnValue:
 @bp.get("/purchases")
 @signed_in
 @describes(response=Page("purchases", PurchaseOut), query=PageQuery)
+@reads_replica
 def index() -> ResponseReturnValue:
     """List the caller's purchases, newest first."""
     args = page_query(PageQuery)

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from api.auth.authenticate import current_user, signed_in
 from api.http.parsing import body, query, show
-from api.http.session import db
+from api.http.session import db, reads_replica
 from api.jobs.idempotency import idempotent
 from api.openapi import describes
 from api.schemas.executions.usage import ChargeOut, StatsOut, StatsQuery, UsageIn
@@ -28,6 +28,7 @@ def track() -> ResponseReturnValue:
 @bp.get("/usage/stats")
 @signed_in
 @describes(response=StatsOut, query=StatsQuery)
+@reads_replica
 def stats() -> ResponseReturnValue:
     """Get statistics of the caller's runs and credits."""
     found = usage.stats(db(), current_user(), **query(StatsQuery))

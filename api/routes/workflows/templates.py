@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from api.auth.authenticate import current_user, signed_in
 from api.http.paging import page, page_query
 from api.http.parsing import body, show
-from api.http.session import db
+from api.http.session import db, reads_replica
 from api.jobs.idempotency import idempotent
 from api.limits.heavy import heavy
 from api.openapi import TIER_LIMITS, Page, describes
@@ -31,6 +31,7 @@ bp = Blueprint("templates", __name__, url_prefix="/templates")
 @bp.get("")
 @signed_in
 @describes(response=Page("templates", TemplateOut), query=TemplatesQuery)
+@reads_replica
 def index() -> ResponseReturnValue:
     """List the published templates of verified users and the caller's own; those of the service come first."""
     args = page_query(TemplatesQuery)

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from api.auth.authenticate import current_user, signed_in
 from api.http.paging import page, page_query
 from api.http.parsing import body, show
-from api.http.session import db
+from api.http.session import db, reads_replica
 from api.openapi import CONDITIONAL, TIER_LIMITS, Page, describes
 from api.routes.workflows.preconditions import require_match, shown_with_tag
 from api.schemas.accounts.accounts import NothingIn
@@ -23,6 +23,7 @@ bp = Blueprint("workflow_versions", __name__, url_prefix="/workflows/<uuid:workf
 @bp.get("")
 @signed_in
 @describes(response=Page("versions", VersionOut), query=PageQuery)
+@reads_replica
 def index(workflow_id: UUID) -> ResponseReturnValue:
     """List the versions of a workflow, newest first."""
     args = page_query(PageQuery)

@@ -9,7 +9,7 @@ from api.auth.authenticate import current_user, signed_in
 from api.http.paging import page, page_query
 from api.http.parsing import body, query, show
 from api.http.responses import accepted, unless_known
-from api.http.session import db
+from api.http.session import db, reads_replica
 from api.jobs.idempotency import idempotent
 from api.limits.heavy import heavy
 from api.openapi import CONDITIONAL, LOCATED, TIER_LIMITS, Page, describes
@@ -37,6 +37,7 @@ bp = Blueprint("workflows", __name__, url_prefix="/workflows")
 @bp.get("")
 @signed_in
 @describes(response=Page("workflows", WorkflowOut), query=WorkflowsQuery)
+@reads_replica
 def index() -> ResponseReturnValue:
     """List the caller's workflows, newest first."""
     args = page_query(WorkflowsQuery)
@@ -148,6 +149,7 @@ def execute(workflow_id: UUID) -> ResponseReturnValue:
 @bp.get("/<uuid:workflow_id>/metrics")
 @signed_in
 @describes(response=MetricsOut, query=MetricsQuery)
+@reads_replica
 def metrics(workflow_id: UUID) -> ResponseReturnValue:
     """Get metrics of a workflow's recent runs."""
     found = workflow_metrics.metrics(db(), current_user(), workflow_id, **query(MetricsQuery))
@@ -157,6 +159,7 @@ def metrics(workflow_id: UUID) -> ResponseReturnValue:
 @bp.get("/<uuid:workflow_id>/executions")
 @signed_in
 @describes(response=Page("executions", ExecutionOut), query=ExecutionsQuery)
+@reads_replica
 def runs(workflow_id: UUID) -> ResponseReturnValue:
     """List the runs of a workflow, newest first."""
     args = page_query(ExecutionsQuery)

@@ -44,6 +44,7 @@ class AuthenticatedKey:
     key_id: UUID
     scopes: frozenset[str]
     is_unused: bool  # its use was not recorded in the last minute
+    written_position: int  # in the write-ahead log, after the last write with the key
 
 
 def create(
@@ -108,11 +109,11 @@ def authenticate(session: Session, secret: str) -> AuthenticatedKey | None:
     now = func.clock_timestamp()
     is_unused = or_(AccessKey.last_used_at.is_(None), AccessKey.last_used_at <= now - USED)
     found = session.execute(
-        select(User, AccessKey.id, AccessKey.scopes, is_unused)
+        select(User, AccessKey.id, AccessKey.scopes, is_unused, AccessKey.written_position)
         .join(AccessKey, AccessKey.user_id == User.id)
         .where(AccessKey.secret_hash == _hash(secret), _is_live(), User.locked_at.is_(None))
     ).one_or_none()
-    return None if found is None else AuthenticatedKey(found[0], found[1], frozenset(found[2]), found[3])
+    return None if found is None else AuthenticatedKey(found[0], found[1], frozenset(found[2]), found[3], found[4])
 
 
 def touch(session: Session, key_id: UUID) -> None:

@@ -40,6 +40,7 @@ _AUTHENTICATE = RawStatement(
         UserSession.refreshed_at,
         func.clock_timestamp(),  # the database's clock is the same for all processes
         UserSession.last_seen_at,
+        UserSession.written_position,
         *columns(User),
     )
     .join(User, UserSession.user_id == User.id)
@@ -69,6 +70,7 @@ class AuthenticatedSession:
     generation: int
     is_reused: bool  # the token was refreshed, and its grace period is over
     is_unseen: bool  # the use of the session was not recorded in the last minute
+    written_position: int  # in the write-ahead log, after the last write of the session
 
 
 def start(session: Session, user: User, *, user_agent: str | None, address: str | None) -> UserSession:
@@ -95,13 +97,18 @@ def authenticate(session: Session, user_id: UUID, session_id: UUID, generation: 
     found = _AUTHENTICATE.first(session, {"session": session_id, "user": user_id})
     if found is None:
         return None
-    newest, refreshed_at, now, last_seen_at, *values = found
+    newest, refreshed_at, now, last_seen_at, written_position, *values = found
     age = newest - generation
     if age < 0:
         return None  # the row is older than the token, such as after the restore of a backup
     is_reused = age > len(refreshed_at) or (age > 0 and refreshed_at[-age] + GRACE <= now)
     return AuthenticatedSession(
-        copied(User, values), session_id, generation, is_reused, is_unseen=last_seen_at + SEEN <= now
+        copied(User, values),
+        session_id,
+        generation,
+        is_reused,
+        is_unseen=last_seen_at + SEEN <= now,
+        written_position=written_position,
     )
 
 

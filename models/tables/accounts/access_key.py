@@ -3,7 +3,7 @@
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -39,3 +39,4 @@ class AccessKey(Record):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(String(40)))
     expires_at: Mapped[UtcTime | None]
     last_used_at: Mapped[UtcTime | None]  # to the minute
+    written_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # see models/replicas.py

@@ -29,6 +29,7 @@ class UserSession(Record):
     )
     last_seen_at: Mapped[UtcTime] = mapped_column(server_default=func.now())  # to the minute
     expires_at: Mapped[UtcTime]  # when the newest token expires
+    written_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # see models/replicas.py
     user_agent: Mapped[str | None] = mapped_column(String(300))
     address: Mapped[str | None] = mapped_column(INET)
 
