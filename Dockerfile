@@ -37,7 +37,7 @@ COPY models models
 COPY sandbox sandbox
 COPY tasks tasks
 COPY workers workers
-COPY deploy/gunicorn.conf.py deploy/backup.sh deploy/restore.sh deploy/roles.sql deploy/
+COPY deploy/gunicorn.conf.py deploy/backup.sh deploy/restore.sh deploy/restored.sql deploy/roles.sql deploy/
 COPY deploy/agentforge /usr/local/bin/agentforge
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 AGENTFORGE_ENV=production
 USER 10001

@@ -118,6 +118,9 @@ bench-check: .venv/ready ## Run every benchmark in its short form, to show that 
 soak: .venv/ready ## Run thousands of payments, refunds and executions while workers are killed; ARGS="--purchases 60" for less
 	$(PY) -m bench.soak $(ARGS)
 
+restore-drill: .venv/ready ## Lose the database under load, recover it on a new server, and say what was lost; ARGS="--short"
+	$(PY) -m bench.drills.restore $(ARGS)
+
 clean: ## Stop the stack; delete its data and all caches (.venv stays)
 	if [ -x $(PY) ]; then $(PY) -m devstack down; fi
 	rm -rf build console/dist .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -152,4 +155,4 @@ SANDBOX := $(wildcard sandbox/*.py sandbox/guest/*.js* sandbox/guest/prelude/*.j
 	touch $@
 
 .PHONY: help check-console console console-if-possible test-console demo up down test test-faults test-hosts test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
-	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak clean venv
+	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak restore-drill clean venv

@@ -11,15 +11,17 @@ import click
 ROOT = Path(__file__).parent.parent
 
 
-def run(command: Sequence[str], *, variables: Mapping[str, str] | None = None) -> str:
+def run(
+    command: Sequence[str], *, variables: Mapping[str, str] | None = None, without: frozenset[str] = frozenset()
+) -> str:
     """Run a program to its end and return its output, which it shows as it comes on standard error.
 
-    Raises `click.ClickException` if it fails or is not installed.
+    It gets `variables`, and of our environment none of `without`. Raises `click.ClickException` if it fails or is not
+    installed.
     """
+    env = {name: value for name, value in environment(variables).items() if name not in without}
     try:
-        with subprocess.Popen(
-            command, cwd=ROOT, env=environment(variables), stdout=subprocess.PIPE, text=True
-        ) as program:
+        with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as program:
             lines = []
             for line in program.stdout or ():
                 sys.stderr.write(line)

@@ -102,15 +102,20 @@ class PostgresServer(Server):
                 cursor.execute(statement)
                 return cursor.description is not None and cursor.rowcount > 0
 
+    def place(self) -> UnprivilegedAccount:
+        """The account that the server runs under, and its data directory, which exists then."""
+        return unprivileged_account(self._programs or postgres_programs(), self.directory / "data", "INT")
+
+    def _settings(self) -> dict[str, str]:
+        """Settings that win over those of its configuration file."""
+        return _TUNING | {"listen_addresses": self.host, "port": str(self.port)} | ({} if self._durable else _FORGETFUL)
+
     def _prepare(self) -> list[str]:
-        place = unprivileged_account(self._programs or postgres_programs(), self.directory / "data", "INT")
+        place = self.place()
         if not place.holds("PG_VERSION"):
             self._init(place)
         self._place = place
-        tuning = (
-            _TUNING | {"listen_addresses": self.host, "port": str(self.port)} | ({} if self._durable else _FORGETFUL)
-        )
-        settings = [word for name, value in tuning.items() for word in ("-c", f"{name}={value}")]
+        settings = [word for name, value in self._settings().items() for word in ("-c", f"{name}={value}")]
         return [*place.prefix, str(place.programs / "postgres"), "-D", str(place.data), *settings]
 
     def _init(self, place: UnprivilegedAccount) -> None:

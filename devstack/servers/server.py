@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -38,6 +38,7 @@ class Server(ABC):
         self.directory = directory.absolute()
         self.log_path = self.directory / "server.log"
         self._state_path = self.directory / "server.json"
+        self._env: Mapping[str, str] = CHILD_ENV  # of the server's process
         self._process: subprocess.Popen[bytes] | None = None
 
     # For subclasses --------------------------------------------------------------------------
@@ -99,7 +100,7 @@ class Server(ABC):
             self._remember_port()
             return spawn(
                 [*self._enter, *self._prepare()],
-                env=CHILD_ENV,
+                env=self._env,
                 output=output,
                 cwd=Path("/"),
                 death_signal=self.death_signal,

@@ -7,7 +7,7 @@ import click
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from manage import programs
-from manage.deployment import disconnect, record, transaction
+from manage.deployment import disconnect, operator, transaction
 from manage.groups import ManageCommand, confirm, confirmed, output
 from models.services.operations import worker_heartbeats
 from models.services.operations.worker_heartbeats import WorkerStatus
@@ -15,41 +15,53 @@ from settings import process_settings
 from tasks.queue import QueueName
 
 NEXT_STEPS = """Next: `agentforge migrate`, empty Redis, `agentforge reconcile --since MOMENT-OF-THE-BACKUP`, and start
-the processes. docs/operations.md, "Restoring", has what users must be told."""
+the processes. docs/recovery.md has what users must be told."""
+START = """Start PostgreSQL, which recovers by itself, and then run `agentforge restore finish`."""
+KEYS = frozenset({"ENCRYPTION_KEYS", "JWT_SECRETS", "JWT_SECRET"})  # backup.sh refuses to run beside them
+FINISH = "finish"
 
 
 @click.command(cls=ManageCommand)
 @click.option("--to", "directory", required=True, envvar="BACKUP_DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--keep-days", type=click.IntRange(1), default=30, show_default=True, help="Remove older dumps.")
 def backup(directory: Path, keep_days: int) -> None:
-    """Dump the database into a directory, check the dump, and remove those past their retention."""
+    """Back up the database, check the backup, and remove those past their retention.
+
+    With PGBACKREST_STANZA it goes to the repository of pgBackRest, without it is a dump in this directory, which
+    also keeps the snapshots of Redis.
+    """
     variables = _database() | {"BACKUP_DIR": str(directory.absolute()), "KEEP_DAYS": str(keep_days)}
-    dump = Path(programs.run(["sh", "deploy/backup.sh"], variables=variables).strip().splitlines()[-1])
-    size = dump.stat().st_size
-    with transaction() as session:
-        record(session, "database.backed_up", file=dump.name, bytes=size)
-    output().document({"file": str(dump), "bytes": size}, f"{dump}: {size} bytes.")
+    answer = programs.run(["sh", "deploy/backup.sh"], variables=variables, without=KEYS)
+    made = answer.strip().splitlines()[-1]
+    output().document({"file": made}, f"{made} is complete.")
 
 
 @click.command(cls=ManageCommand)
-@click.argument("dump", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("what", metavar="DUMP|MOMENT|latest|finish")
 @click.option("--force", is_flag=True, help="Although workers still report.")
 @confirmed
-def restore(dump: Path, force: bool) -> None:
-    """Replace the database by a dump. Stop beat, the workers and the API first."""
+def restore(what: str, force: bool) -> None:
+    """Replace the database by a dump, or recover its files to a moment. Stop beat, the workers and the API first.
+
+    A MOMENT like "2026-11-25 03:17:00+00", or `latest`, is recovered from pgBackRest's repository into an empty
+    data directory, while PostgreSQL is stopped; once it was started, `finish` does the rest.
+    """
+    address = _database()
+    if what == FINISH:
+        answer = programs.run(["sh", "deploy/restore.sh", what], variables=address)
+        output().document({"finished": answer.strip()}, NEXT_STEPS)
+        return
     if not force and (running := _running_workers()):
         raise click.ClickException(f"These workers still run: {', '.join(running)}. Stop them, or use --force.")
-    address = _database()
-    confirm(f"Replace the database by {dump}? Everything that was written since then is lost.")
+    confirm(f"Replace the database by {what}? Everything that was written since then is lost.")
     disconnect()
-    programs.run(["sh", "deploy/restore.sh", str(dump.absolute())], variables=address)
-    with transaction() as session:
-        record(session, "database.restored", file=dump.name, restored=datetime.now(UTC).isoformat())
-    output().document({"restored": str(dump)}, NEXT_STEPS)
+    dump = Path(what).absolute()
+    programs.run(["sh", "deploy/restore.sh", str(dump) if dump.is_file() else what], variables=address)
+    output().document({"restored": what}, NEXT_STEPS if dump.is_file() else START)
 
 
 def _database() -> dict[str, str]:
-    return {"DATABASE_URL": process_settings().database_url}
+    return {"DATABASE_URL": process_settings().database_url, "OPERATOR": operator()}
 
 
 def _running_workers() -> list[str]:

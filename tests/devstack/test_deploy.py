@@ -164,7 +164,10 @@ def test_redis_keeps_its_messages_and_never_evicts_one() -> None:
 def test_the_image_holds_the_service_and_nothing_of_the_dev_stack() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     packages = {"api", "console", "manage", "models", "sandbox", "tasks", "workers", "migrations"}
-    scripts = {f"deploy/{name}" for name in ("agentforge", "backup.sh", "gunicorn.conf.py", "restore.sh", "roles.sql")}
+    scripts = {
+        f"deploy/{name}"
+        for name in ("agentforge", "backup.sh", "gunicorn.conf.py", "restore.sh", "restored.sql", "roles.sql")
+    }
     others = {"alembic.ini", "docs/openapi.json", "requirements.txt", "requirements-node.txt"}
     assert copied_into_image() == {path.name for path in ROOT.glob("*.py")} | packages | scripts | others
     assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)

@@ -132,6 +132,14 @@ def test_every_planted_fault_is_named_with_what_mends_it(
     assert "To mend it: Run `agentforge backup` daily" in text_form
 
 
+def test_keys_that_lie_beside_the_backups_are_named(committed_database: str, old_backups: Path):
+    (old_backups / "env.txt").write_text("PORT=3000\nENCRYPTION_KEYS=a:secret\n")
+    answer = agentforge(committed_database, "doctor", "--backups", old_backups, "--json")
+    said = [one["what"] for one in found("backups", Level.WRONG, json.loads(answer.stdout))]
+    assert "The keys of what the backups contain are beside them: env.txt." in said
+    assert "secret" not in answer.stdout
+
+
 def test_without_its_database_everything_else_is_still_examined(forgetful_redis: str):
     answer = agentforge(f"postgresql://{NOWHERE}/nowhere", "doctor", "--json", REDIS_URL=forgetful_redis)
     document = json.loads(answer.stdout)

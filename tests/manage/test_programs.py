@@ -75,7 +75,8 @@ def test_a_backup_is_restored_onto_a_server_without_our_role(
     grants = (ROOT / "deploy" / "roles.sql").read_text()
     query(committed_database, grants)
     query(committed_database, "INSERT INTO audit_log (id, action) VALUES (gen_random_uuid(), 'before.backup')")
-    done = agentforge(committed_database, "backup", "--to", tmp_path, "--json")
+    keys = {"ENCRYPTION_KEYS": f"a:{'A' * 43}="}  # the operator's shell may have them, the backup does not
+    done = agentforge(committed_database, "backup", "--to", tmp_path, "--json", **keys)
     assert done.returncode == 0, done.stderr
     dump = Path(json.loads(done.stdout)["file"])
     assert query(committed_database, "SELECT data->>'file' FROM audit_log WHERE action = 'database.backed_up'") == [
@@ -104,6 +105,11 @@ def test_a_restore_is_refused_while_workers_run(committed_database: str, tmp_pat
     dump.write_text("a dump")
     answer = agentforge(committed_database, "restore", dump, "--yes")
     assert (answer.returncode, "w@host" in answer.stderr) == (1, True)
+
+
+def test_a_dump_that_does_not_exist_is_no_moment(committed_database: str):
+    answer = agentforge(committed_database, "restore", "/nowhere/postgres.dump", "--yes", "--force")
+    assert (answer.returncode, "/nowhere/postgres.dump is no dump" in answer.stderr) == (1, True)
 
 
 def test_a_missing_database_is_one_sentence():

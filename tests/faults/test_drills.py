@@ -1,0 +1,42 @@
+"""The drills of `bench/drills` in their short form keep what is promised."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.faults.programs import ROOT, measured
+from tests.support.servers import debian
+
+pytestmark = pytest.mark.faults
+
+
+def said_by(drill: str, *arguments: str) -> str:
+    """The output of a drill that succeeded."""
+    command = [sys.executable, "-m", f"bench.drills.{drill}", "--short", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def figure(said: str, name: str) -> float:
+    """The number that a drill prints beside this name."""
+    found = re.search(rf"^{re.escape(name)} +([\d.]+)", said, re.MULTILINE)
+    assert found, said
+    return float(found[1])
+
+
+@pytest.mark.parametrize("back", [0, 30])
+def test_a_lost_database_is_recovered_on_a_new_server(back: int):
+    debian.program("pgbackrest", package="pgbackrest")
+    debian.directory("/usr/lib/postgresql/15/bin", package="postgresql-15")
+    arguments = ["--back", str(back), "--seconds", "100"] if back else []
+    said = said_by("restore", *arguments)
+    assert figure(said, "drift between the ledger and Stripe") == 0
+    assert figure(said, "repaired by a second reconciliation") == 0
+    assert figure(said, "data lost") < 90 + back
+    assert figure(said, "until the first run went on") < 600
+    measured(
+        f"{figure(said, 'data lost'):.0f} s lost, recovered in {figure(said, 'until the first run went on'):.0f} s"
+    )
