@@ -30,6 +30,7 @@ EXPORTED: Mapping[str, tuple[str, frozenset[str]]] = {
     "credit_transactions": ("credits", frozenset({"key"})),
     "credits": ("balance", frozenset({"version"})),
     "invoices": ("invoices", frozenset()),
+    "muted_topics": ("muted-notifications", frozenset()),
     "notifications": ("notifications", frozenset({"error", "next_try_at", "key"})),
     "payment_methods": ("payment-methods", frozenset()),
     "provider_api_keys": ("provider-keys", frozenset({"key_id", "nonce", "ciphertext", "enqueued_at"})),
@@ -65,6 +66,7 @@ LEFT_OUT: Mapping[str, str] = {
     "quarantined_runs": "notes of operators about runs that are in the export",
     "storage_used": "a sum of what is in the export",
     "stripe_requests": "their results are in purchases and subscriptions",
+    "unsubscribe_keys": "secrets that sign links",
 }
 _PARENTS = {
     "workflow_versions": ("workflow_id", "workflows"),

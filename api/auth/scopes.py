@@ -51,6 +51,7 @@ RESOURCES: dict[str, tuple[str, str]] = {
             "access_keys",
             "api_keys",
             "devices",
+            "notifications",
         ),
         (SIGNED_IN, SIGNED_IN),
     ),

@@ -11,6 +11,7 @@ from api.routes.accounts import (
     auth,
     data_exports,
     devices,
+    notifications,
     passwords,
     sessions,
     two_factor,
@@ -35,6 +36,7 @@ RESOURCES = (
     credits,
     usage,
     devices,
+    notifications,
     api_keys,
 )
 OPERATIONS = (admin, docs, client_config)

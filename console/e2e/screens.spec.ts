@@ -2,7 +2,7 @@
 import { look } from "./support/looks";
 import { asSharedUser, test } from "./support/test";
 
-const FOR_STRANGERS = ["sign-in", "sign-up", "forgotten-password", "reset-password", "verify"];
+const FOR_STRANGERS = ["sign-in", "sign-up", "forgotten-password", "reset-password", "verify", "unsubscribe"];
 const FOR_USERS = ["", "workflows", "runs", "templates", "credits", "subscription", "keys", "settings"];
 
 for (const screen of FOR_STRANGERS) {

@@ -31,6 +31,7 @@ from models.tables.operations.notification import (
     PushFailure,
     PushTicket,
 )
+from models.tables.operations.notification_preference import MutedTopic, NotificationTopic, UnsubscribeKey
 from models.tables.operations.openclaw_agents import OpenClawAgents
 from models.tables.operations.processes import NamedLease, PausedQueue, QueueProbe, ThreadFailure, Worker
 from models.tables.stripe.invoice import Invoice
@@ -85,11 +86,13 @@ __all__ = [
     "KeyScope",
     "KeyStatus",
     "LinkPurpose",
+    "MutedTopic",
     "NamedLease",
     "NodeExecution",
     "Notification",
     "NotificationKind",
     "NotificationStatus",
+    "NotificationTopic",
     "OpenClawAgents",
     "PasswordReset",
     "PausedQueue",
@@ -123,6 +126,7 @@ __all__ = [
     "TemplateReport",
     "ThreadFailure",
     "TwoFactor",
+    "UnsubscribeKey",
     "User",
     "UserSession",
     "Worker",

@@ -26,6 +26,8 @@ CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0  # for one message, however slowly the server speaks
 DEFAULT_PORTS = {"smtp": 587, "smtps": 465}
 
+# As long as SMTP allows: addresses in headers that are folded become encoded words, which nobody can call.
+_POLICY = SMTP_POLICY.clone(max_line_length=998)
 _ADDRESS = re.compile(r"[^\s<>,;:\"@]{1,64}@[^\s<>,;:\"@]{1,253}")
 
 
@@ -37,6 +39,7 @@ class Mail:
     to: str
     subject: str
     text: str
+    unsubscribe_url: str = ""  # that a mail program may call to turn such mails off (RFC 8058)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class MailGateway:
 
     def _message(self, mail: Mail) -> EmailMessage:
         """Build the message; raises `CallFailed` when the address or the subject is not valid in a header."""
-        message = EmailMessage(policy=SMTP_POLICY)
+        message = EmailMessage(policy=_POLICY)
         try:
             if not (mail.to.isascii() and _ADDRESS.fullmatch(mail.to)):  # SMTPUTF8 is not everywhere
                 raise ValueError
@@ -101,6 +104,9 @@ class MailGateway:
             message["Date"] = format_datetime(localtime())
             message["Message-ID"] = f"<{mail.id}@{self._domain}>"
             message["Auto-Submitted"] = "auto-generated"
+            if mail.unsubscribe_url:
+                message["List-Unsubscribe"] = f"<{mail.unsubscribe_url}>"
+                message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
             message.set_content(mail.text)
         except (ValueError, MessageError, IndexError):
             raise CallFailed("mail_refused", "The address or the subject cannot be used in a mail.") from None

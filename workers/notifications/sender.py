@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.db import session_scope
 from models.services.accounts import data_exports, email_links, password_resets
-from models.services.notifications import notifications, push_receipts
+from models.services.notifications import notifications, preferences, push_receipts
 from models.tables import Channel, Notification, NotificationKind, User
 from workers.gateways.base import CallFailed
 from workers.gateways.mail import Mail, MailGateway
@@ -39,13 +39,14 @@ class Sender:
         """Send a message unless it was sent, is being sent, or has no tries left; return whether it was sent now."""
         with session_scope() as session:
             row = notifications.claim(session, notification_id)
-            if row is None:
+            if row is None or _is_unwanted(session, row):
                 return False
             user = session.get_one(User, row.user_id)
             devices = notifications.devices(session, user.id) if row.channel is Channel.PUSH else ()
             secrets = self._secrets(session, row)
+            unsubscribe = preferences.unsubscribe_token(session, row)
         try:
-            self._deliver(row, user, devices, secrets)
+            self._deliver(row, user, devices, secrets, unsubscribe)
         except CallFailed as failure:
             self._not_sent(row, f"{failure.code}: {failure.detail}", for_good=not failure.retryable)
             return False
@@ -75,18 +76,26 @@ class Sender:
         return None if token is None else {"url": f"{self._pages_url}/{page}#{token}"}
 
     def _deliver(
-        self, row: Notification, user: User, devices: Sequence[str], secrets: Mapping[str, str] | None
+        self,
+        row: Notification,
+        user: User,
+        devices: Sequence[str],
+        secrets: Mapping[str, str] | None,
+        unsubscribe: str | None,
     ) -> None:
         if secrets is None:
             raise CallFailed("not_wanted", "The message is obsolete.")
         # An unverified address may not be the user's, so its owner must not see the user's name.
         is_known = user.email_verified_at is not None and row.kind not in NAMELESS
-        message = compose(row.kind, {**row.payload, **secrets}, user.name if is_known else "")
+        link = f"{self._pages_url}/unsubscribe#{unsubscribe}" if unsubscribe else ""
+        message = compose(row.kind, {**row.payload, **secrets}, user.name if is_known else "", unsubscribe_url=link)
         if row.channel is Channel.EMAIL:
             address = row.payload.get("to", user.email)  # changes of an address are sent to the old one
             # A repeated mail has the same id, so that mail clients show it once; with a new link it is another mail.
             mail_id = f"{row.id}.{row.attempts}" if secrets else str(row.id)
-            self._mail.send(Mail(mail_id, address, message.subject, message.body))
+            # Mail programs post to this address without opening it, and servers do not get fragments.
+            one_click = f"{self._app_url}/unsubscribe?token={unsubscribe}" if unsubscribe else ""
+            self._mail.send(Mail(mail_id, address, message.subject, message.body, one_click))
         else:
             self._deliver_to_devices(row, message, devices)
 
@@ -117,3 +126,11 @@ class Sender:
         )
         with session_scope() as session:
             notifications.failed(session, row.id, reason, for_good=for_good)
+
+
+def _is_unwanted(session: Session, row: Notification) -> bool:
+    """Whether the user turned such messages off; then it is closed without a warning, because nothing is wrong."""
+    if not preferences.is_muted(session, row):
+        return False
+    notifications.failed(session, row.id, "not_wanted: The user turned these messages off.", for_good=True)
+    return True

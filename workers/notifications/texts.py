@@ -31,11 +31,12 @@ class Message:
     body: str
 
 
-def compose(kind: NotificationKind, payload: Payload, name: str = "") -> Message:
+def compose(kind: NotificationKind, payload: Payload, name: str = "", *, unsubscribe_url: str = "") -> Message:
     """Build the message of one kind; parts for which the payload has no value are left out."""
     subject, *paragraphs = _TEXTS[kind](payload)
     greeting = f"Hello {_line(name, MAX_NAME)}," if name else "Hello,"
-    return Message(subject, "\n\n".join([greeting, *filter(None, paragraphs), "AgentForge"]) + "\n")
+    closing = f"Stop getting such mails: {unsubscribe_url}" if unsubscribe_url else ""
+    return Message(subject, "\n\n".join([greeting, *filter(None, [*paragraphs, "AgentForge", closing])]) + "\n")
 
 
 def _purchase(payload: Payload) -> list[str]:

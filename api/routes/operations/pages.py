@@ -44,6 +44,13 @@ UNDO_EMAIL = _page(
 and access keys of your account end, and you get a link for a new password.</p>
 <button>Restore this address</button>""",
 )
+UNSUBSCRIBE = _page(
+    "Stop getting mails",
+    "unsubscribe",
+    """<p>You will not get such mails any more. Mails about payments and the security of your account still come.
+You can change this in the settings at any time.</p>
+<button>Stop such mails</button>""",
+)
 
 
 def _policy(page: str) -> str:
@@ -75,6 +82,13 @@ def verify() -> ResponseReturnValue:
 def undo_email() -> ResponseReturnValue:
     """Show the page for restoring a changed email address. Opening it changes nothing; its button restores it."""
     return _served(UNDO_EMAIL)
+
+
+@bp.get("/unsubscribe")
+@describes(response=String(), media="text/html")
+def unsubscribe() -> ResponseReturnValue:
+    """Show the page for turning mails off. Opening it changes nothing, because mail scanners open addresses too."""
+    return _served(UNSUBSCRIBE)
 
 
 def _served(page: str) -> Response:

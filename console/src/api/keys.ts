@@ -41,6 +41,7 @@ export const keys = {
   accessKeys: ["access-keys"] as const,
   sessions: ["sessions"] as const,
   audit: ["audit"] as const,
+  notifications: ["notifications"] as const,
   twoFactor: ["two-factor"] as const,
   admin: {
     all: ["admin"] as const,

@@ -11,10 +11,12 @@ from models.tables import (
     UNDO_DELETION,
     AccessKey,
     Execution,
+    MutedTopic,
     ProviderKey,
     PushDevice,
     Template,
     TwoFactor,
+    UnsubscribeKey,
     User,
     Workflow,
 )
@@ -42,8 +44,8 @@ def end(session: Session, user_id: UUID) -> None:
 
 
 def clear(session: Session, user_id: UUID) -> None:
-    """Remove a user's second factor, provider keys, workflows and templates, and stop their runs."""
-    for table in (ProviderKey, TwoFactor):
+    """Remove a user's second factor, provider keys, workflows, templates and preferences, and stop their runs."""
+    for table in (ProviderKey, TwoFactor, MutedTopic, UnsubscribeKey):
         session.execute(delete(table).where(table.user_id == user_id), execution_options=_AS_IT_IS)
     session.execute(delete(Template).where(Template.owner_id == user_id), execution_options=_AS_IT_IS)
     delete_workflows(session, user_id)  # the account may be another person's from now on

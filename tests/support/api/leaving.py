@@ -37,6 +37,7 @@ def furnish(client) -> None:
     key = made(client, "/access-keys", {"name": CANARY})["accessKey"]
     client.delete(f"/access-keys/{key['id']}")
     client.put("/api-keys/openai", json={"key": "sk-0123456789abcdef0123"})
+    client.put("/notifications/preferences", json={"preferences": [{"topic": "low_balance", "push": False}]})
     client.post("/devices", json={"token": f"ExponentPushToken[{CANARY}]"})
 
 

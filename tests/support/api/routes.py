@@ -30,6 +30,8 @@ PUBLIC |= {
     "addresses.undo",
     "pages.verify",
     "pages.undo_email",
+    "pages.unsubscribe",
+    "notifications.unsubscribe",
 }
 
 # Arguments of paths that are not ids of objects.

@@ -78,3 +78,14 @@ export function UndoEmailPage() {
     />
   );
 }
+
+export function UnsubscribePage() {
+  return (
+    <MailedLink
+      title="Stop getting mails"
+      explanation="You will not get such mails any more. Mails about payments and the security of your account still come. You can change this in the settings at any time."
+      action="Stop such mails"
+      follow={(token) => body(api.POST("/unsubscribe", { body: { token } }))}
+    />
+  );
+}

@@ -55,4 +55,10 @@ const undoEmail = createRoute({
   component: lazyRouteComponent(() => import("./MailedLinkPage"), "UndoEmailPage"),
 });
 
-export const authRoutes = [signIn, signUp, forgotten, reset, verify, undoEmail] as const;
+const unsubscribe = createRoute({
+  getParentRoute: () => strangerRoute,
+  path: "/unsubscribe",
+  component: lazyRouteComponent(() => import("./MailedLinkPage"), "UnsubscribePage"),
+});
+
+export const authRoutes = [signIn, signUp, forgotten, reset, verify, undoEmail, unsubscribe] as const;

@@ -5,6 +5,7 @@ import { PageHeader } from "@/ui/PageHeader";
 
 import { AuditLog } from "./AuditLog";
 import { MyData } from "./MyData";
+import { Notifications } from "./Notifications";
 import { Profile } from "./Profile";
 import { SecondFactor } from "./SecondFactor";
 import { Sessions } from "./Sessions";
@@ -15,6 +16,7 @@ export function SettingsPage() {
       <PageHeader title="Settings" description="Your account, how you sign in, and your data." />
       <Stack gap="xl">
         <Profile />
+        <Notifications />
         <SecondFactor />
         <Sessions />
         <AuditLog />
