@@ -56,7 +56,12 @@ def build() -> None:
 
 
 def install() -> None:
-    """Install the packages of the lock file, unless they are installed; raises `DevstackError`."""
+    """Install the packages of the lock file, unless they are installed; raises `DevstackError`.
+
+    A linked folder is another checkout's to install into: npm would empty it, and put another one in its place.
+    """
+    if PACKAGES.is_symlink():
+        return
     lock = _digest([HOME / "package-lock.json"])
     if _read(INSTALLED) != lock:
         command = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]

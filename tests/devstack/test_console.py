@@ -27,6 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "ROOT": tmp_path,
         "HOME": home,
         "CONSOLE": home / "dist" / "index.html",
+        "PACKAGES": home / "node_modules",
         "INSTALLED": home / "node_modules" / ".installed",
         "BUILD": place,
         "BUILT": place / "built",
@@ -52,6 +53,14 @@ def test_a_changed_source_is_built_without_installing_again(home: Path, source: 
     (home.parent / source).write_text("2")
     build.build()
     assert calls(home) == ["ci", "run", "run"]
+
+
+def test_linked_packages_are_not_installed_into(home: Path):
+    others = home.parent / "others"
+    others.mkdir()
+    (home / "node_modules").symlink_to(others)
+    build.build()
+    assert calls(home) == ["run"]
 
 
 def test_a_changed_lock_file_is_installed(home: Path):
