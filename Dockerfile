@@ -28,7 +28,7 @@ FROM python:3.11-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin agentforge
 COPY --from=sandbox /venv /venv
 WORKDIR /app
-COPY alembic.ini asgi.py celery_config.py correlation.py logs.py revisions.py roles.py settings.py threads.py variables.py ./
+COPY alembic.ini asgi.py celery_config.py correlation.py logs.py metrics_server.py revisions.py roles.py settings.py threads.py variables.py ./
 COPY --from=console /app/console/dist console/dist
 COPY api api
 COPY manage manage

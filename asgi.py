@@ -5,7 +5,7 @@ from functools import partial
 import logs
 import threads
 from api import create_app
-from api.ops import metrics_server
+from api.ops import metrics
 from api.serving.front import Front
 from models.db import connect
 from settings import process_settings
@@ -17,5 +17,5 @@ threads.report_unhandled()
 connect(settings.database_url)
 publisher.install(settings)
 flask_app = create_app(settings)
-flask_app.extensions["serve_metrics"] = partial(metrics_server.serve, flask_app)  # once the server has its processes
+flask_app.extensions["serve_metrics"] = partial(metrics.serve, flask_app)  # once the server has its processes
 app = Front(flask_app)

@@ -5,6 +5,7 @@ may be lost or doubled without harm. Task modules are named as strings, so that 
 """
 
 import threading
+from importlib import import_module
 from typing import Any
 
 from celery import Celery
@@ -16,7 +17,7 @@ import logs
 import threads
 from settings import process_settings
 from tasks import publisher
-from tasks.observability import log_context  # noqa: F401  # connects to Celery's signals
+from tasks.observability import log_context, metrics_files  # noqa: F401  # connects to Celery's signals
 from tasks.queue import ROUTES, QueueName, TaskMessage, TaskName
 from tasks.redis_client import celery_broker, is_redis
 
@@ -30,6 +31,9 @@ AGENTS_SECONDS = 120.0
 EVENTS_SECONDS = 0.25
 
 settings = process_settings()
+if settings.worker_metrics_port:  # before anything counts
+    metrics_files.share()
+    import_module("tasks.observability.worker_metrics")  # connects to Celery's signals
 _broker = celery_broker(settings.broker_url)
 _REDIS_OPTIONS = {
     # Without these a worker with a half-open connection receives nothing for minutes.

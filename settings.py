@@ -99,6 +99,7 @@ class Settings:
     port: int
     metrics_port: int  # of the metrics server, apart from the API; 0 for no metrics server
     metrics_bind: str  # its address: this host, or a network that no proxy forwards from
+    worker_metrics_port: int  # of a worker or of beat; 0 for no metrics server
     metrics_directory: str  # where the processes of one server add their metrics; empty for a single process
     proxy_hops: int  # reverse proxies in front of the API whose X-Forwarded-For is believed
     proxy_prefix_hops: int  # of them, the nearest ones whose X-Forwarded-Prefix is believed
@@ -176,6 +177,7 @@ class Settings:
             port=read.whole("PORT", 3000),
             metrics_port=read.whole("METRICS_PORT", 0),
             metrics_bind=read.text("METRICS_BIND", "127.0.0.1"),
+            worker_metrics_port=read.whole("WORKER_METRICS_PORT", 0),
             metrics_directory=read.text("PROMETHEUS_MULTIPROC_DIR", ""),
             proxy_hops=read.whole("PROXY_HOPS", 0),
             proxy_prefix_hops=read.whole("PROXY_PREFIX_HOPS", 0),

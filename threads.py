@@ -3,7 +3,7 @@
 `keep_running` starts a thread that lives as long as its process: its exceptions are logged with their traceback and
 counted, and it goes on after a pause. `run_once` starts a short-lived thread and `Pool` is a pool of threads: their
 exceptions are logged and counted too, but they are not started again. Counts are stored in the database
-(`models.services.operations.thread_failures`), because only the API serves metrics.
+(`models.services.operations.thread_failures`), so that the API's metrics have those of all processes.
 """
 
 import os
@@ -35,6 +35,7 @@ LAST_SECONDS = 3.0  # for storing the counts of a process that ends
 
 _NUMBER = re.compile(r"[-_ ]?\d.*")  # the end of the names that libraries give to their threads
 
+counted: Counter[str] = Counter()  # of this process, by thread
 _pending: Counter[str] = Counter()  # failures that are not stored yet, by thread
 _pending_lock = threading.Lock()
 _storing = threading.Lock()
@@ -50,6 +51,7 @@ def keep_running(name: str, work: Callable[[], None], *, may_fail_again: bool = 
             a new one. For threads that others rely on and whose state is in doubt when they fail again.
     """
     with _pending_lock:
+        counted[name] += 0
         _pending[name] += 0  # stores a zero, so that metrics show the first failure as an increase
     return _start(name, partial(_go_on, name, work, may_fail_again))
 
@@ -64,6 +66,7 @@ def report_failure(name: str) -> None:
     log.exception("thread.failed", thread=name)
     with _pending_lock:
         _pending[name[:60]] += 1
+        counted[name[:60]] += 1
     with suppress(RuntimeError):  # the system allows no more threads: the counts are stored later
         _start("thread-failures", store_failures)  # a thread of its own, because the database may be the failure
 

@@ -1,7 +1,7 @@
 """Grafana's dashboards, made in code: `python -m devstack.dashboards write` writes deploy/grafana/, `check` compares.
 
 Values from the tables are the same at every instance of the API, so they are taken as a maximum; counts and durations
-of requests are each instance's own, so their rates are summed.
+of requests, and all that workers count, are each process's own, so their rates are summed.
 """
 
 import sys
@@ -21,6 +21,10 @@ SERVED, SECONDS = "rate(agentforge_requests_total[5m])", "rate(agentforge_reques
 FAILED = 'rate(agentforge_requests_total{status=~"5.."}[5m])'
 
 
+CALLS = 'rate(agentforge_node_attempts_total{outcome!="cancelled"}[5m])'
+FAILED_CALLS = 'rate(agentforge_node_attempts_total{outcome!~"success|cancelled"}[5m])'
+
+
 class Chart(NamedTuple):
     """A panel: its title, unit, and queries by legend."""
 
@@ -29,8 +33,18 @@ class Chart(NamedTuple):
     queries: Mapping[str, str]
 
 
-def _quantile(quantile: float, by: str = "") -> str:
-    return f"histogram_quantile({quantile}, sum by (le{by}) ({SECONDS}))"
+def _quantile(quantile: float, by: str = "", seconds: str = SECONDS) -> str:
+    return f"histogram_quantile({quantile}, sum by (le{by}) ({seconds}))"
+
+
+def _rate(metric: str, *labels: str) -> dict[str, str]:
+    """The rate of a counter of workers; a zero while none of them has counted anything."""
+    legend = " ".join(f"{{{{{label}}}}}" for label in labels)
+    return {legend: f"sum by ({', '.join(labels)}) (rate({metric}[5m])) or vector(0)"}
+
+
+def _of_process(metric: str, legend: str = "") -> dict[str, str]:
+    return {f"{{{{instance}}}}{legend}": metric}
 
 
 def _each(metric: str, label: str) -> dict[str, str]:
@@ -80,6 +94,43 @@ DASHBOARDS: Mapping[str, tuple[Chart, ...]] = {
             "Runs of 30 days",
             "short",
             {"all": _total("runs"), "successful": _total("successful"), "failed": _total("failed")},
+        ),
+        Chart("Ended runs", "ops", _rate("agentforge_runs_finished_total", "end", "tier")),
+        Chart("Runs that began or ended too late", "ops", {"runs": "sum(rate(agentforge_runs_overdue_total[5m]))"}),
+        Chart(
+            "Time of nodes (p95)",
+            "s",
+            {"{{type}} {{provider}}": _quantile(0.95, ", type, provider", "rate(agentforge_node_seconds_bucket[5m])")},
+        ),
+        Chart("Calls of nodes", "ops", _rate("agentforge_node_attempts_total", "provider", "outcome")),
+        Chart("Errors of providers", "ops", _rate("agentforge_provider_errors_total", "provider", "code")),
+        Chart(
+            "Share of failed calls",
+            "percentunit",
+            {
+                "{{provider}}": f"sum by (provider) ({FAILED_CALLS}) / sum by (provider) ({CALLS}) or vector(0)",
+            },
+        ),
+        Chart("Runs taken over in an hour", "short", {"runs": "sum(increase(agentforge_lease_recoveries_total[1h]))"}),
+    ),
+    "workers": (
+        Chart("Memory", "bytes", _of_process('process_resident_memory_bytes{job="workers"}')),
+        Chart("Processor", "percentunit", _of_process('rate(process_cpu_seconds_total{job="workers"}[5m])')),
+        Chart("Connections to the database", "short", _of_process("agentforge_database_connections", " {{state}}")),
+        Chart("Tasks", "ops", _rate("agentforge_task_seconds_count", "task", "state")),
+        Chart(
+            "Time of tasks (p95)",
+            "s",
+            {"{{task}}": _quantile(0.95, ", task", "rate(agentforge_task_seconds_bucket[5m])")},
+        ),
+        Chart("Messages of beat", "ops", _rate("agentforge_beat_messages_total", "task")),
+        Chart(
+            "Failures of threads in an hour",
+            "short",
+            {
+                "{{instance}} {{thread}}": "sum by (instance, thread)"
+                " (increase(agentforge_process_thread_failures_total[1h]))"
+            },
         ),
     ),
     "money": (

@@ -201,15 +201,22 @@ class Stack:
         for number in range(1, _workers() + 1):
             name = f"worker-{number}"
             command = [*worker, "-c", "64", "-Q", EXECUTION_QUEUES, "-n", f"executions{number}@%h"]
-            yield self._python(name, command, role=ProcessRole.WORKER_EXECUTIONS, ready_line=" ready.")
-        command = [*worker, "-c", "8", "-Q", OTHER_QUEUES, "-n", "billing@%h"]
-        yield self._python("worker-billing", command, role=ProcessRole.WORKER_BILLING, ready_line=" ready.")
-        yield self._python("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile="], role=ProcessRole.BEAT)
+            own, role = self._own_metrics(number), ProcessRole.WORKER_EXECUTIONS
+            yield self._python(name, command, role=role, ready_line=" ready.", extra=own)
+        command, own = [*worker, "-c", "8", "-Q", OTHER_QUEUES, "-n", "billing@%h"], self._own_metrics(0)
+        yield self._python("worker-billing", command, role=ProcessRole.WORKER_BILLING, ready_line=" ready.", extra=own)
+        command, own = [*celery, "beat", "--loglevel", "INFO", "--pidfile="], self._own_metrics(_workers() + 1)
+        yield self._python("beat", command, role=ProcessRole.BEAT, extra=own)
         command = [*celery, "flower", f"--address={LOOPBACK}", f"--port={ports.flower}", "--logging=warning"]
         login = f"{FLOWER_USER}:{self.credentials.flower_password}"  # not on the command line, which `ps` shows
         check = partial(is_up, ports.flower, "/healthcheck")
         own = {"FLOWER_BASIC_AUTH": login}
         yield self._python("flower", command, role=ProcessRole.FLOWER, is_ready=check, extra=own)
+
+    def _own_metrics(self, number: int) -> dict[str, str]:
+        """The port of a worker's or beat's own metrics: one after the other from the given one on; none without it."""
+        first = int(self._env.get("WORKER_METRICS_PORT") or 0)
+        return {"WORKER_METRICS_PORT": str(first + number)} if first else {}
 
     def _demo_user(self) -> Iterator[Program]:
         if not self._env.get(WITH_DEMO_USER):

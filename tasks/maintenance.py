@@ -20,7 +20,7 @@ from models.services.orchestration import deadlines, redelivery
 from tasks.bootstrap import process_name
 from tasks.parts import in_transaction, run_each
 from tasks.queue import TaskName, enqueue, enqueue_mails
-from workers import exports
+from workers import exports, metrics
 
 MAX_BATCHES = 40  # of one part in one task; a few seconds of work
 
@@ -60,7 +60,8 @@ def _end_overdue() -> None:
     """End runs past their deadline; a failure is logged and does not keep the other runs from their end."""
     for execution_id in in_transaction(deadlines.late):
         try:
-            in_transaction(partial(deadlines.end, execution_id=execution_id))
+            if in_transaction(partial(deadlines.end, execution_id=execution_id)):
+                metrics.OVERDUE.inc()
         except Exception:
             log.exception("execution.end_failed", execution_id=str(execution_id))
 

@@ -6,6 +6,7 @@ read from the database at each scrape.
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import threads
 from api.ops.business_metrics import business
 from api.ops.job_metrics import jobs
+from metrics_server import MetricsServer
 from models.db import SessionFactory
 from models.services.operations import alerts
 from models.services.reconciliation import reconciliation
@@ -58,6 +60,14 @@ def exposition(broker: BrokerProbe, directory: str) -> bytes:
     counted = CollectorRegistry()
     MultiProcessCollector(counted, path=directory)
     return generate_latest(counted) + generate_latest(stored)
+
+
+def serve(app: Flask) -> None:
+    """Serve the metrics of `app` at the address in its settings; with port 0, serve none."""
+    settings, broker = app.extensions["settings"], app.extensions["broker"]
+    if settings.metrics_port:
+        read = partial(exposition, broker, settings.metrics_directory)
+        MetricsServer(settings.metrics_bind, settings.metrics_port, read, is_shared=True).start()
 
 
 class DatabaseCollector(Collector):

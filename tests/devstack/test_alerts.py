@@ -54,6 +54,8 @@ PUSHES = 'agentforge_push_failures_total{error="%s"}'
 REFUSED, GONE = PUSHES % "InvalidCredentials", PUSHES % "DeviceNotRegistered"
 OLDEST, EVENTS = f"agentforge_queue_oldest_seconds{LOW}", "agentforge_stripe_events_oldest_seconds"
 AGE = 'agentforge_reconciliation_age_seconds{kind="purchases"}'
+TAKEN_OVER = 'agentforge_lease_recoveries_total{instance="%s"}'
+CALLS = 'agentforge_node_attempts_total{provider="openai",outcome="%s"}'
 
 CASES = {
     "MetricsMissing": Case({"up": steady(0)}, {"agentforge_database_up": steady(1)}),
@@ -88,6 +90,14 @@ CASES = {
     "StripeEventsWait": Case({EVENTS: steady(301)}, {EVENTS: steady(10)}),
     "ReconciliationLate": Case({AGE: steady(10_801)}, {AGE: steady(10_000)}, {"kind": "purchases"}),
     "PushRefused": Case({REFUSED: growing(1)}, {GONE: growing(1)}, {"error": "InvalidCredentials"}),
+    "RunsTakenOver": Case(
+        {TAKEN_OVER % "a": growing(0.2), TAKEN_OVER % "b": growing(0.2)}, {TAKEN_OVER % "a": growing(0.1)}
+    ),
+    "ProviderFails": Case(
+        {CALLS % "success": growing(4), CALLS % "failed": growing(5)},
+        {CALLS % "success": growing(5), CALLS % "failed": growing(4), CALLS % "cancelled": growing(9)},
+        {"provider": "openai"},
+    ),
 }
 
 
@@ -142,7 +152,8 @@ def test_every_alert_has_a_runbook_that_says_what_to_do() -> None:
 
 
 def test_alerts_are_about_metrics_that_exist() -> None:
-    code = "".join(path.read_text() for path in Path(metrics.__file__).parent.glob("*.py"))
+    sources = [*Path(metrics.__file__).parent.glob("*.py"), ROOT / "workers" / "metrics.py"]
+    code = "".join(path.read_text() for path in sources)
     named = set(re.findall(r"agentforge_\w+", " ".join(rule["expr"] for rule in RULES.values())))
     existing = {re.sub(r"_(total|bucket)$", "", name) for name in named}
     assert [name for name in sorted(existing) if f'"{name}"' not in code] == []

@@ -27,7 +27,7 @@ _TRANSFER = RawStatement(
        SET epoch = e.epoch + 1, lease_owner = :owner, lease_expires_at = now() + make_interval(secs => :seconds),
            crash_state = CASE WHEN :died THEN 'killed_once' ELSE e.crash_state END,
            crash_log = CASE WHEN :died THEN coalesce(e.crash_log, '[]') || jsonb_build_object(
-                                'worker', e.lease_owner,
+                                'worker', e.lease_owner, 'epoch', e.epoch,
                                 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
                             ELSE e.crash_log END,
            updated_at = now()

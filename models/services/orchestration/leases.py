@@ -40,7 +40,7 @@ GRANTED = """
     e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.price_list, e.credits_cap,
     e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, coalesce(jsonb_array_length(e.crash_log), 0),
     e.retry_of IS NOT NULL, e.cancel_requested_at IS NOT NULL, e.deadline_at, clock_timestamp(), e.depth,
-    e.stored_bytes, e.fuel_spent, e.request_id,
+    e.stored_bytes, e.fuel_spent, e.request_id, coalesce((e.crash_log->-1->>'epoch')::int = e.epoch - 1, false),
     (SELECT owner.subscription_tier FROM users owner WHERE owner.id = e.user_id), e.crash_state
 """
 
@@ -57,8 +57,9 @@ _CLAIM = PreparedStatement(
                               WHEN e.crash_state = 'suspected' THEN 'isolated' ELSE e.crash_state END,
            crash_log = CASE WHEN e.lease_owner IS NULL THEN e.crash_log
                             ELSE coalesce(e.crash_log, '[]') || jsonb_build_object(
-                                     'worker', e.lease_owner, 'at', to_char(e.lease_expires_at AT TIME ZONE 'UTC',
-                                                                            'YYYY-MM-DD"T"HH24:MI:SS"Z"')) END,
+                                     'worker', e.lease_owner, 'epoch', e.epoch,
+                                     'at', to_char(e.lease_expires_at AT TIME ZONE 'UTC',
+                                                   'YYYY-MM-DD"T"HH24:MI:SS"Z"')) END,
            started_at = coalesce(e.started_at, now()), start_by = NULL,
            wake_at = NULL, waiting_for = NULL, deferred_at = NULL, updated_at = now()
       FROM users u
@@ -154,6 +155,7 @@ class Lease:
     stored_bytes: int = 0  # see `run_size`
     fuel_spent: int = 0  # by its expressions
     request_id: str | None = None  # of the request that caused the run, for logs
+    is_recovered: bool = False  # whether this claim took it over from a driver that vanished
     tier: Tier = Tier.FREE  # of the owner
     crash_state: CrashState = CrashState.CLEAR
 

@@ -157,7 +157,7 @@ class Execution(UpdatedAtMixin, Record):
     crash_state: Mapped[CrashState] = mapped_column(
         enum_column(CrashState, "crash_state_known"), default=CrashState.CLEAR, server_default=CrashState.CLEAR
     )
-    crash_log: Mapped[JsonB] = mapped_column(nullable=True)  # [{worker, at}]: when the worker was found dead
+    crash_log: Mapped[JsonB] = mapped_column(nullable=True)  # [{worker, epoch, at}]: when it was found dead
     # Since when it waits for another run of its owner to end, which then enqueues it.
     deferred_at: Mapped[UtcTime | None]
     enqueued_at: Mapped[UtcTime | None]  # when its message was last published; None before the first time

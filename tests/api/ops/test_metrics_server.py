@@ -6,8 +6,8 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 
-from api.ops.metrics_server import MetricsServer
 from devstack.servers.ports import LOOPBACK, free_port
+from metrics_server import MetricsServer
 
 
 class Reader:
@@ -29,7 +29,7 @@ def reader() -> Reader:
 def address(reader: Reader) -> str:
     port = free_port()
     for _ in range(2):  # as two processes of one API: the second finds the port taken
-        MetricsServer(LOOPBACK, port, reader).start()
+        MetricsServer(LOOPBACK, port, reader, is_shared=True).start()
     return f"http://{LOOPBACK}:{port}"
 
 

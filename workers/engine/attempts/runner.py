@@ -12,6 +12,7 @@ from models.rules.prices.charging import FREE
 from models.serialization import Json
 from models.services.credits.api_calls import CallsUsed
 from models.services.orchestration.leases import Lease, PastStep
+from workers import metrics
 from workers.engine.attempts import late_effects, resumption
 from workers.engine.attempts.effect_pool import EffectPool
 from workers.engine.attempts.limiter import LONG_PAUSE
@@ -147,6 +148,8 @@ class AttemptRunner:
 
     def conclude(self, attempt: StepAttempt, result: AttemptResult) -> AttemptFinished | WaitReason | None:
         """Decide what follows an attempt: its step is finished, waits, or (None) goes on or has ended already."""
+        if not isinstance(result, CallsUsed):
+            metrics.attempt_ended(attempt.call.node, attempt.effect, result)
         if not self._is_current(attempt):
             if not self._effects.record_late(attempt, result):
                 late_effects.record(self._buffer, attempt, result)

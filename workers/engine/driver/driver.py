@@ -139,8 +139,9 @@ class ExecutionDriver:
                 # A run that was just ended or parked has no lease; the pending write tells whether that was stored.
                 if self._phase is not DriverPhase.CLOSING:
                     self._leave(DriveResult.LOST)
-            case EndingStored(is_over):
-                self._result = DriveResult.ENDED if is_over else DriveResult.PARKED
+            case EndingStored(status):
+                self._result = DriveResult.PARKED if status is ExecutionStatus.WAITING else DriveResult.ENDED
+                outcomes.count(self._lease, status)
                 self._enter(DriverPhase.LEFT)
             case ShutdownStored():
                 self._leave(DriveResult.RELEASED)
@@ -271,7 +272,7 @@ class ExecutionDriver:
             steps.open.close(charged=outcome is None or not outcome.is_ours)
         ending = outcomes.conclude(self._buffer, steps.schedule, outcome)
         self._enter(DriverPhase.CLOSING)
-        self._buffer.flush(EndingStored(ending.status is not ExecutionStatus.WAITING), ending=ending)
+        self._buffer.flush(EndingStored(ending.status), ending=ending)
 
     def _leave(self, result: DriveResult) -> None:
         """Stop driving; another driver goes on."""

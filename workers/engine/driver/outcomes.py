@@ -14,6 +14,7 @@ from models.serialization import Json
 from models.services.orchestration.isolated_runs import QUARANTINED
 from models.services.orchestration.journal import Ending, NodeRow
 from models.services.orchestration.leases import Lease
+from workers import metrics
 from workers.engine.driver.paused_steps import PausedSteps
 from workers.engine.journal.progress_buffer import ProgressBuffer
 from workers.engine.values.outputs import OutputRefused, RunTooLarge, encode
@@ -139,3 +140,9 @@ def run_output(schedule: Schedule) -> Json:
     """The output node's value; several by node id; without output nodes, the values of the last nodes."""
     outputs = schedule.final_outputs("output") or schedule.final_outputs()
     return next(iter(outputs.values())) if len(outputs) == 1 else (outputs or None)
+
+
+def count(lease: Lease, status: ExecutionStatus) -> None:
+    """Count the end of a run, which a run that waits has not reached."""
+    if status is not ExecutionStatus.WAITING:
+        metrics.RUNS.labels(status.value, lease.tier.value).inc()

@@ -15,6 +15,7 @@ from models.serialization import Json
 from models.services.orchestration.journal import Ending, EventRow, NodeRow, Progress
 from models.services.orchestration.leases import Lease
 from models.services.orchestration.run_size import MAX_RUN_BYTES, event_bytes, node_bytes
+from workers import metrics
 from workers.engine.journal.writer import OnWritten
 from workers.engine.values import clock
 from workers.engine.values.events import FollowUp, Post, StartReceipt, Stored, WriteRefused
@@ -76,6 +77,8 @@ class ProgressBuffer:
         self.stored += size - self._open.pop(row.step, 0)
         if row.finished_at is None:
             self._open[row.step] = size
+        else:
+            metrics.node_ended(self._schedule.plan.graph.nodes[row.step.node_id], row)
         if row.status is not NodeStatus.SKIPPED:
             self._new_fee += self.fee_due
             self.charged += self.fee_due

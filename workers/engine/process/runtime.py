@@ -20,11 +20,12 @@ from models.services.operations.worker_heartbeats import Calls
 from models.services.orchestration import isolated_runs, leases
 from models.services.orchestration.leases import Lease
 from threads import Pool
+from workers import metrics
 from workers.engine.attempts.effect_executor import EffectExecutor
 from workers.engine.attempts.limiter import AdaptiveLimiter
 from workers.engine.attempts.resources import EngineResources, EnqueueRun
 from workers.engine.driver.driver import ExecutionDriver
-from workers.engine.driver.outcomes import DriveResult, Outcome, must_be_alone
+from workers.engine.driver.outcomes import DriveResult, Outcome, count, must_be_alone
 from workers.engine.journal.writer import JournalWriter
 from workers.engine.process.isolation import IsolationPool, Start, isolation_disabled
 from workers.engine.process.lease_heartbeat import HeldLease, LeaseHeartbeat, LeaseListener
@@ -136,6 +137,8 @@ class Runtime:
         if lease is None:
             with session_scope() as session:
                 lease = leases.claim(session, execution_id, owner=owner, seconds=seconds)
+        if lease and lease.is_recovered:
+            metrics.RECOVERIES.inc()
         return lease
 
     def _hold(self, lease: Lease, drive: Drive) -> DriveResult:
@@ -215,6 +218,7 @@ class Runtime:
             under_way = isolated_runs.end(session, lease, outcome.status, outcome.message, outcome.error)
         if under_way is None:
             return DriveResult.LOST
+        count(lease, outcome.status)
         for reference in under_way:
             self._cancel_pool.submit(self._performer.stop, reference)
         return DriveResult.ENDED

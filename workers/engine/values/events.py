@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.rules.executions.schedule import Step
+from models.rules.executions.states import ExecutionStatus
 from models.rules.graph.effects import EffectResult
 from models.serialization import Json
 from models.services.credits.api_calls import CallsUsed
@@ -66,9 +67,9 @@ class ChildStartStored:
 
 @dataclass(frozen=True, slots=True)
 class EndingStored:
-    """The run's ending is stored (`is_over`), or the reason why it waits."""
+    """The run's ending is stored, or the reason why it waits."""
 
-    is_over: bool
+    status: ExecutionStatus
 
 
 @dataclass(frozen=True, slots=True)

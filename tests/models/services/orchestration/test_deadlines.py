@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from models.db import session_scope
@@ -210,3 +210,16 @@ def test_two_sweeps_at_once_end_each_run_once() -> None:
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.submit(sweep), pool.submit(sweep)
         assert sorted(one.result() + other.result()) == sorted(runs)
+
+
+def test_only_the_claim_after_a_crash_says_that_it_took_a_run_over(session: Session, owner: User) -> None:
+    taken = run(session, owner)
+
+    def is_recovered(*, seconds: float) -> bool:
+        lease = leases.claim(session, taken.id, owner="a worker", seconds=seconds)
+        assert lease
+        return lease.is_recovered
+
+    assert [is_recovered(seconds=-1), is_recovered(seconds=-1), is_recovered(seconds=30)] == [False, True, True]
+    session.execute(update(Execution).values(status=S.QUEUED, lease_owner=None, lease_expires_at=None))
+    assert not is_recovered(seconds=30)

@@ -1,22 +1,19 @@
 """Serves metrics on a port of their own, which no proxy forwards, so that they are not public.
 
 One of the API's processes binds the port and serves the metrics of all; the others keep trying to bind it, so that
-another one takes over when that process ends.
+another one takes over when that process ends. A worker or beat serves its own, on a port of its own.
 """
 
 import errno
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import structlog
-from flask import Flask
 from prometheus_client import CONTENT_TYPE_LATEST
 
 import threads
-from api.ops.metrics import exposition
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +25,17 @@ SLOW_CLIENT_SECONDS = 10
 class MetricsServer:
     """Serves the text that `read` returns at `GET /metrics`, and nothing else."""
 
-    def __init__(self, bind: str, port: int, read: Callable[[], bytes]) -> None:
+    def __init__(self, bind: str, port: int, read: Callable[[], bytes], *, is_shared: bool = False) -> None:
+        """Build a server.
+
+        Args:
+            bind: the address of an interface.
+            port: not 0.
+            read: makes the text.
+            is_shared: whether another process with the same metrics may have the port.
+        """
         self._address = bind, port
+        self._is_shared = is_shared
         self._read = read
         self._lock = threading.Lock()
         self._kept, self._kept_until = b"", 0.0
@@ -52,17 +58,9 @@ class MetricsServer:
                 with ThreadingHTTPServer(self._address, _handler(self)) as server:
                     server.serve_forever()
             except OSError as error:
-                if error.errno != errno.EADDRINUSE:  # another process of this API serves them
-                    log.exception("metrics.not_served")
+                if not (self._is_shared and error.errno == errno.EADDRINUSE):
+                    log.warning("metrics.not_served", port=self._address[1], reason=str(error))
             time.sleep(RETRY_SECONDS)
-
-
-def serve(app: Flask) -> None:
-    """Serve the metrics of `app` at the address in its settings; with port 0, serve none."""
-    settings, broker = app.extensions["settings"], app.extensions["broker"]
-    if settings.metrics_port:
-        read = partial(exposition, broker, settings.metrics_directory)
-        MetricsServer(settings.metrics_bind, settings.metrics_port, read).start()
 
 
 def _handler(metrics: MetricsServer) -> type[BaseHTTPRequestHandler]:
