@@ -1,19 +1,21 @@
-"""Waits: what a request yields to pause, so that it holds no thread until something wakes it or its time is over.
+"""Pauses: what a request yields so that it holds no thread until something wakes it, its time is over or rows are read.
 
-A view may be a generator that yields `Wait`s and returns its response; an event stream yields `Wait`s between its
-messages. Whoever drives it (`api.serving`) waits, and then calls it again in any thread.
+A view may be a generator that yields pauses and returns its response; an event stream yields pauses between its
+messages. Whoever drives it (`api.serving`) waits and reads, and then resumes it in any thread with what was read.
 """
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from flask import Response
 
 T = TypeVar("T")
-Waits = Generator["Wait", None, T]  # of a view or a part of one, which returns T
-Messages = Generator["bytes | Wait", None, None]
+Waits = Generator["Pause", Any, T]  # of a view or a part of one, which returns T
+Messages = Generator["bytes | Pause", Any, None]
+# Reads what belongs to each key, in transactions of its own. A value may be the exception to raise for that key.
+Load = Callable[[Collection[Any]], Mapping[Any, Any]]
 
 
 class Wakeable(Protocol):
@@ -22,25 +24,48 @@ class Wakeable(Protocol):
     def when_woken(self, call: Callable[[], None]) -> None:
         """Call `call` once: now if it was woken since the last wait, or when it is."""
 
+    def take_wake(self) -> bool:
+        """Whether it was woken since the last call of this; False once it is closed."""
+
     def close(self, *, is_disconnected: bool = False) -> None:
         """End the wait, for good."""
 
 
 @dataclass(frozen=True)
+class Read:
+    """A pause in which `key` is read, by one call of `load` for all requests that pause for it at the moment."""
+
+    load: Load
+    key: Hashable
+
+    def block(self) -> Any:
+        """Read in this thread; returns the answer for `resume`."""
+        return read(self.load, {self.key})[self.key]
+
+
+@dataclass(frozen=True)
 class Wait:
-    """A pause until `source` wakes, for at most `seconds`; `at_least` are always waited, so that changes gather."""
+    """A pause until `source` wakes, for at most `seconds`; `at_least` are always waited, so that changes gather.
+
+    Once it was woken, `then` is read, which resumes the request; otherwise it is resumed with None.
+    """
 
     source: Wakeable
     seconds: float
     at_least: float = 0.0
+    then: Read | None = None
 
-    def block(self) -> None:
-        """Wait in this thread, for a server without an event loop."""
+    def block(self) -> Any:
+        """Wait in this thread, for a server without an event loop; returns the answer for `resume`."""
         woken = threading.Event()
         if self.at_least:
             woken.wait(self.at_least)
         self.source.when_woken(woken.set)
         woken.wait(self.seconds)
+        return self.then.block() if self.then and self.source.take_wake() else None
+
+
+Pause = Wait | Read
 
 
 class StreamedResponse(Response):
@@ -51,12 +76,41 @@ class StreamedResponse(Response):
         self.messages = messages
 
 
-def _blocking(messages: Messages) -> Iterator[bytes]:
+def read(load: Load, keys: Collection[Any]) -> Mapping[Any, Any]:
+    """The answers for `resume` by key: what `load` has read, or the exception that it raised."""
     try:
-        for message in messages:
-            if isinstance(message, Wait):
-                message.block()
-            else:
+        return load(keys)
+    except Exception as error:  # each of the requests that wait for it has to handle it
+        return dict.fromkeys(keys, error)
+
+
+def resume(steps: Generator[T, Any, Any], answer: Any = None) -> T:
+    """Run a generator until its next pause, with the answer to the last one; an exception is raised in it."""
+    return steps.throw(answer) if isinstance(answer, Exception) else steps.send(answer)
+
+
+def next_messages(messages: Messages, answer: Any = None) -> tuple[bytes, Pause | None]:
+    """What is to be sent now, and the pause after it; None at the end."""
+    found = []
+    try:
+        message = resume(messages, answer)
+        while isinstance(message, bytes):
+            found.append(message)
+            message = next(messages)
+    except StopIteration:
+        return b"".join(found), None
+    return b"".join(found), message
+
+
+def _blocking(messages: Messages) -> Iterator[bytes]:
+    answer = None
+    try:
+        while True:
+            message = resume(messages, answer)
+            if isinstance(message, bytes):
                 yield message
+            answer = None if isinstance(message, bytes) else message.block()
+    except StopIteration:
+        return
     finally:
         messages.close()

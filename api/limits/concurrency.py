@@ -55,6 +55,15 @@ class WorkingSlot:
         """Take turns from now on with the requests that have waited."""
         self.group = RETURNING
 
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Within the block the request works in a slot that others hold for it, and needs none of its own."""
+        before, self._is_free_of_charge = self._is_free_of_charge, True
+        try:
+            yield
+        finally:
+            self._is_free_of_charge = before
+
     async def acquire_async(self) -> None:
         """Acquire a slot of the group on an event loop; if that fails, `acquire` raises `Overloaded`."""
         if self._is_free_of_charge:

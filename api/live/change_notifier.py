@@ -4,14 +4,12 @@
 - `poll` compares the rows of all subscriptions with the database, in one query: rarely while Redis is available, every
   second while it is not.
 - `check_credentials` closes, every two seconds, the subscriptions whose session or access key is no longer valid.
-
-A waiting client holds no thread, no connection and no transaction.
 """
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -25,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 import threads
-from api.http.wait import Wait
+from api.http.wait import Read, Wait
 from models.changes import CHANNEL
 from models.db import session_scope
 from models.services.accounts.sessions import live_credentials
@@ -38,6 +36,7 @@ MAX_SUBSCRIPTIONS_PER_USER = 50  # so that one user cannot take them all
 POLL_SECONDS = 5.0  # while Redis is available, whose messages may still be lost
 DISCONNECTED_POLL_SECONDS = 1.0
 TICK_SECONDS = 0.5  # within which the threads notice that the notifier was closed
+WOKEN_AT_A_TIME, WAKE_PAUSE_SECONDS = 50, 0.005
 CREDENTIALS_SECONDS = 2.0  # how often sessions and access keys are checked
 
 WAITING = Gauge(
@@ -63,10 +62,12 @@ class ChangeSubscription:
         self._is_woken = False
         self._call: Callable[[], None] | None = None
 
-    def changed(self, seen: Mapping[UUID, Hashable], seconds: float, at_least: float = 0.0) -> Wait:
-        """A wait until a row may differ from its version in `seen`, or until this is closed."""
+    def changed(
+        self, seen: Mapping[UUID, Hashable], seconds: float, at_least: float = 0.0, then: Read | None = None
+    ) -> Wait:
+        """A wait until a row may differ from its version in `seen`, and then for `then`, or until this is closed."""
         self.seen = seen
-        return Wait(self, seconds, at_least)
+        return Wait(self, seconds, at_least, then)
 
     def take_wake(self) -> bool:
         """Whether a row may have changed since the last call of this; False once this is closed."""
@@ -244,8 +245,7 @@ class ChangeNotifier:
             ids = (UUID(bytes=data[offset : offset + 16]) for offset in range(0, len(data) - 15, 16))
             with self._lock:
                 subscriptions = [subscription for one in ids for subscription in self._by_id.get(one, ())]
-            for subscription in subscriptions:
-                subscription.wake()
+            _wake(subscriptions)
 
     def _poll(self) -> None:
         """Wake subscriptions that know another version than the database has."""
@@ -269,9 +269,7 @@ class ChangeNotifier:
         except (DBAPIError, PoolTimeout) as error:
             log.warning("changes.poll_failed", reason=type(error).__name__, waiters=len(subscriptions))
             return
-        for subscription in subscriptions:
-            if any(present.get(one) != subscription.seen.get(one) for one in subscription.ids):
-                subscription.wake()
+        _wake([one for one in subscriptions if any(present.get(id_) != one.seen.get(id_) for id_ in one.ids)])
 
     def _check_credentials(self) -> None:
         """Close subscriptions whose session or access key was ended, by any process."""
@@ -291,3 +289,11 @@ class ChangeNotifier:
         for subscription in subscriptions:
             if subscription.credential not in valid:
                 subscription.close(is_signed_out=True)
+
+
+def _wake(subscriptions: Sequence[ChangeSubscription]) -> None:
+    """Wake many clients a few at a time, so that the event loop gets to other requests in between."""
+    for index, subscription in enumerate(subscriptions, 1):
+        subscription.wake()
+        if not index % WOKEN_AT_A_TIME:
+            time.sleep(WAKE_PAUSE_SECONDS)

@@ -13,23 +13,20 @@ import structlog
 from flask import Response, request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
 
 from api.auth.authenticate import current_credential
 from api.http.json import encode
-from api.http.parsing import query, show
-from api.http.wait import Messages, StreamedResponse
-from api.live.change_notifier import ChangeNotifier
-from api.live.execution_document import document
+from api.http.parsing import query
+from api.http.wait import Messages, Read, StreamedResponse
+from api.live import run_views
+from api.live.change_notifier import ChangeNotifier, ChangeSubscription
 from api.live.long_poll import notifier
-from api.schemas.executions.executions import LogOut
+from api.live.run_views import NewsQuery, RunNews
 from api.schemas.executions.long_poll import EventsQuery
-from models.db import session_scope
 from models.errors import FieldError, ForgeError, InvalidInput
 from models.rules.executions.states import TERMINAL, ExecutionStatus
-from models.services.executions import executions
 from models.services.executions.change_tags import ChangeTag, change_tags
-from models.services.executions.executions import ExecutionSnapshot
+from models.services.executions.snapshots import OwnedRun
 from models.tables import Execution, User
 
 log = structlog.get_logger(__name__)
@@ -39,7 +36,6 @@ HEARTBEAT_SECONDS = 15.0
 RETRY, RETRY_LATER = b"retry: 2000\n\n", b"retry: 5000\n\n"  # milliseconds until a client reconnects
 HEARTBEAT = b":\n\n"  # a comment; sending it fails if the client is gone
 COALESCE_SECONDS = 0.05  # events in quick succession are sent together
-PAGE = 500
 
 
 def last_event_id() -> int | None:
@@ -64,7 +60,7 @@ def stream(owner: User, execution: Execution, after: int | None) -> Response:
     if execution.status in TERMINAL and after is not None and after >= execution.last_seq:
         return Response(status=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    events = EventStream(owner, current_credential(), execution.id, after)
+    events = EventStream(OwnedRun(owner.id, execution.id), current_credential(), after)
     return StreamedResponse(_listen(notifier(), events), mimetype="text/event-stream", headers=headers)
 
 
@@ -72,59 +68,64 @@ def stream(owner: User, execution: Execution, after: int | None) -> Response:
 class EventStream:
     """The stream of one run to one client: the events sent so far, and the next ones."""
 
-    owner: User
+    asked: OwnedRun
     credential: UUID  # of the client: the id of its session or access key
-    execution_id: UUID
     after: int | None
     status: ExecutionStatus | None = None  # as last sent
     seen: ChangeTag | None = None
     has_more: bool = False
     is_over: bool = False
 
-    def next_messages(self) -> bytes:
-        """The next messages, at most a page; empty if the client has them all."""
-        with session_scope() as session:
-            snapshot = executions.get_snapshot(session, self.owner, self.execution_id)
-            run = snapshot.run
-            self.seen = ChangeTag.of(run)
-            if self.after is None:
-                self.after = run.last_seq
-            messages = [] if self.status else [self._state(session, snapshot)]
-            # The run was read before its events, so that the last one is among them.
-            events = executions.logs(session, self.owner, self.execution_id, limit=PAGE, after=self.after)
-            messages += [_message(event.seq, show(LogOut, event)) for event in events]
-            self.after = events[-1].seq if events else self.after
-            self.has_more = len(events) == PAGE
-            if not self.has_more and self.status != run.status:
-                messages.append(self._state(session, snapshot))
-            self.is_over = run.status in TERMINAL and not self.has_more
-            return b"".join(messages)
+    def news(self) -> Read:
+        """Read what the client does not know yet."""
+        return Read(run_views.load_news, NewsQuery(self.asked, self.status, self.after))
 
-    def _state(self, session: Session, snapshot: ExecutionSnapshot) -> bytes:
-        self.status = snapshot.run.status
-        return _message(self.after or 0, document(session, snapshot), b"event: state\n")
+    def messages(self, news: RunNews) -> bytes:
+        """The messages about `news`, of which there is at most a page; empty if the client has them all."""
+        run = news.run
+        self.seen = ChangeTag.of(run)
+        if self.after is None:
+            self.after = run.last_seq
+        messages = [] if self.status else [self._state(news)]
+        messages += [_message(seq, event) for seq, event in news.events]
+        self.after = news.events[-1][0] if news.events else self.after
+        self.has_more = len(news.events) == run_views.PAGE
+        if not self.has_more and self.status != run.status:
+            messages.append(self._state(news))
+        self.is_over = run.status in TERMINAL and not self.has_more
+        return b"".join(messages)
+
+    def _state(self, news: RunNews) -> bytes:
+        self.status = news.run.status
+        return _message(self.after or 0, news.document, b"event: state\n")
 
 
 def _listen(notifier: ChangeNotifier, events: EventStream) -> Messages:
     until = time.monotonic() + STREAM_SECONDS
-    ids = [events.execution_id]
-    with notifier.subscribe(events.owner.id, events.credential, ids, change_tags) as subscription:
+    owner_id, run_id = events.asked
+    with notifier.subscribe(owner_id, events.credential, [run_id], change_tags) as subscription:
         try:
             yield RETRY if subscription else RETRY_LATER
-            while subscription is None or not subscription.is_closed:
-                yield events.next_messages() or HEARTBEAT
+            news = yield events.news()
+            while True:
+                yield events.messages(news) or HEARTBEAT
                 if events.is_over or (subscription is None and not events.has_more):
                     return
-                while subscription and not events.has_more:
-                    left = max(0.0, min(until - time.monotonic(), HEARTBEAT_SECONDS))
-                    yield subscription.changed({events.execution_id: events.seen}, left, COALESCE_SECONDS)
-                    if subscription.take_wake():
-                        break
-                    if subscription.is_closed or time.monotonic() >= until:
-                        return
-                    yield HEARTBEAT
+                news = (yield events.news()) if events.has_more else (yield from _wait(subscription, events, until))
+                if news is None:
+                    return
         except (DBAPIError, PoolTimeout, ForgeError) as error:
-            log.warning("stream.ended", execution_id=str(events.execution_id), error=type(error).__name__)
+            log.warning("stream.ended", execution_id=str(run_id), error=type(error).__name__)
+
+
+def _wait(subscription: ChangeSubscription, events: EventStream, until: float) -> Messages:
+    """Send heartbeats until there are news, which are returned; None at the end of the stream."""
+    while True:
+        left = max(0.0, min(until - time.monotonic(), HEARTBEAT_SECONDS))
+        news = yield subscription.changed({events.asked.run_id: events.seen}, left, COALESCE_SECONDS, events.news())
+        if news is not None or subscription.is_closed or time.monotonic() >= until:
+            return news
+        yield HEARTBEAT
 
 
 def _message(seq: int, data: object, kind: bytes = b"") -> bytes:

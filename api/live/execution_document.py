@@ -9,7 +9,7 @@ from api.schemas.executions.executions import ExecutionDetailOut, NodeOut
 from models.rules.executions.states import TERMINAL, ExecutionStatus
 from models.serialization import Json
 from models.services.executions import executions
-from models.services.executions.executions import ExecutionSnapshot, WaitStatus
+from models.services.executions.executions import ExecutionSnapshot, Recorded, WaitStatus
 from models.services.executions.node_states import outline
 from models.tables import Execution
 
@@ -20,11 +20,16 @@ RUNS_A_SECOND = 5  # that start from a queue, at least
 NO_SLOT_SECONDS = 5  # in place of a long poll, if all slots are taken
 
 
-def document(session: Session, snapshot: ExecutionSnapshot, wait_status: WaitStatus | None = None) -> dict[str, Json]:
-    """The run with its nodes, its receipt and why it waits; `wait_status` is computed unless it is given."""
+def document(
+    session: Session,
+    snapshot: ExecutionSnapshot,
+    wait_status: WaitStatus | None = None,
+    recorded: Recorded | None = None,
+) -> dict[str, Json]:
+    """The run with its nodes, its receipt and why it waits; the last two arguments are read unless they are given."""
     execution = snapshot.run
     wait_status = wait_status or executions.wait_status(session, execution, snapshot.at)
-    found = executions.recorded(session, execution)
+    found = recorded or executions.recorded(session, execution)
     return {
         **show(ExecutionDetailOut, execution),
         "waitingFor": wait_status.waiting_for,

@@ -20,14 +20,16 @@ from api.http.paging import page
 from api.http.parsing import show
 from api.http.responses import unless_known
 from api.http.session import close, db, on_replica
-from api.http.wait import Waits
+from api.http.wait import Read, Waits
 from api.live.change_notifier import ChangeNotifier, ChangeSubscription
-from api.live.execution_document import NO_SLOT_SECONDS, document, retry_after
+from api.live.execution_document import NO_SLOT_SECONDS, retry_after
+from api.live.run_views import RunDetail, detail, load_details
 from api.schemas.executions.executions import ExecutionOut
 from models.errors import NotAuthenticated
 from models.rules.executions.states import TERMINAL
 from models.services.executions import executions
 from models.services.executions.change_tags import ChangeTag, change_tags
+from models.services.executions.snapshots import OwnedRun
 from models.tables import Execution
 
 AT_ONCE, AFTER_CHANGE = 0, 1  # seconds until the next long poll: a run that changes constantly is sent once a second
@@ -49,24 +51,23 @@ def notifier() -> ChangeNotifier:
 
 def poll(execution_id: UUID, *, wait: int, since: int | None) -> Waits[Response]:
     """Respond with the run, after at most `wait` seconds: as soon as it has events after `since`, or another ETag."""
-    pause = yield from _wait(
-        [execution_id], wait, lambda first, now: _has_changed(first[execution_id], now[execution_id], since)
+    changed = Read(load_details, OwnedRun(current_user().id, execution_id))
+    pause, found = yield from _wait(
+        [execution_id], wait, lambda first, now: _has_changed(first[execution_id], now[execution_id], since), changed
     )
-    snapshot = executions.get_snapshot(db(), current_user(), execution_id)
-    run, wait_status = snapshot.run, executions.undriven_status(db(), snapshot.run, snapshot.at)
-    below = executions.below(db(), run.id) if snapshot.has_children else None
-    tag = f"{ChangeTag.of(run).text}-{_digest(run.updated_at, wait_status, below)}"
-    response = unless_known(tag, lambda: document(db(), snapshot, wait_status))
+    shown = found or detail(db(), current_user(), execution_id)
+    tag = f"{ChangeTag.of(shown.run).text}-{_digest(shown.run.updated_at, shown.wait_status, shown.below)}"
+    response = unless_known(tag, shown.document)
     close()  # nothing was written, and closing costs less than a commit
-    if run.status not in TERMINAL:
-        position = wait_status and wait_status.queue_position
-        response.headers["Retry-After"] = str(retry_after(run, position) if pause is None else pause)
+    if shown.run.status not in TERMINAL:
+        position = shown.wait_status and shown.wait_status.queue_position
+        response.headers["Retry-After"] = str(retry_after(shown.run, position) if pause is None else pause)
     return response
 
 
 def poll_list(*, wait: int, **args: Any) -> Waits[Response]:
     """Respond with a page of the caller's runs, after at most `wait` seconds: as soon as one of `ids` changes."""
-    pause = yield from _wait(
+    pause, _ = yield from _wait(
         args["ids"] or (), wait, lambda first, now: _any_changed(first, now) or _is_other_page(args)
     )
     if pause is None:
@@ -103,29 +104,33 @@ def _digest(*values: object) -> str:
 
 
 def _wait(
-    ids: Collection[UUID], seconds: int, has_changed: Callable[[ChangeTags, ChangeTags], bool]
-) -> Waits[int | None]:
+    ids: Collection[UUID],
+    seconds: int,
+    has_changed: Callable[[ChangeTags, ChangeTags], bool],
+    changed: Read | None = None,
+) -> Waits[tuple[int | None, RunDetail | None]]:
     """Wait until the caller's runs `ids` change, at most `seconds`.
 
     Returns:
-        Seconds until the client should poll again; None if it did not wait.
+        Seconds until the client should poll again, None if it did not wait; and the run, if `changed` has read it.
     """
     if not seconds:
-        return None
+        return None, None
     with _slot(ids) as subscription:
         until = time.monotonic() + seconds
         first = now = change_tags(db(), ids, current_user())
+        found: RunDetail | None = None
         while now and not has_changed(first, now):
             if subscription is None:
-                return NO_SLOT_SECONDS
+                return NO_SLOT_SECONDS, None
             left = until - time.monotonic()
             if left <= 0 or subscription.is_closed:
-                return AT_ONCE
+                return AT_ONCE, None
             close()
-            yield subscription.changed(now, left)
+            found = yield subscription.changed(now, left, then=changed)
             subscription.take_wake()
-            now = change_tags(db(), ids, current_user())
-        return AFTER_CHANGE
+            now = {found.run.id: ChangeTag.of(found.run)} if found else change_tags(db(), ids, current_user())
+        return AFTER_CHANGE, found
 
 
 @contextmanager

@@ -5,15 +5,17 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 from flask import Response
 
 from api.auth.known_callers import KnownCallers
 from api.http.parsing import max_body_bytes
-from api.http.wait import Messages, StreamedResponse, Wait
+from api.http.wait import Pause, Read, StreamedResponse, Wait, next_messages
 from api.limits.concurrency import ANONYMOUS, SLOT, WorkingSlot
 from api.serving.environ import Environ, Scope, build
+from api.serving.reads import Reads
 from api.serving.request_run import ADOPT, App, RequestRun
 
 LINGER_SECONDS = 2.0  # for which a body that was refused is received, so that its sender sees the response
@@ -35,6 +37,7 @@ class Process:
 
     app: App
     threads: Executor
+    reads: Reads
 
     async def work(self, slot: WorkingSlot, work: Callable[[], T]) -> T:
         """Run `work` in a thread, once its slot is granted; if it is refused, `work` finds out."""
@@ -44,13 +47,18 @@ class Process:
         finally:
             slot.release()
 
-    def begin(self, environ: Environ) -> Response | RequestRun:
+    def begin(self, environ: Environ) -> "Result":
         """Run a request until it pauses or ends; the console responds to some without our application."""
         runs: list[RequestRun] = []
         environ[ADOPT] = runs.append
         started: list[Any] = []
         body = self.app.wsgi_app(environ, lambda *args: started.append(args) or _write_nothing)
-        return runs[0].step() if runs else Response(b"".join(body), *started[0])
+        if not runs:
+            return Response(b"".join(body), *started[0])
+        result = runs[0].step()
+        if isinstance(result, StreamedResponse) and environ["REQUEST_METHOD"] != "HEAD":
+            return Stream(result, next_messages(result.messages))
+        return result
 
     def slot_of(self, environ: Environ) -> WorkingSlot:
         """A slot in the group of the request: its user's, if its credential is known, or that of all strangers."""
@@ -58,6 +66,16 @@ class Process:
             return WorkingSlot.free_of_charge()
         known: KnownCallers = self.app.extensions["known_callers"]
         return WorkingSlot(known.find(environ) or ANONYMOUS)
+
+
+class Stream(NamedTuple):
+    """A response whose messages come over time, with the first of them and the pause after these."""
+
+    response: StreamedResponse
+    first: tuple[bytes, Pause | None]
+
+
+Result = Response | RequestRun | Stream
 
 
 class Exchange:
@@ -74,11 +92,13 @@ class Exchange:
         try:
             environ = build(self._scope, await self._body())
             slot = environ[SLOT] = self._process.slot_of(environ)
-            response = await self._response(environ, slot)
-            if isinstance(response, StreamedResponse) and environ["REQUEST_METHOD"] != "HEAD":
-                await self._stream(response, environ, slot)
+            result = await self._process.work(slot, lambda: self._process.begin(environ))
+            while isinstance(result, RequestRun):
+                result = await self._go_on(result.pause, slot, result.step)
+            if isinstance(result, Stream):
+                await self._stream(result, environ, slot)
             else:
-                await self._respond(response, environ)
+                await self._respond(result, environ)
         except ClientGone:
             return
         finally:
@@ -102,26 +122,34 @@ class Exchange:
                 break
         return bytes(received)
 
-    async def _response(self, environ: Environ, slot: WorkingSlot) -> Response:
-        result = await self._process.work(slot, lambda: self._process.begin(environ))
-        while isinstance(result, RequestRun):
-            await self._pause(result.wait)
-            slot.becomes_returning()
-            result = await self._process.work(slot, result.step)
-        return result
+    async def _go_on(self, pause: Pause, slot: WorkingSlot, step: Callable[[Any], T]) -> T:
+        """Pause, and then run the next step with the answer."""
+        slot.becomes_returning()
+        read = pause if isinstance(pause, Read) else await self._wait(pause)
+        if read is None:
+            return await self._process.work(slot, lambda: step(None))
+        return await self._process.reads.step(read, slot, step)
 
-    async def _pause(self, wait: Wait) -> None:
-        """Wait for a change, for the client to disconnect, or for the end of the time."""
-        loop = asyncio.get_running_loop()
+    async def _wait(self, wait: Wait) -> Read | None:
+        """Wait for a change, for the client to disconnect, or for the end of the time; what is to be read then."""
         if wait.at_least:
             await asyncio.sleep(wait.at_least)
+        loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
         wait.source.when_woken(lambda: loop.call_soon_threadsafe(_resolve, woken))
+        timer = loop.call_later(wait.seconds, _resolve, woken)
+        is_gone = partial(_resolve, woken)
         if self._gone is None:
             self._gone = loop.create_task(self._until_gone())
-        await asyncio.wait((woken, self._gone), timeout=wait.seconds, return_when=asyncio.FIRST_COMPLETED)
+        self._gone.add_done_callback(is_gone)
+        try:
+            await woken
+        finally:
+            timer.cancel()
+            self._gone.remove_done_callback(is_gone)
         if self._gone.done():
             wait.source.close(is_disconnected=True)
+        return wait.then if wait.then and wait.source.take_wake() else None
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -154,35 +182,21 @@ class Exchange:
                 while message.get("more_body"):
                     message = await self._receive()
 
-    async def _stream(self, response: StreamedResponse, environ: Environ, slot: WorkingSlot) -> None:
-        await self._start(response, environ)
-        messages = response.messages
+    async def _stream(self, stream: Stream, environ: Environ, slot: WorkingSlot) -> None:
+        messages, (body, pause) = stream.response.messages, stream.first
         try:
-            slot.becomes_returning()
-            is_over = False
-            while not is_over:
-                body, wait = await self._process.work(slot, lambda: _next_of(messages))
-                is_over = wait is None
-                if body or is_over:
-                    await self._send({"type": "http.response.body", "body": body, "more_body": not is_over})
-                if wait is not None:
-                    await self._pause(wait)
-                    is_over = self._gone is not None and self._gone.done()
+            await self._start(stream.response, environ)
+            while pause is not None:
+                if body:
+                    await self._send({"type": "http.response.body", "body": body, "more_body": True})
+                body, pause = await self._go_on(pause, slot, partial(next_messages, messages))
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
         finally:
-            await self._process.work(slot, messages.close)
+            if pause is not None:
+                await self._process.work(slot, messages.close)
 
 
-def _next_of(messages: Messages) -> tuple[bytes, Wait | None]:
-    """What is to be sent now, and what is waited for then; None at the end."""
-    found = []
-    for message in messages:
-        if isinstance(message, Wait):
-            return b"".join(found), message
-        found.append(message)
-    return b"".join(found), None
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
+def _resolve(future: "asyncio.Future[None]", _: object = None) -> None:
     if not future.done():
         future.set_result(None)
 

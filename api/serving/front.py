@@ -11,6 +11,7 @@ import threads
 from api.live.change_notifier import ChangeNotifier
 from api.serving.environ import Scope
 from api.serving.exchange import Exchange, Process
+from api.serving.reads import Reads
 from api.serving.request_run import App
 
 # Beyond the working slots: for requests that wait in their thread for another limit, such as the hashing of passwords.
@@ -26,7 +27,8 @@ class Front:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._process = Process(app, threads.Pool(MAX_THREADS, "request"))
+        pool = threads.Pool(MAX_THREADS, "request")
+        self._process = Process(app, pool, Reads(pool))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""

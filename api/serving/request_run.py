@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, g
 
 from api.http import headers, session
-from api.http.wait import Wait, Waits
+from api.http.wait import Pause, Waits, resume
 from api.limits import concurrency
 from models.errors import TransientError
 
@@ -20,7 +20,7 @@ AfterView = Callable[[Response], Response | Waits[Response]]
 
 
 class App(Flask):
-    """Flask whose views may pause: a view may be a generator of `Wait`s that returns the response."""
+    """Flask whose views may pause: a view may be a generator of pauses that returns the response."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)
@@ -38,8 +38,7 @@ class App(Flask):
             return ()
         result = run.step()
         while isinstance(result, RequestRun):
-            run.wait.block()
-            result = run.step()
+            result = run.step(run.pause.block())
         return result(environ, start_response)
 
     def do_teardown_request(self, *args: Any) -> None:
@@ -51,22 +50,25 @@ class App(Flask):
 class RequestRun:
     """One request: hooks run once before its view, and once after the last step of its view."""
 
-    wait: Wait  # what it waits for, while it pauses
+    pause: Pause  # the last one, while it pauses
 
     def __init__(self, app: App, environ: "WSGIEnvironment") -> None:
         self._app = app
         self._contexts = app.app_context(), app.request_context(environ)
         self._steps: Waits[Any] | None = None
 
-    def step(self) -> "Response | RequestRun":
-        """Run until the request ends, and return its response, or until it pauses, and return this."""
+    def step(self, answer: Any = None) -> "Response | RequestRun":
+        """Run until the request ends, and return its response, or until it pauses, and return this.
+
+        `answer` is the one to the last pause, as `api.http.wait.resume` takes it.
+        """
         in_app, in_request = self._contexts
         with in_app, in_request:
             try:
-                result = self._first() if self._steps is None else self._next(self._steps)
-                if not isinstance(result, Wait):
+                result = self._first() if self._steps is None else self._next(self._steps, answer)
+                if not isinstance(result, Pause):
                     return self._app.finalize_request(result)
-                self.wait = result
+                self.pause = result
                 _pause()
                 return self
             except Exception as error:
@@ -86,16 +88,16 @@ class RequestRun:
         self._steps = result
         return self._advance(result)
 
-    def _next(self, steps: Waits[Any]) -> Any:
+    def _next(self, steps: Waits[Any], answer: Any) -> Any:
         try:
             _resume()
         except TransientError as error:
             return self._advance(steps, error)
-        return self._advance(steps)
+        return self._advance(steps, answer)
 
-    def _advance(self, steps: Waits[Any], error: Exception | None = None) -> Any:
+    def _advance(self, steps: Waits[Any], answer: Any = None) -> Any:
         try:
-            return next(steps) if error is None else steps.throw(error)
+            return resume(steps, answer)
         except StopIteration as end:
             return end.value
         except Exception as failure:

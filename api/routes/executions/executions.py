@@ -106,7 +106,7 @@ def logs(execution_id: UUID) -> ResponseReturnValue:
 def events(execution_id: UUID) -> ResponseReturnValue:
     """Stream the log of a run as server-sent events, from the one after `Last-Event-ID`."""
     after = last_event_id()
-    return stream(current_user(), executions.get(db(), current_user(), execution_id), after)
+    return stream(current_user(), executions.get_snapshot(db(), current_user(), execution_id).run, after)
 
 
 @bp.post("/<uuid:execution_id>/cancel")

@@ -21,9 +21,15 @@ from models.serialization import Json
 from models.services.credits import api_calls, storage
 from models.services.executions import receipts
 from models.services.executions.listing import list_owned, owned
-from models.services.executions.node_states import NodeState, node_states, recorded
+from models.services.executions.node_states import NodeState, Recorded, node_states, recorded, recorded_many
 from models.services.executions.receipts import below, lines, receipt
-from models.services.executions.wait_status import WaitStatus, undriven_status, wait_status
+from models.services.executions.wait_status import (
+    WaitStatus,
+    driven_statuses,
+    undriven_status,
+    undriven_statuses,
+    wait_status,
+)
 from models.services.orchestration import execution_tree, submission, terminate
 from models.services.workflows import estimates, runnable
 from models.services.workflows.runnable import Runnable
@@ -32,8 +38,10 @@ from models.tables import Execution, ExecutionEvent, User
 __all__ = [
     "ExecutionSnapshot",
     "NodeState",
+    "Recorded",
     "WaitStatus",
     "below",
+    "driven_statuses",
     "get",
     "get_snapshot",
     "lines",
@@ -42,9 +50,11 @@ __all__ = [
     "node_states",
     "receipt",
     "recorded",
+    "recorded_many",
     "request_cancel",
     "submit",
     "undriven_status",
+    "undriven_statuses",
     "wait_status",
 ]
 
@@ -184,7 +194,7 @@ def get(session: Session, owner: User, execution_id: UUID) -> Execution:
     """A run of `owner`; raises `NotFound`."""
     execution = session.scalar(owned(owner).where(Execution.id == execution_id))
     if execution is None:
-        raise _missing(session, owner, execution_id)
+        raise missing(session, owner.id, execution_id)
     return execution
 
 
@@ -192,7 +202,7 @@ def get_snapshot(session: Session, owner: User, execution_id: UUID) -> Execution
     """A read-only snapshot of a run of `owner`; raises `NotFound`."""
     row = _SNAPSHOT.first(session, {"owner": owner.id, "id": execution_id})
     if row is None:
-        raise _missing(session, owner, execution_id)
+        raise missing(session, owner.id, execution_id)
     at, has_children, *values = row
     return ExecutionSnapshot(copied(Execution, values), at, has_children)
 
@@ -203,7 +213,7 @@ def get_locked(session: Session, owner: User, execution_id: UUID) -> Execution:
         owned(owner).where(Execution.id == execution_id).with_for_update().execution_options(populate_existing=True)
     )
     if execution is None:
-        raise _missing(session, owner, execution_id)
+        raise missing(session, owner.id, execution_id)
     return execution
 
 
@@ -212,7 +222,7 @@ def logs(
 ) -> Sequence[ExecutionEvent]:
     """The events of a run after the one with seq `after`, oldest first; raises `NotFound`."""
     if not session.scalar(select(exists(owned(owner).where(Execution.id == execution_id)))):
-        raise _missing(session, owner, execution_id)
+        raise missing(session, owner.id, execution_id)
     events = select(ExecutionEvent).where(ExecutionEvent.execution_id == execution_id, ExecutionEvent.seq > after)
     return session.scalars(events.order_by(ExecutionEvent.seq).limit(limit)).all()
 
@@ -236,7 +246,7 @@ def request_cancel(session: Session, owner: User, execution_id: UUID) -> Executi
         .execution_options(populate_existing=True)
     ).one_or_none()
     if found is None:
-        raise _missing(session, owner, execution_id)
+        raise missing(session, owner.id, execution_id)
     execution: Execution = found[0]
     if execution.status in TERMINAL - {ExecutionStatus.CANCELLED}:
         raise AlreadyFinished(execution.status)
@@ -245,6 +255,12 @@ def request_cancel(session: Session, owner: User, execution_id: UUID) -> Executi
     execution_tree.stop_below(session, [execution_id])
     _stop(session, execution, is_driven=found[1])
     return execution
+
+
+def missing(session: Session, owner_id: UUID, execution_id: UUID) -> NotFound:
+    """The error for a run that its owner does not have, or not any more."""
+    has_receipt = receipts.kept(session, owner_id, execution_id) is not None
+    return HistoryExpired() if has_receipt else NotFound("execution")
 
 
 def _stop(session: Session, execution: Execution, *, is_driven: bool) -> None:
@@ -257,11 +273,6 @@ def _stop(session: Session, execution: Execution, *, is_driven: bool) -> None:
         terminate.leave_to_driver(session, execution, **requested)
     else:
         terminate.end(session, execution, ExecutionStatus.CANCELLED, "Cancelled.", **requested)
-
-
-def _missing(session: Session, owner: User, execution_id: UUID) -> NotFound:
-    has_receipt = receipts.kept(session, owner.id, execution_id) is not None
-    return HistoryExpired() if has_receipt else NotFound("execution")
 
 
 def _priority(owner: User, wanted: Priority | None) -> Priority:

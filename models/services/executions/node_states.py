@@ -3,16 +3,18 @@
 The database aggregates the iterations of nodes in loops, so that no thousands of rows are loaded for one node.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.errors import NotFound
 from models.raw_statement import RawStatement
 from models.rules.executions.states import ExecutionStatus, NodeStatus
 from models.serialization import Json
@@ -26,23 +28,23 @@ _OUTLINE = text("""
      ORDER BY place
 """)
 
-# One statement, because nodes, charges and total must be of the same moment while the run is driven.
+# One statement, because nodes, charges and total must be of the same moment while a run is driven.
 _RECORDED = RawStatement("""
-    SELECT e.credits_charged, e.credits_cap, e.finished_at IS NOT NULL AS is_final, n.*
+    SELECT e.id, e.credits_charged, e.credits_cap, e.finished_at IS NOT NULL AS is_final, n.*
       FROM workflow_executions e
-      LEFT JOIN (
+      LEFT JOIN LATERAL (
         SELECT node_id, true AS is_top, ARRAY[status::text] AS statuses, attempt AS attempts, port, output, error,
                credits, started_at, finished_at, external_ref->>'childExecutionId' AS child, 1 AS seen, 1 AS done,
                (credits > 0)::int AS charges, attempt AS charged_attempts, credits AS unit_price
-          FROM node_executions WHERE execution_id = :execution AND path = ''
+          FROM node_executions WHERE execution_id = e.id AND path = ''
          UNION ALL
         SELECT node_id, false, array_agg(DISTINCT status::text), sum(attempt), NULL, NULL,
                (array_agg(error ORDER BY finished_at) FILTER (WHERE status = 'failed'))[1],
                sum(credits), min(started_at), max(finished_at), NULL, count(*),
                count(*) FILTER (WHERE status IN ('success', 'failed', 'skipped', 'cancelled')),
                count(*) FILTER (WHERE credits > 0), sum(attempt) FILTER (WHERE credits > 0), max(credits)
-          FROM node_executions WHERE execution_id = :execution AND path <> '' GROUP BY node_id) AS n ON true
-     WHERE e.id = :execution
+          FROM node_executions WHERE execution_id = e.id AND path <> '' GROUP BY node_id) AS n ON true
+     WHERE e.id = ANY(CAST(:executions AS uuid[]))
 """)
 
 # The status of a node with many iterations is the first of these that an iteration has.
@@ -139,11 +141,33 @@ class Recorded:
 
 
 def recorded(session: Session, execution: Execution) -> Recorded:
-    """Read the recorded state, from which nodes and receipt are built."""
-    is_new = execution.status is ExecutionStatus.QUEUED and not execution.epoch
-    if is_new and execution.retry_of is None:  # it was not driven yet and reuses no results, so it has no rows
-        return Recorded(execution.credits_charged, execution.credits_cap, False, {}, {})
-    rows = _RECORDED.rows(session, {"execution": execution.id})
+    """Read the recorded state, from which nodes and receipt are built; raises `NotFound` if the run was deleted."""
+    found = recorded_many(session, [execution]).get(execution.id)
+    if found is None:
+        raise NotFound("execution")
+    return found
+
+
+def recorded_many(session: Session, executions: Collection[Execution]) -> Mapping[UUID, Recorded]:
+    """The recorded states of runs by id, in one query; without those that were deleted."""
+    found = {execution.id: _unrecorded(execution) for execution in executions if _has_no_rows(execution)}
+    others = [execution.id for execution in executions if execution.id not in found]
+    rows = defaultdict(list)
+    for row in _RECORDED.rows(session, {"executions": others}) if others else ():
+        rows[row[0]].append(row[1:])
+    return found | {execution_id: _recorded(own) for execution_id, own in rows.items()}
+
+
+def _has_no_rows(execution: Execution) -> bool:
+    """Whether the run was not driven yet and reuses no results."""
+    return execution.status is ExecutionStatus.QUEUED and not execution.epoch and execution.retry_of is None
+
+
+def _unrecorded(execution: Execution) -> Recorded:
+    return Recorded(execution.credits_charged, execution.credits_cap, False, {}, {})
+
+
+def _recorded(rows: Sequence[tuple[Any, ...]]) -> Recorded:
     total, cap, is_final, *_ = rows[0]
     nodes = [RecordedNode._make(row[3:]) for row in rows]
     top = {node.node_id: node for node in nodes if node.is_top}

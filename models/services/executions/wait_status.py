@@ -1,8 +1,11 @@
 """Why a run waits, for its owner. It is derived from rows on request, so that driving a run costs nothing for it."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
@@ -12,7 +15,7 @@ from models.rules.executions import waiting_for
 from models.rules.executions.states import ExecutionStatus
 from models.rules.executions.waiting_for import MAX_COUNTED_AHEAD, UnderWay, WaitingFor
 from models.rules.graph.graph import Node, parse
-from models.rules.prices.pricing import PLANS
+from models.rules.prices.pricing import PLANS, Priority
 from models.serialization import to_json
 from models.services.operations import worker_heartbeats
 from models.services.orchestration.leases import DRIVEN_RUNS
@@ -21,50 +24,68 @@ from models.tables import Execution
 MAX_LISTED = 20  # of the nodes under way
 LATE_EVENTS = 500  # among which the last failed attempt of a node is searched
 
-# Whether the run is deferred, how many runs are ahead of it (of its owner if deferred, or else in its queue), and
-# whether workers consume that queue.
-_QUEUE_POSITION = RawStatement(
+# For each of some queued runs: how many runs of its owner are driven, whether it is deferred, how many runs are ahead
+# of it (of its owner if deferred, or else in its queue), and whether workers consume that queue. The beginning of a
+# queue is read once for all of them.
+_QUEUE_POSITIONS = RawStatement(
     """
-    SELECT driven, is_deferred,
-           CASE WHEN is_deferred
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:users AS uuid[]), CAST(:created AS timestamptz[]),
+                             CAST(:priorities AS text[]), CAST(:deferred AS boolean[]))
+            AS asked(id, user_id, created_at, priority, is_deferred)),
+    queues AS MATERIALIZED (
+        SELECT queue.*, taken, last_message_at
+          FROM (SELECT priority, 'executions.' || priority AS name, max(created_at) AS until
+                  FROM asked GROUP BY priority) AS queue, LATERAL (TAKERS) AS takers),
+    turns AS MATERIALIZED (
+        SELECT u.id AS user_id, driven, driven >= CAST(CAST(:turns AS jsonb)->>u.subscription_tier AS int) AS is_full
+          FROM users u, LATERAL (SELECT DRIVEN_RUNS AS driven) AS mine
+         WHERE u.id = ANY(CAST(:users AS uuid[]))),
+    heads AS MATERIALIZED (
+        SELECT queue.priority, head.*,
+               row_number() OVER (PARTITION BY queue.priority ORDER BY head.created_at, head.id) - 1 AS ahead
+          FROM queues AS queue,
+               LATERAL (SELECT created_at, id FROM workflow_executions
+                         WHERE status = 'queued' AND priority = queue.priority AND deferred_at IS NULL
+                           AND created_at <= queue.until
+                         ORDER BY created_at, id LIMIT :most) AS head)
+    SELECT asked.id, driven, is_deferred OR is_full,
+           CASE WHEN is_deferred OR is_full
                 THEN (SELECT count(*) FROM (
-                        SELECT FROM workflow_executions
-                         WHERE user_id = :user AND status = 'queued' AND deferred_at IS NOT NULL
-                           AND (created_at, id) < (:created, :id) LIMIT :most) AS own)
-                ELSE (SELECT count(*) FROM (
-                        SELECT FROM workflow_executions
-                         WHERE status = 'queued' AND priority = :priority AND deferred_at IS NULL
-                           AND (created_at, id) < (:created, :id) LIMIT :most) AS others) END AS ahead,
+                        SELECT FROM workflow_executions e
+                         WHERE e.user_id = asked.user_id AND e.status = 'queued' AND e.deferred_at IS NOT NULL
+                           AND (e.created_at, e.id) < (asked.created_at, asked.id) LIMIT :most) AS own)
+                ELSE coalesce(heads.ahead, (
+                        SELECT count(*) FROM heads AS h
+                         WHERE h.priority = asked.priority AND (h.created_at, h.id) < (asked.created_at, asked.id)))
+                END,
            taken, last_message_at
-      FROM (TAKERS) AS takers,
-           (SELECT driven,
-                   :deferred OR driven >= CAST(CAST(:turns AS jsonb)->>u.subscription_tier AS int) AS is_deferred
-              FROM users u,
-                   LATERAL (SELECT DRIVEN_RUNS AS driven) AS mine
-             WHERE u.id = :user) AS turn
+      FROM asked JOIN turns USING (user_id) JOIN queues USING (priority) LEFT JOIN heads ON heads.id = asked.id
 """,
     DRIVEN_RUNS=DRIVEN_RUNS,
     TAKERS=worker_heartbeats.CONSUMERS,
 )
 _CONCURRENT_RUNS = to_json({tier.value: plan.concurrent_runs for tier, plan in PLANS.items()})
 
-# Nodes under way, the longest first, each with its node of the graph and its last failed attempt.
+# Nodes under way in some runs, the longest first, each with its node of the graph and its last failed attempt.
 _UNDER_WAY = text("""
-    SELECT n.*, drawn.node, failed.attempt AS failed, failed.next_at
-      FROM (SELECT node_id, path, attempt, started_at, count(*) OVER () AS number,
-                   CASE WHEN status = 'waiting' THEN external_ref->>'message' END AS pause,
-                   CASE WHEN status <> 'waiting' THEN external_ref->'queue' END AS queue
-              FROM node_executions
-             WHERE execution_id = :id
-               AND (status IN ('running', 'waiting') OR (status = 'pending' AND external_ref ? 'queue'))
-             ORDER BY started_at, node_id LIMIT :most) AS n
+    SELECT asked.execution_id, n.*, drawn.node, failed.attempt AS failed, failed.next_at
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS uuid[]), CAST(:since AS bigint[]))
+            AS asked(execution_id, version_id, since)
+      JOIN LATERAL (SELECT node_id, path, attempt, started_at, count(*) OVER () AS number,
+                           CASE WHEN status = 'waiting' THEN external_ref->>'message' END AS pause,
+                           CASE WHEN status <> 'waiting' THEN external_ref->'queue' END AS queue
+                      FROM node_executions
+                     WHERE execution_id = asked.execution_id
+                       AND (status IN ('running', 'waiting') OR (status = 'pending' AND external_ref ? 'queue'))
+                     ORDER BY started_at, node_id LIMIT :most) AS n ON true
       JOIN LATERAL (SELECT node FROM workflow_versions, jsonb_array_elements(graph->'nodes') AS node
-                     WHERE id = :version AND node->>'id' = n.node_id) AS drawn ON true
+                     WHERE id = asked.version_id AND node->>'id' = n.node_id) AS drawn ON true
       -- A call that its provider throttled was queued again without a delay, and does not count as an attempt.
       LEFT JOIN LATERAL (SELECT CASE WHEN (data->>'delay')::float > 0 THEN (data->>'attempt')::int END AS attempt,
                                 at + make_interval(secs => (data->>'delay')::float) AS next_at
                            FROM execution_events e
-                          WHERE execution_id = :id AND seq > :since AND type = 'node.retrying'
+                          WHERE e.execution_id = asked.execution_id AND seq > asked.since AND type = 'node.retrying'
                             AND e.node_id = n.node_id AND e.path = n.path
                           ORDER BY seq DESC LIMIT 1) AS failed ON true
      ORDER BY n.started_at, n.node_id
@@ -101,9 +122,47 @@ def undriven_status(session: Session, execution: Execution, now: datetime) -> Wa
     `now` is by the database's clock, which set the times that it is compared with. This is computed for every poll, so
     it queries the database only for runs that are queued or wait for child runs.
     """
+    return undriven_statuses(session, [execution], now)[execution.id]
+
+
+def undriven_statuses(
+    session: Session, executions: Iterable[Execution], now: datetime
+) -> Mapping[UUID, WaitStatus | None]:
+    """The statuses of many runs by id, as `undriven_status` returns them; one query for all that are queued."""
+    found: dict[UUID, WaitStatus | None] = {}
+    queued = []
+    for execution in executions:
+        if execution.status is ExecutionStatus.QUEUED:
+            queued.append(execution)
+        else:
+            found[execution.id] = _undriven(session, execution, now)
+    return {**found, **_queued(session, queued)}
+
+
+def wait_status(session: Session, execution: Execution, now: datetime | None = None) -> WaitStatus:
+    """The wait status of `execution` at `now` (by default the current time); empty for an ended run."""
+    now = now or session.scalars(select(func.clock_timestamp())).one()
+    return undriven_status(session, execution, now) or driven_statuses(session, [execution])[execution.id]
+
+
+def driven_statuses(session: Session, executions: Sequence[Execution]) -> Mapping[UUID, WaitStatus]:
+    """The wait statuses of driven runs by id: the nodes whose effects are under way."""
+    if not executions:
+        return {}
+    parameters = {
+        "ids": [execution.id for execution in executions],
+        "versions": [execution.version_id for execution in executions],
+        "since": [execution.last_seq - LATE_EVENTS for execution in executions],
+        "most": MAX_LISTED,
+    }
+    rows = defaultdict(list)
+    for row in session.execute(_UNDER_WAY, parameters):
+        rows[row.execution_id].append(row)
+    return {execution.id: _driven(execution, rows[execution.id]) for execution in executions}
+
+
+def _undriven(session: Session, execution: Execution, now: datetime) -> WaitStatus | None:
     match execution.status:
-        case ExecutionStatus.QUEUED:
-            return _queued(session, execution)
         case ExecutionStatus.WAITING:
             if execution.wake_at is not None and execution.wake_at <= now:
                 return WaitStatus(waiting_for.due(execution.waiting_for, deferred=execution.deferred_at is not None))
@@ -114,35 +173,32 @@ def undriven_status(session: Session, execution: Execution, now: datetime) -> Wa
     return WaitStatus()
 
 
-def wait_status(session: Session, execution: Execution, now: datetime | None = None) -> WaitStatus:
-    """The wait status of `execution` at `now` (by default the current time); empty for an ended run."""
-    now = now or session.scalars(select(func.clock_timestamp())).one()
-    return undriven_status(session, execution, now) or _driven(session, execution)
-
-
-def _queued(session: Session, execution: Execution) -> WaitStatus:
+def _queued(session: Session, executions: Sequence[Execution]) -> Mapping[UUID, WaitStatus]:
+    if not executions:
+        return {}
     parameters = {
-        "id": execution.id,
-        "user": execution.user_id,
-        "created": execution.created_at,
-        "most": MAX_COUNTED_AHEAD,
-    }
-    parameters |= {
-        "priority": execution.priority,
-        "deferred": execution.deferred_at is not None,
+        "ids": [execution.id for execution in executions],
+        "users": [execution.user_id for execution in executions],
+        "created": [execution.created_at for execution in executions],
+        "priorities": [execution.priority.value for execution in executions],
+        "deferred": [execution.deferred_at is not None for execution in executions],
         "turns": _CONCURRENT_RUNS,
-    }
-    parameters |= {
-        "queue": f"executions.{execution.priority}",
+        "most": MAX_COUNTED_AHEAD,
         "gone": worker_heartbeats.GONE_AFTER_INTERVALS,
         "unresponsive": worker_heartbeats.UNRESPONSIVE_AFTER_INTERVALS,
     }
-    ((driven, is_deferred, ahead, is_consumed, last_message_at),) = _QUEUE_POSITION.rows(session, parameters)
+    priorities = {execution.id: execution.priority for execution in executions}
+    return {row[0]: _position(priorities[row[0]], *row[1:]) for row in _QUEUE_POSITIONS.rows(session, parameters)}
+
+
+def _position(
+    priority: Priority, driven: int, is_deferred: bool, ahead: int, is_consumed: bool, last_message_at: datetime | None
+) -> WaitStatus:
     if is_deferred:
         return WaitStatus(waiting_for.concurrency_limit(driven, ahead))
     if is_consumed:
-        return WaitStatus(waiting_for.queue(execution.priority, ahead), ahead + 1)
-    return WaitStatus(waiting_for.workers(execution.priority, last_message_at), ahead + 1)
+        return WaitStatus(waiting_for.queue(priority, ahead), ahead + 1)
+    return WaitStatus(waiting_for.workers(priority, last_message_at), ahead + 1)
 
 
 def _with_children(session: Session, execution: Execution) -> WaitingFor | None:
@@ -164,11 +220,7 @@ def _below(row: Row[Any]) -> WaitingFor:
     return {"executionId": str(row.id), "workflowName": row.workflow_name, "status": status, "waitingFor": reason}
 
 
-def _driven(session: Session, execution: Execution) -> WaitStatus:
-    """The wait status of a driven run: the nodes whose effects are under way."""
-    since = execution.last_seq - LATE_EVENTS
-    parameters = {"id": execution.id, "version": execution.version_id, "since": since, "most": MAX_LISTED}
-    rows = session.execute(_UNDER_WAY, parameters).all()
+def _driven(execution: Execution, rows: Sequence[Row[Any]]) -> WaitStatus:
     drawings = parse({"nodes": [row.node for row in rows], "connections": []}).nodes
     steps = [_step(row, drawings[row.node_id]) for row in rows]
     more = rows[0].number - len(rows) if rows else 0

@@ -52,14 +52,14 @@ _WORKERS = text("""
       FROM workers w WHERE w.seen_at > now() - interval '1 hour' ORDER BY w.name
 """)
 
-# Whether a queue has live consumers, by the same rules as `WorkerStatus`, and when one of its workers last received a
-# message. For the wait status of runs in the queue.
+# Whether `queue.name` has live consumers, by the same rules as `WorkerStatus`, and when one of its workers last
+# received a message. For the wait status of runs in the queue.
 CONSUMERS = """
     SELECT coalesce(bool_or(w.seen_at >= now() - make_interval(secs => :gone * w.report_interval)
                             AND (w.is_full OR w.last_message_at
                                  >= now() - make_interval(secs => :unresponsive * w.report_interval))),
                     false) AS taken, max(w.last_message_at) AS last_message_at
-      FROM workers w WHERE w.seen_at > now() - interval '1 hour' AND w.queues ? :queue
+      FROM workers w WHERE w.seen_at > now() - interval '1 hour' AND w.queues ? queue.name
 """
 
 _CALLS = text("""

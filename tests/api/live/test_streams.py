@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from api.live import event_stream
+from api.live import event_stream, run_views
 from models.rules.executions.states import ExecutionStatus
 from tests.api.live import happen, until
 
@@ -85,7 +85,7 @@ def test_continues_after_the_last_event_received(client, run):
 
 def test_a_client_that_is_disconnected_anywhere_misses_nothing(client, run, monkeypatch):
     """It reconnects with the last id it received, the state's or an event's."""
-    monkeypatch.setattr(event_stream, "PAGE", 2)
+    monkeypatch.setattr(run_views, "PAGE", 2)
     for _ in range(5):
         happen(run)
     client.post(f"/executions/{run}/cancel")
