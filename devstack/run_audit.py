@@ -10,7 +10,7 @@ from typing import Any
 import psycopg2
 
 # Each returns rows of (problem, run, details). A run of which any node began costs 1 credit by itself; nodes that a
-# retry reused did not begin in it.
+# retry reused, or that were pinned in a trial, did not begin in it.
 _CHECKS = (
     "SELECT 'not over', id::text, status FROM workflow_executions WHERE finished_at IS NULL",
     """SELECT 'still leased', id::text, lease_owner FROM workflow_executions
@@ -24,7 +24,8 @@ _CHECKS = (
     """SELECT 'charged otherwise than its nodes', e.id::text, e.credits_charged::text || ' for ' || n.credits::text
           FROM workflow_executions e
           JOIN (SELECT execution_id, sum(credits) AS credits,
-                       bool_or(status <> 'skipped' AND NOT coalesce(external_ref ? 'reusedFrom', false)) AS began
+                       bool_or(status <> 'skipped'
+                               AND NOT coalesce(external_ref ?| array['reusedFrom', 'pinned'], false)) AS began
                   FROM node_executions GROUP BY execution_id) n ON n.execution_id = e.id
          WHERE e.finished_at IS NOT NULL AND e.credits_charged <> n.credits + CASE WHEN n.began THEN 1 ELSE 0 END""",
     """SELECT 'still owed', n.execution_id::text, n.node_id || ' ' || n.credits_due

@@ -29,7 +29,7 @@ RESOURCES: dict[str, tuple[str, str]] = {
     "workflow_versions": WORKFLOWS,
     "templates": WORKFLOWS,
     **dict.fromkeys(
-        ("executions", "bulk_executions", "steps", "expressions", "events"),
+        ("executions", "bulk_executions", "trials", "steps", "expressions", "events"),
         (KeyScope.EXECUTIONS_READ, KeyScope.EXECUTIONS_RUN),
     ),
     "credits": (KeyScope.CREDITS_READ, SIGNED_IN),
@@ -65,6 +65,8 @@ ROUTES: dict[str, str] = {
     "workflows.metrics": KeyScope.EXECUTIONS_READ,
 }
 
+# A trial runs a graph of the caller's own with data of the caller's own, so it takes the right to change workflows too.
+ALSO: dict[str, str] = {"trials.start": KeyScope.WORKFLOWS_WRITE}
 
 # The scope for reading the response of a route that responds with an object of another blueprint.
 READ_BY_ROUTE: dict[str, str] = {"workflows.execute": KeyScope.EXECUTIONS_READ}
@@ -85,7 +87,7 @@ QUOTING: dict[str, str] = {
 }
 QUOTES = frozenset({"errors", "workflow"})  # the members that quote it
 # Routes whose requests may contain the whole graph, which then is the caller's own and not a stored one.
-SAVING = frozenset({"workflows.create", "workflows.update"})
+SAVING = frozenset({"workflows.create", "workflows.update", "trials.start"})
 GRAPH = frozenset({"nodes", "connections"})
 
 
@@ -100,8 +102,9 @@ def require(granted: frozenset[str]) -> None:
     needed = needed_for(request.endpoint or "", request.method)
     if needed == SIGNED_IN:
         raise InsufficientScope("Access keys cannot be used here: sign in and use that token.")
-    if needed != ANYBODY and needed not in granted:
-        raise InsufficientScope(f"This access key lacks the scope {needed}.")
+    also = ALSO.get(request.endpoint or "", needed)
+    if missing := sorted({needed, also} - {ANYBODY} - granted):
+        raise InsufficientScope(f"This access key lacks the scope {missing[0]}.")
 
 
 def reduce(response: Response, granted: frozenset[str]) -> None:

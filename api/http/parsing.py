@@ -21,7 +21,7 @@ from models.rules.values.json_values import read_json
 MAX_BODY_BYTES = 1024 * 1024
 MAX_SMALL_BODY_BYTES = 64 * 1024  # for blueprints other than `LARGE`, also from unauthenticated callers
 LARGE = frozenset(
-    {"workflows", "templates", "executions", "expressions", "webhooks"}
+    {"workflows", "trials", "templates", "executions", "expressions", "webhooks"}
 )  # blueprints that take graphs or inputs
 MAX_DEPTH = 32
 MAX_FIELDS = 100  # of the outermost object; no schema has half as many

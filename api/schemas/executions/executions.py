@@ -50,7 +50,10 @@ class ResumeIn(In):
 
 
 class ExecutionOut(Out):
-    """A run as lists show it. `error` is a sentence; `errorDetails` has its code and node."""
+    """A run as lists show it. `error` is a sentence; `errorDetails` has its code and node.
+
+    `triedNodeId` is the only node that runs in a trial, null for other runs.
+    """
 
     id = Id()
     workflow_id = Id()
@@ -59,6 +62,7 @@ class ExecutionOut(Out):
     parent_node_id = String(allow_none=True)
     parent_path = String(allow_none=True)
     retry_of = Id(allow_none=True)
+    tried_node_id = String(allow_none=True)
     status = EnumText(ExecutionStatus)
     progress = Integer()
     nodes_executed = Integer()
@@ -164,7 +168,7 @@ class ExecutionDetailOut(ExecutionOut):
 class FullExecutionOut(ExecutionDetailOut):
     """A run with its input, output, nodes and receipt."""
 
-    workflow_version = Integer()
+    workflow_version = Integer(allow_none=True)
     queue_position = Integer(allow_none=True)
     nodes = fields.List(fields.Nested(NodeOut))
     receipt = fields.Nested(ReceiptOut)

@@ -27,8 +27,17 @@ class Ids(fields.Field[list[UUID]]):
             raise ValidationError("Must be ids, separated by commas.") from None
 
 
+class QueryBoolean(fields.Boolean):
+    """`true` or `false` in a query string."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(truthy={"true"}, falsy={"false"}, **kwargs)
+
+
 class FilteredRunsQuery(PageQuery):
     """Filters of runs: `query` is the beginnings of words, all of which are in error, tags or the workflow's name.
+
+    `trial` is `true` for trials of single nodes only, `false` for all other runs.
 
     `from` and `to` limit the time of submission, without `to` itself.
     """
@@ -36,6 +45,7 @@ class FilteredRunsQuery(PageQuery):
     status = fields.Enum(ExecutionStatus, by_value=True, load_default=None)
     query = fields.String(load_default=None, validate=validate.Length(max=200))
     tag = Tag(load_default=None)
+    trial = QueryBoolean(load_default=None)
     since = Moment(data_key="from", load_default=None)
     until = Moment(data_key="to", load_default=None)
 

@@ -36,6 +36,11 @@ function RunName({ run }: { run: Run }) {
       <TextLink to="/runs/$runId" params={{ runId: run.id }} fw={600}>
         {run.workflowName}
       </TextLink>
+      {run.triedNodeId === null ? null : (
+        <span className={classes.trial} title={`Only the node ${run.triedNodeId} ran`}>
+          Trial
+        </span>
+      )}
       {run.tags.map((tag) => (
         <span key={tag} className={classes.tag}>
           {tag}

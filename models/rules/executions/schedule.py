@@ -194,13 +194,13 @@ class Schedule:
         return {c.source: frame.outputs[c.source] for c in connections if c.source in arrived}
 
     def iteration(self, step: Step) -> tuple[int, Json] | None:
-        """Index and item of the iteration that `step` runs in; None at the top level."""
+        """Index and item of the iteration that `step` runs in; None at the top level, unless a trial has them."""
         frame = self._frame(step)
-        return (frame.index, frame.item) if frame.parent else None
+        return (frame.index, frame.item) if frame.parent else self.plan.iteration
 
     def final_outputs(self, type_: str | None = None) -> dict[str, Json]:
-        """Outputs by node id of the top-level nodes that ran: of `type_`, or those without outgoing connections."""
-        nodes = self.plan.graph.nodes
+        """Outputs by id of the top-level nodes that ran: of `type_`, or the last ones; of a trial the tried one's."""
+        nodes, type_ = self.plan.graph.nodes, None if self.plan.graph.trial else type_
         last = (n for n, node in nodes.items() if node.type == type_) if type_ else self.plan.leaves.get(None, ())
         return {node_id: self._top.outputs[node_id] for node_id in last if node_id in self._top.outputs}
 

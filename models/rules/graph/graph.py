@@ -70,11 +70,20 @@ class NodeConnection:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """The one node that runs in a trial; the others have pinned outputs. `iteration` is the index and item it sees."""
+
+    node_id: str
+    iteration: tuple[int, Json] | None = None  # None for a node that is not in a loop
+
+
+@dataclass(frozen=True)
 class Graph:
     """Nodes by id, in the order of the document, and the connections between them."""
 
     nodes: Mapping[str, Node]
     connections: tuple[NodeConnection, ...]
+    trial: Trial | None = None  # None for the graph of a workflow
 
     @cached_property
     def outgoing(self) -> Mapping[str, tuple[NodeConnection, ...]]:
@@ -104,7 +113,13 @@ def parse(document: Mapping[str, Json]) -> Graph:
         )
         for item in document["connections"]
     )
-    return Graph({node.id: node for node in nodes}, tuple(connections))
+    return Graph({node.id: node for node in nodes}, tuple(connections), _trial(document.get("trial")))
+
+
+def _trial(item: Json) -> Trial | None:
+    if not item:
+        return None
+    return Trial(item["nodeId"], (item["index"], item["item"]) if "index" in item else None)
 
 
 def _node(item: Mapping[str, Json]) -> Node:

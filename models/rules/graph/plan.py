@@ -20,6 +20,9 @@ class GraphPlan:
             container: tuple(node_id for node_id in nodes if not graph.outgoing.get(node_id))
             for container, nodes in self.members.items()
         }
+        self.iteration = graph.trial.iteration if graph.trial else None  # that the top level sees
+        if graph.trial:
+            self.leaves[None] = (graph.trial.node_id,)
         self.sources = _sources(graph, reads)
         self.readers = Counter(source for sources in self.sources.values() for source in sources)
 

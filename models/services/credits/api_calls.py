@@ -78,8 +78,11 @@ _USED = assembled(
     CALLS_OF_MONTH=_CALLS_OF_MONTH,
 )
 
+# Of the nodes of a trial only one runs.
 _CALLS_OUT = text("""
-    SELECT EXISTS (SELECT FROM jsonb_array_elements(graph->'nodes') node WHERE node->>'type' = ANY(:types))
+    SELECT EXISTS (SELECT FROM jsonb_array_elements(graph->'nodes') node
+                    WHERE node->>'type' = ANY(:types)
+                      AND node->>'id' = coalesce(graph->'trial'->>'nodeId', node->>'id'))
       FROM workflow_versions WHERE id = :version
 """)
 _TYPES = ["ai_agent", "api_call"]

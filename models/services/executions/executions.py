@@ -182,11 +182,12 @@ def submit_again(
         credits_cap=estimates.cap(
             session, version.id, version.worst_case_credits or old.credits_cap, max_credits, done=done
         ),
-        nodes_total=version.node_count,
+        nodes_total=1 if old.tried_node_id else version.node_count,
         timeout_seconds=(old.deadline_at - old.created_at).total_seconds() if old.deadline_at else None,
         queue_seconds=limits.queue_for(version.max_queue_seconds),
         retry_of=old.id,
         tags=old.tags,
+        tried_node_id=old.tried_node_id,
     )
 
 

@@ -35,6 +35,7 @@ def list_owned(
     among: Collection[ExecutionStatus] | None = None,
     ids: Collection[UUID] | None = None,
     parent_execution_id: UUID | None = None,
+    trial: bool | None = None,
     query: str | None = None,
     tag: str | None = None,
     since: datetime | None = None,
@@ -45,8 +46,8 @@ def list_owned(
 ) -> Sequence[Execution]:
     """A page of `owner`'s runs, newest first, without their inputs and outputs.
 
-    `query` is words that begin words of the error, the workflow's name or a tag, all of them; `since` and `until` limit
-    the time of submission, without `until` itself.
+    `trial` is whether they are trials of one node. `query` is words that begin words of the error, the workflow's name
+    or a tag, all of them; `since` and `until` limit the time of submission, without `until` itself.
 
     Raises `NotFound` for a workflow of another user; `ids` of other users' runs are ignored.
     """
@@ -62,6 +63,8 @@ def list_owned(
     for column, values in ((Execution.id, ids), (Execution.status, among)):
         if values is not None:
             found = found.where(column.in_(values))
+    if trial is not None:
+        found = found.where(Execution.tried_node_id.is_not(None) == trial)
     if since is not None:
         found = found.where(Execution.created_at >= since)
     if until is not None:

@@ -159,8 +159,9 @@ def recorded_many(session: Session, executions: Collection[Execution]) -> Mappin
 
 
 def _has_no_rows(execution: Execution) -> bool:
-    """Whether the run was not driven yet and reuses no results."""
-    return execution.status is ExecutionStatus.QUEUED and not execution.epoch and execution.retry_of is None
+    """Whether the run was not driven yet and began without results."""
+    is_bare = execution.retry_of is None and execution.tried_node_id is None
+    return execution.status is ExecutionStatus.QUEUED and not execution.epoch and is_bare
 
 
 def _unrecorded(execution: Execution) -> Recorded:

@@ -194,6 +194,7 @@ def _store_receipts(session: Session, ids: Collection[UUID]) -> None:
                 created_at=run.created_at,
                 started_at=run.started_at,
                 finished_at=run.finished_at,
+                tried_node_id=run.tried_node_id,
                 document=receipts.as_stored(receipts.receipt(session, run)),
             )
         )

@@ -31,6 +31,17 @@ class NotRetryable(Conflict):
         )
 
 
+class TrialNotRetryable(NotRetryable):
+    """A trial was to be retried with another version, in which its pinned data would count as results."""
+
+    def __init__(self) -> None:
+        Conflict.__init__(
+            self,
+            "This run tried one node with pinned data. It can be retried as it was, but not with another version:"
+            " try the node again, or run the workflow.",
+        )
+
+
 class ConfirmationRequired(Conflict):
     """Nodes with `sideEffects: once` would be executed again; name them in `repeat` to allow it."""
 
@@ -80,6 +91,8 @@ def retry(
     old = executions.get_locked(session, owner, execution_id)
     if old.status not in (RETRIED if version is None else TERMINAL):
         raise NotRetryable(old.status)
+    if old.tried_node_id is not None and version is not None:
+        raise TrialNotRetryable
     pinned = runnable.again(session, owner, old.workflow_id, version or old.version_id)
     reusable = result_reuse.reusable_results(session, old.id, was=old.version_id, version=pinned.id)
     _confirm(session, reusable, repeat)

@@ -69,6 +69,13 @@ RULES = {
     ),
     # The mail with the link names this time.
     "data_exports": RetentionRule("data_exports", 7 * DAY),
+    # Unlisted versions are there for their runs. A run that was just submitted may not be committed yet.
+    "versions": RetentionRule(
+        "workflow_versions",
+        1,
+        only="number IS NULL"
+        " AND NOT EXISTS (SELECT FROM workflow_executions e WHERE e.version_id = workflow_versions.id)",
+    ),
     "findings": RetentionRule("reconciliation_findings", 180 * DAY),
     # The database rejects the deletion of younger entries.
     "audit_entries": RetentionRule("audit_log", 365 * DAY),
@@ -91,6 +98,7 @@ class Pruned:
     stripe_events: int = 0
     notifications: int = 0
     data_exports: int = 0
+    versions: int = 0
     findings: int = 0
     audit_entries: int = 0
     workers: int = 0

@@ -158,7 +158,7 @@ def _start(session: Session, lease: Lease, wanted: Wanted, parent: Any, version:
     )
     session.add(child)
     session.flush()
-    saved = _inherit(session, child) if lease.is_retry and wanted.attempt == 1 else None
+    saved = _inherit(session, child) if lease.reuses_results and wanted.attempt == 1 else None
     terminate.add_event(session, child, "execution.queued", f"{child.workflow_name} is queued.", data=saved)
     cap = holds.reserve_for_child(session, lease.execution_id, child.id, child.credits_cap)
     return Started(child.id, _wait_for_child(session, lease, wanted, child), child.priority, cap)

@@ -39,8 +39,9 @@ DRIVEN_RUNS = """(SELECT count(*) FROM workflow_executions r
 GRANTED = """
     e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.price_list, e.credits_cap,
     e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, coalesce(jsonb_array_length(e.crash_log), 0),
-    e.retry_of IS NOT NULL, e.cancel_requested_at IS NOT NULL, e.deadline_at, clock_timestamp(), e.depth,
-    e.stored_bytes, e.fuel_spent, e.request_id, coalesce((e.crash_log->-1->>'epoch')::int = e.epoch - 1, false),
+    num_nonnulls(e.retry_of, e.tried_node_id) > 0, e.cancel_requested_at IS NOT NULL, e.deadline_at, clock_timestamp(),
+    e.depth, e.stored_bytes, e.fuel_spent, e.request_id,
+    coalesce((e.crash_log->-1->>'epoch')::int = e.epoch - 1, false),
     (SELECT owner.subscription_tier FROM users owner WHERE owner.id = e.user_id), e.crash_state
 """
 
@@ -147,7 +148,7 @@ class Lease:
     last_seq: int  # of its newest event
     started_at: datetime
     deaths: int  # how often a driver vanished without a release, since the run was submitted
-    is_retry: bool  # whether it reuses results of an ended run
+    reuses_results: bool  # whether it began with results, of an ended run or pinned in a trial
     cancelled: bool
     deadline: datetime | None  # when it must have ended
     claimed_at: datetime  # by the database's clock

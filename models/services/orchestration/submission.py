@@ -43,10 +43,10 @@ _INSERT = RawStatement(
     ), added AS (
         INSERT INTO workflow_executions (id, user_id, workflow_id, version_id, workflow_name, status, priority, input,
                                          price_list, credits_cap, nodes_total, retry_of, last_seq, deadline_at,
-                                         start_by, stored_bytes, tags, request_id, deferred_at)
+                                         start_by, stored_bytes, tags, tried_node_id, request_id, deferred_at)
         SELECT gen_random_uuid(), u.id, :workflow, :version, :name, 'queued', :priority, CAST(:input AS jsonb),
                :prices, :cap, :nodes, CAST(:retry_of AS uuid), 1, now() + make_interval(secs => :timeout),
-               now() + make_interval(secs => :queue_seconds), :stored, CAST(:tags AS jsonb),
+               now() + make_interval(secs => :queue_seconds), :stored, CAST(:tags AS jsonb), :tried,
                CAST(:request_id AS text),
                CASE WHEN EXISTS (SELECT FROM workflow_executions d
                                   WHERE d.user_id = u.id AND d.status = 'queued' AND d.deferred_at IS NOT NULL)
@@ -104,6 +104,7 @@ def insert_execution(
     queue_seconds: float,
     retry_of: UUID | None = None,
     tags: Sequence[str] | None = None,
+    tried_node_id: str | None = None,
 ) -> Execution:
     """Insert a run and hold its cap. It is deferred, and must not be enqueued, if its owner has enough queued runs.
 
@@ -121,6 +122,7 @@ def insert_execution(
         queue_seconds: seconds from now until it must have started.
         retry_of: the ended run that it retries.
         tags: words by which its owner finds it.
+        tried_node_id: the only node that runs, for a trial.
 
     Raises:
         PendingRunLimitReached: the owner has too many queued or waiting runs.
@@ -140,6 +142,7 @@ def insert_execution(
         "retry_of": retry_of,
         "tags": to_json(list(tags)) if tags else None,
         "request_id": correlation.request_id(),
+        "tried": tried_node_id,
         "timeout": timeout_seconds,
         "queue_seconds": queue_seconds,
         "most": _MAX_QUEUED,

@@ -1,1 +1,1 @@
-"""The steps of runs: their data, read back from the records, and expressions over it. Imports `executions`."""
+"""The steps of runs: their recorded data, expressions over it, and trials of single nodes. Imports `executions`."""

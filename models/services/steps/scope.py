@@ -76,10 +76,11 @@ class StepScope:
         return next(iter(arrived.values())) if len(arrived) == 1 else arrived
 
     def iteration(self) -> tuple[int, Json] | None:
-        """Index and item of the iteration; None at the top level."""
+        """Index and item of the iteration; None at the top level, unless a trial gives them."""
         loop = self._run.loop_around(self._step)
         if loop is None:
-            return None
+            trial = self._run.graph.trial
+            return trial.iteration if trial else None
         index = int(self._step.path.rpartition(".")[2])
         effect = self._iterate(loop)
         if effect.items is None:

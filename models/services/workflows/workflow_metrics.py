@@ -1,4 +1,4 @@
-"""Metrics of a workflow's recent runs: totals, durations, a chart, and reasons of failures.
+"""Metrics of a workflow's recent runs: totals, durations, a chart, and reasons of failures. Trials are left out.
 
 Runs whose history was pruned are counted too, except for the reasons of their failures.
 """
@@ -30,7 +30,7 @@ _RUNS = text("""
            percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - started_at))
                AS percentiles
       FROM counted_runs
-     WHERE workflow_id = :workflow AND created_at >= :since
+     WHERE workflow_id = :workflow AND created_at >= :since AND tried_node_id IS NULL
      GROUP BY GROUPING SETS ((date_bin(:step, created_at, :epoch)), ())
 """)
 
@@ -38,7 +38,7 @@ _FAILURES = text("""
     SELECT error->>'code' AS code, error->>'nodeId' AS node_id, count(*) AS count, max(finished_at) AS last_at,
            (array_agg(error->>'message' ORDER BY finished_at DESC))[1] AS message
       FROM workflow_executions
-     WHERE workflow_id = :workflow AND created_at >= :since AND status = 'failed'
+     WHERE workflow_id = :workflow AND created_at >= :since AND status = 'failed' AND tried_node_id IS NULL
      GROUP BY 1, 2
      ORDER BY count DESC, last_at DESC
      LIMIT 5

@@ -25,7 +25,8 @@ def list_of(
 ) -> Sequence[WorkflowVersion]:
     """A page of the versions of `owner`'s workflow, newest first, without their graphs; raises `NotFound`."""
     workflows.check_owned(session, owner, workflow_id)
-    versions = select(WorkflowVersion).where(WorkflowVersion.workflow_id == workflow_id)
+    is_listed = WorkflowVersion.number.is_not(None)
+    versions = select(WorkflowVersion).where(WorkflowVersion.workflow_id == workflow_id, is_listed)
     if after:  # numbers are unique, unlike times
         last = select(WorkflowVersion.number).where(WorkflowVersion.id == after[1]).scalar_subquery()
         versions = versions.where(WorkflowVersion.number < last)

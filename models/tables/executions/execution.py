@@ -52,6 +52,8 @@ class Execution(UpdatedAtMixin, Record):
         CheckConstraint(
             "(finished_at IS NOT NULL) = (status IN ('success', 'failed', 'cancelled'))", name="finished_when_over"
         ),
+        # For the question whether a run used a version.
+        Index("ix_workflow_executions_of_version", "version_id"),
         Index("ix_workflow_executions_owned", "user_id", text("created_at DESC"), text("id DESC")),
         Index("ix_workflow_executions_by_status", "user_id", "status", text("created_at DESC"), text("id DESC")),
         # For the runs of all users that were submitted on a day; rows are inserted in order of time.
@@ -123,6 +125,7 @@ class Execution(UpdatedAtMixin, Record):
     parent_path: Mapped[str | None] = mapped_column(String(64))
     parent_attempt: Mapped[int | None]
     depth: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # number of runs above it in the tree
+    tried_node_id: Mapped[str | None] = mapped_column(NODE_ID)  # of a trial: the node that runs, alone
     workflow_name: Mapped[ShortText]  # as it was when the run was submitted
     status: Mapped[ExecutionStatus] = mapped_column(
         enum_column(ExecutionStatus, "status_known"),

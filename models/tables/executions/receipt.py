@@ -30,4 +30,5 @@ class Receipt(Base):
     created_at: Mapped[UtcTime]  # when the run was submitted
     started_at: Mapped[UtcTime | None]
     finished_at: Mapped[UtcTime]
+    tried_node_id: Mapped[str | None] = mapped_column(String(64))  # of a trial
     document: Mapped[JsonB]

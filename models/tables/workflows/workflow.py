@@ -1,4 +1,7 @@
-"""Workflows and their versions. A version never changes: saving another graph adds one, and a run keeps its version."""
+"""Workflows and their versions. A version never changes: saving another graph adds one, and a run keeps its version.
+
+An unlisted version has no number: it is not in the history of its workflow, and only runs refer to it.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,7 +20,10 @@ UNDO_DELETION = timedelta(minutes=10)  # for which a deleted workflow can be res
 
 
 class WorkflowVersion(Record):
-    """A workflow as it was saved, with the result of the linter. The database rejects updates of these rows."""
+    """A workflow as it was saved, or the part of it that a trial runs, with the result of the linter.
+
+    The database rejects updates of these rows.
+    """
 
     __tablename__ = "workflow_versions"
     __table_args__ = (
@@ -25,10 +31,11 @@ class WorkflowVersion(Record):
         CheckConstraint("node_count >= 0", name="node_count_not_negative"),
         CheckConstraint("worst_case_credits >= 0", name="worst_case_not_negative"),
         UniqueConstraint("workflow_id", "number"),
+        Index("ix_workflow_versions_unlisted", "created_at", postgresql_where=text("number IS NULL")),  # for pruning
     )
 
     workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflows.id", ondelete="CASCADE"))
-    number: Mapped[int]
+    number: Mapped[int | None]  # None: unlisted
     name: Mapped[ShortText]
     description: Mapped[str] = mapped_column(Text, default="", server_default="")
     graph: Mapped[JsonB]  # {nodes, connections} as the client sent them

@@ -85,7 +85,14 @@ class TestTheDescription:
             if not said.keys() & {"type", "$ref", "anyOf"}
         }
         assert vague <= {
-            *("ExecuteIn.input", "FullExecution.input", "FullExecution.output", "Node.output"),
+            *(
+                "ExecuteIn.input",
+                "TrialIn.input",
+                "TrialIn.item",
+                "FullExecution.input",
+                "FullExecution.output",
+                "Node.output",
+            ),
             *("Excerpt.value", "FieldDifference.before", "FieldDifference.after"),  # any value of a user's
         }
 

@@ -233,7 +233,7 @@ class Runtime:
 
     def _driver(self, lease: Lease) -> ExecutionDriver:
         with session_scope() as session:
-            past = leases.history(session, lease.execution_id) if lease.epoch > 1 or lease.is_retry else {}
+            past = leases.history(session, lease.execution_id) if lease.epoch > 1 or lease.reuses_results else {}
             workflow = self._cache.get((lease.version_id, lease.price_list)) or self._compiled(
                 leases.graph(session, lease.version_id), lease
             )

@@ -29,7 +29,7 @@ export function recentRunsQuery(workflowId: string) {
   return queryOptions({
     queryKey: keys.runs.list({ workflowId, limit: RECENT }),
     queryFn: async ({ signal }) => {
-      const params = { path: { workflowId }, query: { limit: RECENT } };
+      const params = { path: { workflowId }, query: { limit: RECENT, trial: false } };
       return (await body(api.GET("/workflows/{workflowId}/executions", { params, signal }))).executions;
     },
   });

@@ -77,7 +77,10 @@ export function lastRunQuery(id: string) {
     queryFn: async ({ signal }) => {
       const path = { workflowId: id };
       const page = await body(
-        api.GET("/workflows/{workflowId}/executions", { params: { path, query: { limit: 1 } }, signal }),
+        api.GET("/workflows/{workflowId}/executions", {
+          params: { path, query: { limit: 1, trial: false } },
+          signal,
+        }),
       );
       return page.executions[0] ?? null;
     },

@@ -63,21 +63,23 @@ export function RetryDialog({ run, opened, onClose }: RetryDialogProps) {
     <Modal opened={opened} onClose={onClose} title={succeeded ? "Run again" : "Retry this run"}>
       <Stack>
         <Savings run={run} isSame={version === "same"} />
-        <Radio.Group label="Version of the workflow" value={version} onChange={setVersion}>
-          <Stack gap="xs" mt="xs">
-            <Radio
-              value="same"
-              label={`The one that ran, ${run.workflowVersion}`}
-              disabled={succeeded}
-              description={succeeded ? "Nothing would be left to do." : undefined}
-            />
-            <Radio
-              value="latest"
-              label="The newest one"
-              description="Steps that were changed since, and all that follow them, run again."
-            />
-          </Stack>
-        </Radio.Group>
+        {run.triedNodeId === null ? (
+          <Radio.Group label="Version of the workflow" value={version} onChange={setVersion}>
+            <Stack gap="xs" mt="xs">
+              <Radio
+                value="same"
+                label={`The one that ran${run.workflowVersion === null ? "" : `, ${run.workflowVersion}`}`}
+                disabled={succeeded}
+                description={succeeded ? "Nothing would be left to do." : undefined}
+              />
+              <Radio
+                value="latest"
+                label="The newest one"
+                description="Steps that were changed since, and all that follow them, run again."
+              />
+            </Stack>
+          </Radio.Group>
+        ) : null}
         {unconfirmed ? (
           <Alert
             color="yellow"

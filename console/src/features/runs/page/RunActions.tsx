@@ -33,7 +33,7 @@ export function RunActions({ run }: { run: FullRun }) {
           Cancel run
         </Button>
       ) : null}
-      {isEnded(run.status) ? (
+      {isEnded(run.status) && !(run.triedNodeId !== null && run.status === "success") ? (
         <Button
           variant={run.status === "success" ? "default" : "filled"}
           leftSection={<IconRefresh size={18} aria-hidden />}

@@ -6,11 +6,12 @@ import { api, body } from "@/api/client";
 import { keys } from "@/api/keys";
 import type { FullRun } from "@/api/runs";
 import { GraphCanvas } from "@/ui/graph/GraphCanvas";
-import { readGraph } from "@/ui/graph/graph";
+import { type Graph, readGraph } from "@/ui/graph/graph";
 import { statesOf } from "@/ui/graph/states";
 import { Loaded } from "@/ui/states";
 
 import classes from "./RunPage.module.css";
+import { trialGraph } from "./trial";
 
 function versionQuery(workflowId: string, number: number) {
   return queryOptions({
@@ -19,7 +20,7 @@ function versionQuery(workflowId: string, number: number) {
       const params = { path: { workflowId, number } };
       return body(api.GET("/workflows/{workflowId}/versions/{number}", { params, signal }));
     },
-    staleTime: Number.POSITIVE_INFINITY, // a version never changes
+    staleTime: Number.POSITIVE_INFINITY, // a version that a run used never changes
   });
 }
 
@@ -29,25 +30,39 @@ interface RunGraphProps {
   onSelect: (nodeId: string | null) => void;
 }
 
-export function RunGraph({ run, selectedId, onSelect }: RunGraphProps) {
-  const query = useQuery(versionQuery(run.workflowId, run.workflowVersion));
-  const states = useMemo(() => statesOf(run.nodes), [run.nodes]);
+export function RunGraph(props: RunGraphProps) {
+  const { workflowVersion } = props.run;
+  return workflowVersion === null ? (
+    <UnlistedGraph {...props} />
+  ) : (
+    <VersionGraph {...props} number={workflowVersion} />
+  );
+}
+
+/** Of a version that is not in the history: the nodes as the run names them. */
+function UnlistedGraph(props: RunGraphProps) {
+  const { run } = props;
+  const graph = useMemo(() => trialGraph(run), [run]);
+  return <States {...props} graph={graph} />;
+}
+
+function VersionGraph({ number, ...props }: RunGraphProps & { number: number }) {
+  const query = useQuery(versionQuery(props.run.workflowId, number));
   const graph = useMemo(() => (query.data ? readGraph(query.data.version) : null), [query.data]);
+  return <Loaded query={query}>{() => (graph ? <States {...props} graph={graph} /> : null)}</Loaded>;
+}
+
+function States({ run, graph, selectedId, onSelect }: RunGraphProps & { graph: Graph }) {
+  const states = useMemo(() => statesOf(run.nodes), [run.nodes]);
   return (
-    <Loaded query={query}>
-      {() => (
-        <div className={classes.graph}>
-          {graph ? (
-            <GraphCanvas
-              graph={graph}
-              label={`Graph of ${run.workflowName}`}
-              states={states}
-              selectedId={selectedId ?? null}
-              onSelect={onSelect}
-            />
-          ) : null}
-        </div>
-      )}
-    </Loaded>
+    <div className={classes.graph}>
+      <GraphCanvas
+        graph={graph}
+        label={`Graph of ${run.workflowName}`}
+        states={states}
+        selectedId={selectedId ?? null}
+        onSelect={onSelect}
+      />
+    </div>
   );
 }

@@ -17,6 +17,7 @@ import { Credits, Time } from "@/ui/values";
 import { RunActions } from "./RunActions";
 import classes from "./RunPage.module.css";
 import { RunParts } from "./RunParts";
+import { triedLabel } from "./trial";
 import { WaitCard } from "./WaitCard";
 
 const route = getRouteApi("/shell/runs/$runId");
@@ -54,11 +55,17 @@ function LiveRun({ runId }: { runId: string }) {
 }
 
 function Origin({ run }: { run: FullRun }) {
+  const tried = triedLabel(run);
   return (
     <>
       <TextLink to="/workflows/$workflowId" params={{ workflowId: run.workflowId }}>
-        Version {run.workflowVersion}
+        {tried !== null
+          ? `Trial of “${tried}”`
+          : run.workflowVersion === null
+            ? "Workflow"
+            : `Version ${run.workflowVersion}`}
       </TextLink>
+      {tried === null ? null : ": only this node runs, with pinned data in place of the nodes before it"}
       {run.retryOf ? (
         <>
           {" · retries "}
