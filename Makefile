@@ -12,7 +12,7 @@ PYTHONS := $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14
 LOCK := $(PY) -m uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url
 
 help: ## Show this list
-	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready console-if-possible ## Watch a real workflow run; WORKFLOW=file.json and INPUT=text-or-file run another one
 	WITH_DEMO_USER=1 $(PY) -m devstack.demo $(if $(WORKFLOW),--workflow "$$WORKFLOW") $(if $(INPUT),--input "$$INPUT")
@@ -43,6 +43,15 @@ test-stories: .venv/ready ## Run the part of test-faults with other servers arou
 
 test-console: .venv/ready ## Journeys through the console in Chromium, on a stack of their own; ARGS="-g sign" runs some
 	$(PY) -m devstack.console test $(ARGS)
+
+test-compose: .venv/ready ## Build the images, run docker-compose.yml with Podman, end its containers, restore, upgrade (half an hour)
+	$(PY) -m pytest -m containers --capture=no $(or $(ARGS),tests/containers)
+
+compose-demo: .venv/ready ## Run docker-compose.yml with simulators, in containers; ends with the console's address
+	$(PY) -m devstack.containers up
+
+compose-demo-down: .venv/ready ## Remove the containers of compose-demo, and their data
+	$(PY) -m devstack.containers down
 
 openapi: .venv/ready ## Write the API's description; SAYS="what changed for callers" when it changed
 	$(PY) -m devstack.contract write "$$SAYS"
@@ -80,6 +89,7 @@ lock: .venv/ready ## Pin the packages of requirements*.in, with hashes
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 	$(LOCK) requirements-node.in -o requirements-node.txt
+	$(LOCK) requirements-simulators.in -o requirements-simulators.txt
 	for place in sandbox/guest console; do (cd $$place && npm install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved --silent); done
 
 migrate: .venv/ready ## Migrate the stack's database to the newest revision
@@ -154,5 +164,5 @@ SANDBOX := $(wildcard sandbox/*.py sandbox/guest/*.js* sandbox/guest/prelude/*.j
 	if ! command -v npm >/dev/null 2>&1 || [ $$1 -lt 20 ] || { [ $$1 -eq 20 ] && [ $$2 -lt 19 ]; }; then $$install -r requirements-node.txt; fi
 	touch $@
 
-.PHONY: help check-console console console-if-possible test-console demo up down test test-faults test-hosts test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
+.PHONY: help compose-demo compose-demo-down test-compose check-console console console-if-possible test-console demo up down test test-faults test-hosts test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
 	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak restore-drill clean venv

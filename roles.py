@@ -27,6 +27,8 @@ SECRETS = frozenset(  # given only to the roles that need them; the addresses co
         *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "FLOWER_BASIC_AUTH"),
     }
 )
+# Variables that may name a file with a secret instead of the secret itself; the device key is a path anyway.
+FROM_FILES = {f"{name}_FILE": name for name in SECRETS - {"OPENCLAW_DEVICE_KEY"}}
 _EVERY = frozenset({"AGENTFORGE_ENV", "AGENTFORGE_ROLE"})
 _BROKER = frozenset({"BROKER_URL", "TLS_CA_FILE", "LOG_FORMAT", "LOG_LEVEL"})
 _DATA = _BROKER | {"DATABASE_URL", "REDIS_URL"}

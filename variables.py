@@ -6,9 +6,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from urllib.parse import quote
 
-from roles import READS, ProcessRole
+from roles import FROM_FILES, READS, ProcessRole
 
 REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps")
@@ -27,13 +28,15 @@ class SettingsError(SystemExit):
 
     @property
     def names(self) -> frozenset[str]:
-        """The variables that the sentences name."""
-        return frozenset(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", " ".join(self.sentences)))
+        """The variables that the sentences name, and those of files with their values."""
+        named = frozenset(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", " ".join(self.sentences)))
+        return named | {file for file, name in FROM_FILES.items() if name in named}
 
 
 class VariableReader:
     """Reads variables by kind. In production, secrets have no defaults; variables of other roles read as empty.
 
+    A secret NAME may be given as NAME_FILE, the path of a file with its value, as container engines provide secrets.
     A variable that is missing or wrong is noted and read as in development, until `raise_problems`.
     """
 
@@ -62,7 +65,22 @@ class VariableReader:
         return self.role is None or name in READS[self.role]
 
     def text(self, name: str, default: str) -> str:
-        return (self._env.get(name, "").strip() if self.is_read(name) else "") or default
+        return (self._given(name) if self.is_read(name) else "") or default
+
+    def _given(self, name: str) -> str:
+        """The variable's value, or that of the file which NAME_FILE names."""
+        value, file = self._env.get(name, "").strip(), f"{name}_FILE"
+        path = self._env.get(file, "").strip() if file in FROM_FILES else ""
+        if not path:
+            return value
+        if value:
+            self._wrong.append(f"{name} and {file} are both set; set one of them.")
+        try:
+            return Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            self._wrong.append(f"{file} cannot be read: {why}.")
+            return value
 
     def for_development(self, name: str) -> str:
         """A text that production refuses."""

@@ -11,6 +11,7 @@
 set -eu
 umask 077
 
+[ -z "${DATABASE_URL_FILE:-}" ] || DATABASE_URL=${DATABASE_URL:-$(cat "$DATABASE_URL_FILE")}
 : "${DATABASE_URL:?names the database}"
 : "${BACKUP_DIR:?names the directory of dumps and of snapshots of Redis}"
 KEEP_DAYS=${KEEP_DAYS:-30} # of dumps; pgBackRest has its own configuration

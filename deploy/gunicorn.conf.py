@@ -58,6 +58,11 @@ _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(_hard, 65_536) if _hard > 0 else 65_536, _hard))
 
 
+def on_starting(server):
+    """Import the application's modules before the port is open, so that no client waits meanwhile."""
+    import api  # noqa: F401, PLC0415  # its metrics need the directory above
+
+
 def post_worker_init(worker):
     """Serve metrics, and exempt imported objects from garbage collection."""
     flask_app = getattr(worker.wsgi, "app", None)

@@ -12,6 +12,7 @@ set -eu
 
 what=${1:?names a dump, a moment, or is "latest" or "finish"}
 here=$(dirname "$0")
+[ -z "${DATABASE_URL_FILE:-}" ] || DATABASE_URL=${DATABASE_URL:-$(cat "$DATABASE_URL_FILE")}
 
 fail() {
     echo "$1" >&2

@@ -26,7 +26,7 @@ SHIPPED = [
 COMMANDS = [
     service["command"]
     for service in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
-    if service["image"] == "agentforge"
+    if service["image"].startswith("agentforge:")
 ]
 CONFIG = "deploy/gunicorn.conf.py"
 ASK_GUNICORN = """

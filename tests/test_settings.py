@@ -1,10 +1,11 @@
 """Production starts with its secrets or not at all."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from settings import DEVELOPMENT_JWT_SECRET, DEVELOPMENT_KEY, Settings
+from settings import DEVELOPMENT_JWT_SECRET, DEVELOPMENT_KEY, DEVELOPMENT_REDIS, Settings, readable_settings
 from variables import SettingsError
 
 KEY = "here:" + "A" * 43 + "="
@@ -116,6 +117,50 @@ def test_unusable_signing_secrets_stop_the_start(ring: str, capsys: pytest.Captu
 def test_a_short_signing_secret_stops_the_start() -> None:
     with pytest.raises(SettingsError):
         Settings.from_env(PRODUCTION | {"JWT_SECRET": "x" * 31})
+
+
+class TestFiles:
+    def test_a_secret_may_be_in_a_file_that_a_variable_names(self, tmp_path: Path) -> None:
+        (tmp_path / "database_url").write_text("postgresql://db/in-a-file\n")
+        (tmp_path / "jwt").write_text(f"a:{NEW}")
+        given = {"DATABASE_URL_FILE": str(tmp_path / "database_url"), "JWT_SECRETS_FILE": str(tmp_path / "jwt")}
+        settings = Settings.from_env(PRODUCTION | {"DATABASE_URL": "", "JWT_SECRET": ""} | given)
+        assert settings.database_url == "postgresql://db/in-a-file"
+        assert settings.jwt_keys == {"a": NEW}
+
+    def test_an_empty_file_is_a_missing_secret(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "smtp_url").write_text("\n")
+        with pytest.raises(SettingsError):
+            Settings.from_env(PRODUCTION | {"SMTP_URL": "", "SMTP_URL_FILE": str(tmp_path / "smtp_url")})
+        assert "SMTP_URL is not set" in capsys.readouterr().err
+
+    def test_a_file_that_cannot_be_read_stops_the_start(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SettingsError):
+            Settings.from_env(PRODUCTION | {"SMTP_URL": "", "SMTP_URL_FILE": str(tmp_path / "nowhere")})
+        assert "SMTP_URL_FILE cannot be read: No such file or directory." in capsys.readouterr().err
+
+    def test_a_secret_that_is_given_twice_stops_the_start(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "token").write_text("other")
+        with pytest.raises(SettingsError):
+            Settings.from_env(PRODUCTION | {"OPENCLAW_TOKEN_FILE": str(tmp_path / "token")})
+        said = capsys.readouterr().err
+        assert "OPENCLAW_TOKEN and OPENCLAW_TOKEN_FILE are both set" in said
+        assert "other" not in said
+
+    def test_files_of_other_roles_are_not_opened(self, tmp_path: Path) -> None:
+        beat = {"AGENTFORGE_ROLE": "beat", "BROKER_URL": "redis://broker/0"}
+        given = {"STRIPE_SECRET_KEY_FILE": str(tmp_path / "nowhere"), "STRIPE_SECRET_KEY": ""}
+        assert Settings.from_env(PRODUCTION | beat | given).stripe.secret_key == ""
+
+    def test_a_diagnosis_goes_on_without_a_file_with_a_wrong_value(self, tmp_path: Path) -> None:
+        (tmp_path / "broker_url").write_text("http://broker")
+        settings, problems = readable_settings({"BROKER_URL_FILE": str(tmp_path / "broker_url")})
+        assert settings.broker_url == DEVELOPMENT_REDIS
+        assert "BROKER_URL must begin with" in problems.sentences[0]
 
 
 LIVE = {"STRIPE_SECRET_KEY": "rk_live_1", "STRIPE_LIVEMODE": "false"}

@@ -32,12 +32,17 @@ REQUESTED_STATUS = re.compile(r"\+([245]\d\d)@")
 
 @contextmanager
 def running_mail_catcher(
-    port: int = 0, smtp_port: int = 0, *, tls: ssl.SSLContext | None = None, implicit_tls: bool = False
+    port: int = 0,
+    smtp_port: int = 0,
+    *,
+    host: str = LOOPBACK,
+    tls: ssl.SSLContext | None = None,
+    implicit_tls: bool = False,
 ) -> Iterator[MailCatcher]:
     """Run a catcher in this process for the block; with `tls` it offers STARTTLS, or uses TLS from the start."""
     catcher = MailCatcher()
-    smtp = _SmtpServer(catcher, smtp_port, tls, implicit_tls)
-    with PageServer((LOOPBACK, port), catcher) as page:
+    smtp = _SmtpServer(catcher, (host, smtp_port), tls, implicit_tls)
+    with PageServer((host, port), catcher) as page:
         serving = threading.Thread(target=page.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         serving.start()
         smtp.start()
@@ -53,11 +58,12 @@ def running_mail_catcher(
 class _SmtpServer(Controller):
     """aiosmtpd in its own thread, on the next free port if the port is 0."""
 
-    def __init__(self, catcher: MailCatcher, port: int, tls: ssl.SSLContext | None, implicit_tls: bool) -> None:
+    def __init__(
+        self, catcher: MailCatcher, address: tuple[str, int], tls: ssl.SSLContext | None, implicit_tls: bool
+    ) -> None:
         super().__init__(
             _MailHandler(catcher),
-            LOOPBACK,
-            port,
+            *address,
             ssl_context=tls if implicit_tls else None,
             tls_context=None if implicit_tls else tls,
             server_hostname="catcher",
@@ -115,14 +121,27 @@ def _caught(server: SMTP, session: Session, envelope: Envelope) -> Caught:
     return Caught(datetime.now(UTC), tuple(envelope.rcpt_tos), encrypted, login, message)
 
 
+def _server_tls(certificate: str, key: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 def main() -> None:
     """Catch until interrupted."""
     parser = argparse.ArgumentParser(description="Catches mails and push notifications and shows them.")
     parser.add_argument("--port", type=int, help="of the page; default: 18793, or the next free one")
     parser.add_argument("--smtp-port", type=int, help="default: 18794, or the next free one")
+    parser.add_argument(
+        "--host", default=LOOPBACK, help="the address of both; on others than loopback all may read them"
+    )
+    parser.add_argument("--certificate", help="PEM file, to offer STARTTLS with --key")
+    parser.add_argument("--key", help="PEM file")
     args = parser.parse_args()
+    tls = _server_tls(args.certificate, args.key) if args.certificate else None
     port = port_of_program(args.port, 18793)
-    with running_mail_catcher(port, port_of_program(args.smtp_port, 18794, besides=port)) as catcher:
+    smtp_port = port_of_program(args.smtp_port, 18794, besides=port)
+    with running_mail_catcher(port, smtp_port, host=args.host, tls=tls) as catcher:
         print(f"mail catcher: send to {catcher.smtp_url}, read at {catcher.url}", flush=True)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()

@@ -38,15 +38,20 @@ def test_every_package_is_pinned_with_a_hash(name: str) -> None:
 def test_headers_and_slow_clients_are_bounded() -> None:
     assert timed_protocol.MAX_HEAD_BYTES <= 64 * 1024
     assert timed_protocol.TIMEOUT_SECONDS <= 10
-    nginx = (ROOT / "deploy" / "nginx.conf").read_text()
+    nginx = (ROOT / "deploy" / "nginx" / "locations.conf").read_text()
     for name in ("client_max_body_size 1m", "client_header_timeout 10s", "client_body_timeout 10s"):
         assert f"{name};" in nginx
 
 
 def test_the_proxy_hides_what_is_for_operators() -> None:
-    nginx = (ROOT / "deploy" / "nginx.conf").read_text()
-    assert "9464" not in "".join(line for line in nginx.splitlines() if not line.lstrip().startswith("#"))
-    assert set(re.findall(r"^\s*server (\S+);|proxy_pass (\S+);", nginx, re.MULTILINE)) == {
+    deploy = ROOT / "deploy"
+    host, locations, operators = (
+        (deploy / name).read_text() for name in ("nginx.conf", "nginx/locations.conf", "nginx/operators.conf")
+    )
+    for text in (host, locations, operators):
+        assert "9464" not in "".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    assert set(re.findall(r"^\s*server (\S+);|proxy_pass (\S+);", host + locations, re.MULTILINE)) == {
         ("127.0.0.1:3000", ""),
-        ("", "http://agentforge"),
+        ("", "http://$agentforge"),
     }
+    assert re.search(r"location = /flower/metrics \{[^}]*return 404;", operators)

@@ -10,7 +10,15 @@ from tests.support.servers import debian
 from tests.support.servers.certificates import certificate_for
 
 SITE = Path(__file__).parents[3] / "deploy" / "nginx.conf"
+LOCATIONS = SITE.parent / "nginx" / "locations.conf"  # which the site includes
 _KEPT = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+def whole_site() -> str:
+    """The site with the file that it includes."""
+    before, line, after = re.split(r"(include agentforge-locations\.conf;)", SITE.read_text())
+    assert line
+    return before + LOCATIONS.read_text() + after
 
 
 class Nginx(Server):
@@ -50,7 +58,7 @@ class Nginx(Server):
         return self.command()
 
     def _site(self) -> str:
-        site, plain = SITE.read_text(), free_port()
+        site, plain = whole_site(), free_port()
         for number, port in ((443, self.port), (80, plain)):
             site = re.sub(rf"listen \[::\]:{number}\b", f"listen [::1]:{port}", site)
             site = re.sub(rf"listen {number}\b", f"listen {LOOPBACK}:{port}", site)
