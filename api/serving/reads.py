@@ -5,7 +5,7 @@ several for each client. Nobody waits for others to come: while few pause, each 
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -36,7 +36,11 @@ class _Paused:
             with self.slot.shared():
                 return partial(self._settle, self.result.set_result, self.step(answer))
         except BaseException as error:
-            return partial(self._settle, self.result.set_exception, error)
+            return self.failed(error)
+
+    def failed(self, error: BaseException) -> Callable[[], None]:
+        """What passes `error` on instead of a result."""
+        return partial(self._settle, self.result.set_exception, error)
 
     def _settle(self, settle: Callable[[Any], None], value: Any) -> None:
         if not self.result.done():
@@ -49,32 +53,42 @@ class Reads:
     def __init__(self, threads: Executor) -> None:
         self._threads = threads
         self._paused: dict[Load, deque[_Paused]] = {}
-        self._batches: dict[Load, set[asyncio.Task[None]]] = {}
+        self._working: Counter[Load] = Counter()  # batches
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def step(self, read: Read, slot: WorkingSlot, step: Callable[[Any], T]) -> T:
         """Read, and run `step` with the answer in a thread; a batch has one working slot for all of its requests."""
         result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._paused.setdefault(read.load, deque()).append(_Paused(read, slot, step, result))
-        batches = self._batches.setdefault(read.load, set())
-        if len(batches) < MAX_BATCHES:
+        if self._working[read.load] < MAX_BATCHES:
+            self._working[read.load] += 1
             task = asyncio.create_task(self._run(read.load))
-            batches.add(task)
-            task.add_done_callback(batches.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await result
 
     async def _run(self, load: Load) -> None:
-        """Run batches until nobody pauses for this."""
-        queue, loop = self._paused[load], asyncio.get_running_loop()
-        while queue:
-            slot = WorkingSlot(RETURNING)
-            await slot.acquire_async()
-            batch = [queue.popleft() for _ in range(min(len(queue), MAX_TOGETHER))]
-            try:
-                settled = await loop.run_in_executor(self._threads, partial(_resume, load, batch, slot))
-            finally:
-                slot.release()
-            for settle in settled:
-                settle()
+        """Run batches until nobody pauses for this; who comes after that begins anew."""
+        queue = self._paused[load]
+        try:
+            while queue:
+                slot = WorkingSlot(RETURNING)
+                await slot.acquire_async()
+                try:
+                    await self._run_batch(load, slot, [queue.popleft() for _ in range(min(len(queue), MAX_TOGETHER))])
+                finally:
+                    slot.release()
+        finally:
+            self._working[load] -= 1
+
+    async def _run_batch(self, load: Load, slot: WorkingSlot, batch: list[_Paused]) -> None:
+        loop, work = asyncio.get_running_loop(), partial(_resume, load, batch, slot)
+        try:
+            settled = await loop.run_in_executor(self._threads, work) if batch else []
+        except Exception as error:
+            settled = [one.failed(error) for one in batch]
+        for settle in settled:
+            settle()
 
 
 def _resume(load: Load, batch: list[_Paused], slot: WorkingSlot) -> list[Callable[[], None]]:

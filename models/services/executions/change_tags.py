@@ -4,15 +4,15 @@ from collections.abc import Collection
 from typing import NamedTuple, Self
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.raw_statement import RawStatement
 from models.rules.executions.states import ExecutionStatus
 from models.tables import Execution, User
 
-_TAGS = text("""
+_TAGS = RawStatement("""
     SELECT id, last_seq, status FROM workflow_executions
-     WHERE id = ANY(CAST(:ids AS uuid[])) AND (CAST(:owner AS uuid) IS NULL OR user_id = :owner)
+     WHERE id = ANY(CAST(:ids AS uuid[])) AND (CAST(:owner AS uuid) IS NULL OR user_id = CAST(:owner AS uuid))
 """)
 
 
@@ -35,5 +35,5 @@ class ChangeTag(NamedTuple):
 
 def change_tags(session: Session, ids: Collection[UUID], owner: User | None = None) -> dict[UUID, ChangeTag]:
     """The tags of the existing runs among `ids`; with `owner`, only of that user's runs."""
-    rows = session.execute(_TAGS, {"ids": list(ids), "owner": owner and owner.id})
-    return {row.id: ChangeTag(row.last_seq, ExecutionStatus(row.status)) for row in rows}
+    rows = _TAGS.rows(session, {"ids": list(ids), "owner": owner and owner.id})
+    return {run_id: ChangeTag(seq, ExecutionStatus(status)) for run_id, seq, status in rows}

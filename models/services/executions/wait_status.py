@@ -24,23 +24,47 @@ from models.tables import Execution
 MAX_LISTED = 20  # of the nodes under way
 LATE_EVENTS = 500  # among which the last failed attempt of a node is searched
 
-# For each of some queued runs: how many runs of its owner are driven, whether it is deferred, how many runs are ahead
-# of it (of its owner if deferred, or else in its queue), and whether workers consume that queue. The beginning of a
-# queue is read once for all of them.
+# Whether the run is deferred, how many runs are ahead of it (of its owner if deferred, or else in its queue), and
+# whether workers consume that queue.
+_QUEUE_POSITION = RawStatement(
+    """
+    SELECT CAST(:id AS uuid), driven, is_deferred,
+           CASE WHEN is_deferred
+                THEN (SELECT count(*) FROM (
+                        SELECT FROM workflow_executions
+                         WHERE user_id = :user AND status = 'queued' AND deferred_at IS NOT NULL
+                           AND (created_at, id) < (:created, :id) LIMIT :most) AS own)
+                ELSE (SELECT count(*) FROM (
+                        SELECT FROM workflow_executions
+                         WHERE status = 'queued' AND priority = :priority AND deferred_at IS NULL
+                           AND (created_at, id) < (:created, :id) LIMIT :most) AS others) END AS ahead,
+           taken, last_message_at
+      FROM (TAKERS) AS takers,
+           (SELECT driven,
+                   :deferred OR driven >= CAST(CAST(:turns AS jsonb)->>u.subscription_tier AS int) AS is_deferred
+              FROM users u,
+                   LATERAL (SELECT DRIVEN_RUNS AS driven) AS mine
+             WHERE u.id = :user) AS turn
+""",
+    DRIVEN_RUNS=DRIVEN_RUNS,
+    TAKERS=worker_heartbeats.CONSUMERS.replace("queue.name", ":queue"),
+)
+# The same for many runs, by id. The beginning of a queue is read once for all of them, which to count it for each would
+# cost hundreds of times; for one run this takes longer than the statement above.
 _QUEUE_POSITIONS = RawStatement(
     """
     WITH asked AS MATERIALIZED (
-        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:users AS uuid[]), CAST(:created AS timestamptz[]),
-                             CAST(:priorities AS text[]), CAST(:deferred AS boolean[]))
-            AS asked(id, user_id, created_at, priority, is_deferred)),
+        SELECT * FROM unnest(CAST(:id AS uuid[]), CAST(:user AS uuid[]), CAST(:created AS timestamptz[]),
+                             CAST(:priority AS text[]), CAST(:deferred AS boolean[]), CAST(:queue AS text[]))
+            AS asked(id, user_id, created_at, priority, is_deferred, queue)),
     queues AS MATERIALIZED (
         SELECT queue.*, taken, last_message_at
-          FROM (SELECT priority, 'executions.' || priority AS name, max(created_at) AS until
-                  FROM asked GROUP BY priority) AS queue, LATERAL (TAKERS) AS takers),
+          FROM (SELECT priority, asked.queue AS name, max(created_at) AS until
+                  FROM asked GROUP BY priority, asked.queue) AS queue, LATERAL (TAKERS) AS takers),
     turns AS MATERIALIZED (
         SELECT u.id AS user_id, driven, driven >= CAST(CAST(:turns AS jsonb)->>u.subscription_tier AS int) AS is_full
           FROM users u, LATERAL (SELECT DRIVEN_RUNS AS driven) AS mine
-         WHERE u.id = ANY(CAST(:users AS uuid[]))),
+         WHERE u.id = ANY(CAST(:user AS uuid[]))),
     heads AS MATERIALIZED (
         SELECT queue.priority, head.*,
                row_number() OVER (PARTITION BY queue.priority ORDER BY head.created_at, head.id) - 1 AS ahead
@@ -48,19 +72,21 @@ _QUEUE_POSITIONS = RawStatement(
                LATERAL (SELECT created_at, id FROM workflow_executions
                          WHERE status = 'queued' AND priority = queue.priority AND deferred_at IS NULL
                            AND created_at <= queue.until
-                         ORDER BY created_at, id LIMIT :most) AS head)
+                         ORDER BY created_at, id LIMIT :most) AS head),
+    ends AS MATERIALIZED (SELECT priority, max(created_at) AS last, count(*) AS number FROM heads GROUP BY priority)
     SELECT asked.id, driven, is_deferred OR is_full,
            CASE WHEN is_deferred OR is_full
                 THEN (SELECT count(*) FROM (
                         SELECT FROM workflow_executions e
                          WHERE e.user_id = asked.user_id AND e.status = 'queued' AND e.deferred_at IS NOT NULL
                            AND (e.created_at, e.id) < (asked.created_at, asked.id) LIMIT :most) AS own)
-                ELSE coalesce(heads.ahead, (
+                ELSE coalesce(heads.ahead, CASE WHEN asked.created_at > ends.last THEN ends.number END, (
                         SELECT count(*) FROM heads AS h
                          WHERE h.priority = asked.priority AND (h.created_at, h.id) < (asked.created_at, asked.id)))
                 END,
            taken, last_message_at
-      FROM asked JOIN turns USING (user_id) JOIN queues USING (priority) LEFT JOIN heads ON heads.id = asked.id
+      FROM asked JOIN turns USING (user_id) JOIN queues USING (priority)
+      LEFT JOIN heads ON heads.id = asked.id LEFT JOIN ends ON ends.priority = asked.priority
 """,
     DRIVEN_RUNS=DRIVEN_RUNS,
     TAKERS=worker_heartbeats.CONSUMERS,
@@ -174,21 +200,32 @@ def _undriven(session: Session, execution: Execution, now: datetime) -> WaitStat
 
 
 def _queued(session: Session, executions: Sequence[Execution]) -> Mapping[UUID, WaitStatus]:
-    if not executions:
-        return {}
-    parameters = {
-        "ids": [execution.id for execution in executions],
-        "users": [execution.user_id for execution in executions],
-        "created": [execution.created_at for execution in executions],
-        "priorities": [execution.priority.value for execution in executions],
-        "deferred": [execution.deferred_at is not None for execution in executions],
+    fixed = {
         "turns": _CONCURRENT_RUNS,
         "most": MAX_COUNTED_AHEAD,
         "gone": worker_heartbeats.GONE_AFTER_INTERVALS,
         "unresponsive": worker_heartbeats.UNRESPONSIVE_AFTER_INTERVALS,
     }
+    if len(executions) == 1:
+        rows = _QUEUE_POSITION.rows(session, {**fixed, **_asked(executions[0])})
+    elif executions:
+        every = [_asked(execution) for execution in executions]
+        rows = _QUEUE_POSITIONS.rows(session, {**fixed, **{name: [one[name] for one in every] for name in every[0]}})
+    else:
+        rows = []
     priorities = {execution.id: execution.priority for execution in executions}
-    return {row[0]: _position(priorities[row[0]], *row[1:]) for row in _QUEUE_POSITIONS.rows(session, parameters)}
+    return {row[0]: _position(priorities[row[0]], *row[1:]) for row in rows}
+
+
+def _asked(execution: Execution) -> dict[str, Any]:
+    return {
+        "id": execution.id,
+        "user": execution.user_id,
+        "created": execution.created_at,
+        "priority": execution.priority.value,
+        "deferred": execution.deferred_at is not None,
+        "queue": f"executions.{execution.priority}",
+    }
 
 
 def _position(

@@ -46,10 +46,12 @@ def outcomes(pool: ThreadPoolExecutor, source: Source, step: Callable[[Any], Any
         asked = [
             asyncio.create_task(together.step(Read(source.load, key), WorkingSlot("somebody"), step)) for key in keys
         ]
-        while len(source.calls) < min(len(asked), reads.MAX_BATCHES):
-            await asyncio.sleep(0.001)
-        source.opened.set()
-        return await asyncio.gather(*asked, return_exceptions=True)
+        first = min(-(-len(asked) // reads.MAX_TOGETHER), reads.MAX_BATCHES)
+        async with asyncio.timeout(20):
+            while len(source.calls) < first:
+                await asyncio.sleep(0.001)
+            source.opened.set()
+            return await asyncio.gather(*asked, return_exceptions=True)
 
     return asyncio.run(ask_all())
 
@@ -66,6 +68,22 @@ def test_one_who_pauses_alone_is_read_at_once(pool):
     source = Source(lambda key: "read")
     assert outcomes(pool, source, lambda answer: answer, [7]) == ["read"]
     assert source.calls == [{7}]
+
+
+def test_whoever_comes_while_the_last_batch_ends_is_read_too(pool):
+    source = Source(lambda key: key)
+    source.opened.set()
+
+    async def ask_again(together: Reads, key: int) -> list[int]:
+        asked = [Read(source.load, key * 10 + number) for number in range(5)]
+        return [await together.step(one, WorkingSlot("somebody"), int) for one in asked]
+
+    async def ask_all() -> list:
+        together = Reads(pool)
+        async with asyncio.timeout(20):
+            return await asyncio.gather(*(ask_again(together, key) for key in range(REQUESTS)))
+
+    assert asyncio.run(ask_all()) == [list(range(key * 10, key * 10 + 5)) for key in range(REQUESTS)]
 
 
 def test_what_many_want_is_read_once_in_a_batch(pool):
@@ -94,6 +112,12 @@ def test_each_is_told_if_reading_fails(pool):
 
     found = outcomes(pool, Source(fail), lambda answer: type(answer), range(9))
     assert found == [ConnectionError] * 9
+
+
+def test_each_is_told_if_what_they_want_is_left_out(pool):
+    source = Source(lambda key: key)
+    source.load = lambda keys: source.calls.append(keys) or {}
+    assert [type(found) for found in outcomes(pool, source, lambda answer: answer, range(3))] == [KeyError] * 3
 
 
 def test_a_batch_holds_one_slot_for_all_of_its_requests(pool):

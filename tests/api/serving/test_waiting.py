@@ -1,9 +1,12 @@
 """Clients that wait over real connections: they hold no thread, and nothing once they are gone."""
 
 import json
+from contextlib import ExitStack
+from uuid import UUID
 
 from api.limits import concurrency
-from models.db import SessionFactory
+from models.db import SessionFactory, new_engine, session_scope
+from models.tables import Execution
 from tests.api.live import happen, until
 
 
@@ -35,6 +38,58 @@ def test_the_subscription_of_a_client_that_disconnects_is_free_at_once(caller, p
             line.ask("GET", path)
             until(lambda: len(place) == 1)
         until(lambda: len(place) == 0, seconds=3)
+
+
+def test_each_of_many_who_are_woken_together_gets_their_own_run(new_caller, place):
+    callers = [new_caller(), new_caller()]
+    with ExitStack() as lines:
+        polls, streams = [], []
+        for caller in callers:
+            for waiting, path in ((polls, "?wait=30&since=1"), (polls, "?wait=30"), (streams, "/events")):
+                line = lines.enter_context(caller.line())
+                line.ask("GET", f"/api/executions/{caller.run}{path}")
+                waiting.append((line, caller.run))
+        until(lambda: len(place) == 6)
+        for line, _ in streams:
+            line.until(b"id: 1\n")
+        for caller in callers:
+            happen(caller.run)
+        for line, run in polls:
+            answer = line.answer()
+            assert (answer.status, answer.json["id"], answer.json["seq"]) == (200, run, 2)
+        for line, run in streams:
+            assert run.encode() in line.until(b"id: 2\n")
+            line.until(b'"message":"It ran."')
+
+
+def test_without_the_database_those_who_wake_are_told_to_come_again(caller, place, monkeypatch):
+    with caller.line() as poll, caller.line() as stream:
+        poll.ask("GET", f"/api/executions/{caller.run}?wait=30&since=1")
+        stream.ask("GET", f"/api/executions/{caller.run}/events")
+        stream.until(b"id: 1\n")
+        until(lambda: len(place) == 2 and all(one.seen for one in place._all))
+        monkeypatch.setitem(SessionFactory.kw, "bind", new_engine("postgresql://127.0.0.1:1/nobody"))
+        for one in list(place._all):
+            one.wake()
+        answer = poll.answer()
+        assert (answer.status, answer.json["code"]) == (503, "temporarily_unavailable")
+        stream.until(b"0\r\n\r\n")
+    until(lambda: len(place) == 0)
+
+
+def test_one_who_does_not_own_the_run_any_more_is_refused(new_caller, place):
+    callers = [new_caller(), new_caller()]
+    with callers[0].line() as gone, callers[1].line() as kept:
+        for line, caller in ((gone, callers[0]), (kept, callers[1])):
+            line.ask("GET", f"/api/executions/{caller.run}?wait=30&since=1")
+        until(lambda: len(place) == 2 and all(one.seen for one in place._all))
+        with session_scope() as session:
+            given, other = (session.get_one(Execution, UUID(caller.run)) for caller in callers)
+            given.user_id = other.user_id
+        for caller in callers:
+            happen(caller.run)
+        assert gone.answer().status == 404
+        assert kept.answer().json["seq"] == 2
 
 
 def test_a_client_may_send_its_next_request_while_it_waits(caller, place):
