@@ -131,6 +131,9 @@ soak: .venv/ready ## Run thousands of payments, refunds and executions while wor
 restore-drill: .venv/ready ## Lose the database under load, recover it on a new server, and say what was lost; ARGS="--short"
 	$(PY) -m bench.drills.restore $(ARGS)
 
+rolling-demo: .venv/ready ## Replace every process under load behind nginx, and count failed requests and lost runs; ARGS="--short"
+	$(PY) -m bench.drills.rolling $(ARGS)
+
 clean: ## Stop the stack; delete its data and all caches (.venv stays)
 	if [ -x $(PY) ]; then $(PY) -m devstack down; fi
 	rm -rf build console/dist .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -165,4 +168,4 @@ SANDBOX := $(wildcard sandbox/*.py sandbox/guest/*.js* sandbox/guest/prelude/*.j
 	touch $@
 
 .PHONY: help compose-demo compose-demo-down test-compose check-console console console-if-possible test-console demo up down test test-faults test-hosts test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
-	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak restore-drill clean venv
+	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak restore-drill rolling-demo clean venv

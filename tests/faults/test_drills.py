@@ -40,3 +40,11 @@ def test_a_lost_database_is_recovered_on_a_new_server(back: int):
     measured(
         f"{figure(said, 'data lost'):.0f} s lost, recovered in {figure(said, 'until the first run went on'):.0f} s"
     )
+
+
+def test_a_rolling_deploy_fails_no_request_and_loses_no_run():
+    debian.program("nginx", package="nginx-light")
+    said = said_by("rolling")
+    assert figure(said, "failed requests") == figure(said, "lost runs") == figure(said, "violated invariants") == 0
+    assert figure(said, "readiness of an API that drains") == 503
+    assert figure(said, "requests") > 100
