@@ -134,6 +134,9 @@ restore-drill: .venv/ready ## Lose the database under load, recover it on a new 
 rolling-demo: .venv/ready ## Replace every process under load behind nginx, and count failed requests and lost runs; ARGS="--short"
 	$(PY) -m bench.drills.rolling $(ARGS)
 
+upgrade-drill: .venv/ready ## Migrate under load, and let the former version work on the new schema; ARGS="--former TAG"
+	$(PY) -m bench.drills.upgrade $(ARGS)
+
 clean: ## Stop the stack; delete its data and all caches (.venv stays)
 	if [ -x $(PY) ]; then $(PY) -m devstack down; fi
 	rm -rf build console/dist .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -168,4 +171,4 @@ SANDBOX := $(wildcard sandbox/*.py sandbox/guest/*.js* sandbox/guest/prelude/*.j
 	touch $@
 
 .PHONY: help compose-demo compose-demo-down test-compose check-console console console-if-possible test-console demo up down test test-faults test-hosts test-stories fuzz openapi contract clients check lint audit fmt lock migrate psql bench \
-	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak restore-drill rolling-demo clean venv
+	bench-api bench-check bench-expressions bench-fairness bench-faults bench-memory bench-neighbours bench-watching soak restore-drill rolling-demo upgrade-drill clean venv

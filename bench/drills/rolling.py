@@ -7,23 +7,21 @@ users run workflows, long-poll and list. The exit status is 1 if a request faile
 import argparse
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 from bench.arguments import parse
 from bench.drills import services
 from bench.drills.balancer import Balancer, program
+from bench.drills.clients import Clients, Requests
 from bench.drills.services import Service
 from bench.served import percentile, servers
 from bench.soak.drift import query, unfinished
 from bench.soak.traffic import make_users
-from devstack.app_client import AppClient, AppClientError
 from devstack.processes.process import DevstackError
 from devstack.run_audit import wrongs
 from devstack.servers.ports import LOOPBACK, free_port
@@ -33,60 +31,6 @@ APIS = 3
 LEAVE_SECONDS = 1.0  # between nginx's reload and SIGTERM, in which its old workers pass on what they have
 KEPT = 3  # connections to an API that ends
 DRAIN_SECONDS = 40.0  # gunicorn's graceful_timeout, and more
-
-
-@dataclass
-class Requests:
-    """What clients saw."""
-
-    seconds: list[float] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    runs: list[str] = field(default_factory=list)  # that were acknowledged
-
-    def timed(self, request: Callable[[], Any]) -> Any:
-        """Send one request; a failure is kept, and None returned."""
-        begun = time.monotonic()
-        try:
-            return request()
-        except AppClientError as refusal:
-            self.failures.append(f"{refusal.status} {refusal.code}")
-        except OSError as error:
-            self.failures.append(type(error).__name__)
-        finally:
-            self.seconds.append(time.monotonic() - begun)
-        return None
-
-
-class Clients:
-    """Users in the background: some run a workflow and long-poll until its end, as many list."""
-
-    def __init__(self, users: list[tuple[AppClient, str]]) -> None:
-        self.seen = Requests()
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=work, args=user) for user in users for work in (self._run, self._list)]
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """End after the requests that are under way."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, app: AppClient, workflow_id: str) -> None:
-        while not self._over.is_set():
-            run = self.seen.timed(lambda: app.execute(workflow_id, None))
-            if run is None:
-                continue
-            self.seen.runs.append(run)
-            state: Any = {"status": "queued", "seq": 0}
-            while state and state["status"] not in ("success", "failed", "cancelled") and not self._over.is_set():
-                path = f"/executions/{run}?wait=10&since={state['seq']}"
-                state = self.seen.timed(lambda path=path: app.call("GET", path)) or state
-
-    def _list(self, app: AppClient, _: str) -> None:
-        while not self._over.wait(0.1):
-            self.seen.timed(lambda: app.call("GET", "/workflows"))
 
 
 @dataclass

@@ -21,10 +21,16 @@ class Service:
     """One process, with its log; it may be stopped and started again."""
 
     def __init__(
-        self, name: str, module: Sequence[str], env: Mapping[str, str], logs: Path, is_ready: Callable[[str], bool]
+        self,
+        name: str,
+        module: Sequence[str],
+        env: Mapping[str, str],
+        logs: Path,
+        is_ready: Callable[[str], bool],
+        root: Path = ROOT,
     ) -> None:
-        self.name = name
-        self._command, self._env = [sys.executable, "-m", *module], env
+        self.name, self._root = name, root
+        self._command, self.env = [sys.executable, "-m", *module], env
         self._log, self._is_ready = logs / f"{name}.log", is_ready
         self._process: subprocess.Popen[bytes] | None = None
         self._read = 0  # bytes of the log that earlier processes wrote
@@ -33,7 +39,7 @@ class Service:
         """Start it, and wait until it is ready; raises `DevstackError`."""
         with self._log.open("ab") as log:
             self._read = log.tell()
-            self._process = spawn(self._command, env=self._env, output=log, cwd=ROOT, death_signal=signal.SIGTERM)
+            self._process = spawn(self._command, env=self.env, output=log, cwd=self._root, death_signal=signal.SIGTERM)
         deadline = time.monotonic() + _READY_SECONDS
         while not self._is_ready(self._said()):
             if time.monotonic() > deadline or self._process.poll() is not None:
@@ -62,17 +68,17 @@ class Service:
         return self._log.read_bytes()[self._read :].decode(errors="replace")
 
 
-def api(port: int, env: Mapping[str, str], logs: Path) -> Service:
-    """The API at `port`, as one process of gunicorn."""
+def api(port: int, env: Mapping[str, str], logs: Path, root: Path = ROOT) -> Service:
+    """The API at `port`, as one process of gunicorn, of the code in `root`."""
     module = ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--workers", "1", "--bind", f"{LOOPBACK}:{port}"]
-    return Service(f"api-{port}", [*module, "asgi:app"], env, logs, lambda _: readiness(port) == 200)
+    return Service(f"api-{port}", [*module, "asgi:app"], env, logs, lambda _: readiness(port) == 200, root)
 
 
-def worker(name: str, queues: str, env: Mapping[str, str], logs: Path) -> Service:
+def worker(name: str, queues: str, env: Mapping[str, str], logs: Path, root: Path = ROOT) -> Service:
     """A worker of these queues."""
     module = [*_CELERY, "worker", "-P", "threads", "-c", "16", "-Q", queues, "-n", f"{name}@%h"]
     module += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-    return Service(name, module, env, logs, lambda said: " ready." in said)
+    return Service(name, module, env, logs, lambda said: " ready." in said, root)
 
 
 def workers(env: Mapping[str, str], logs: Path) -> tuple[list[Service], list[Service]]:

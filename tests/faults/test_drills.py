@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from bench.drills import upgrade
+from devstack.processes.process import DevstackError
 from tests.support.faults.programs import ROOT, measured
 from tests.support.servers import debian
 
@@ -47,4 +49,15 @@ def test_a_rolling_deploy_fails_no_request_and_loses_no_run():
     said = said_by("rolling")
     assert figure(said, "failed requests") == figure(said, "lost runs") == figure(said, "violated invariants") == 0
     assert figure(said, "readiness of an API that drains") == 503
+    assert figure(said, "requests") > 100
+
+
+def test_the_former_version_works_during_and_after_the_migrations():
+    debian.program("nginx", package="nginx-light")
+    try:
+        upgrade.former_commit()
+    except DevstackError as error:
+        pytest.skip(str(error))
+    said = said_by("upgrade")
+    assert figure(said, "failed requests") == figure(said, "lost runs") == figure(said, "violated invariants") == 0
     assert figure(said, "requests") > 100
