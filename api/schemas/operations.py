@@ -7,6 +7,7 @@ from api.schemas.base import OPTIONAL, Boolean, EnumText, Integer, Number, Out, 
 STATES = ("up", "down")
 OF_QUEUES = ("up", "late", "down", "paused")
 OF_STRIPE = ("up", "late", "down", "unknown")
+OF_PARTS = ("up", "late", "down", "paused", "full", "unresponsive", "gone", "unknown")
 
 
 class LinksOut(Out):
@@ -58,6 +59,18 @@ class QueueHealthOut(Out):
     probe_seconds = Number(allow_none=True)
 
 
+class PartOut(Out):
+    """The state of a part, and seconds since its last sign of life.
+
+    Of `database`, `redis` and `broker`: since they last responded, null if they never did. Of `beat`: since its last
+    message arrived. Of `queue.NAME`: the age of the oldest row that waits for a worker, null without any. Of
+    `worker.N`: since it last reported. Of `reconciliation.KIND` and `backup`: since the last one, null if unknown.
+    """
+
+    status = EnumText(OF_PARTS)
+    age_seconds = Number(allow_none=True)
+
+
 class StripeHealthOut(Out):
     """Seconds since Stripe responded to a probe, the number of failing requests, and the age of the oldest event."""
 
@@ -80,6 +93,7 @@ class HealthOut(Out):
     queues = fields.Dict(keys=fields.String(), values=fields.Nested(QueueHealthOut), metadata=OPTIONAL)
     unresponsive_workers = Integer(metadata=OPTIONAL)
     failing_threads = Integer(metadata=OPTIONAL)
+    parts = fields.Dict(keys=fields.String(), values=fields.Nested(PartOut))
 
 
 class ReceivedOut(Out):

@@ -1,6 +1,6 @@
 """Health checks: liveness, readiness, and the state of every dependency."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
@@ -8,6 +8,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.http.parsing import show
 from api.openapi import describes
+from api.ops import health_parts
+from api.ops.health_parts import LastResponses, Part
 from api.ops.readiness import Readiness
 from api.schemas.operations import HealthOut, StatusOut, StripeHealthOut
 from models.db import SessionFactory
@@ -21,21 +23,21 @@ from tasks.queue import QueueName
 
 def blueprint(broker: BrokerProbe, readiness: Readiness) -> Blueprint:
     """Build the routes, which check the database, `broker` and `readiness`."""
-    bp = Blueprint("health", __name__, url_prefix="/health")
+    bp, responses = Blueprint("health", __name__, url_prefix="/health"), LastResponses()
 
     @bp.get("")
     @describes(response=HealthOut, other_responses={503: HealthOut})
     def health() -> ResponseReturnValue:
         """Get the state of every part; 503 if one is down. `degraded` means that all work, but one needs attention."""
         stored = _stored_state()
-        parts = {"database": _state(stored is not None), "redis": _state(broker.redis_is_up())}
-        parts["broker"] = _state(broker.is_up())
+        servers = {"database": stored is not None, "redis": broker.redis_is_up(), "broker": broker.is_up()}
+        named = {name: responses.note(name, responds=responds) for name, responds in servers.items()}
+        parts: dict[str, Any] = {name: _state(responds) for name, responds in servers.items()}
         if stored is not None:
-            workers, stripe, failing = stored
-            parts |= {"beat": _state(workers.beat_is_up), **_jobs(workers), **_stripe(stripe)}
-            parts["failingThreads"] = failing
+            parts, named = parts | _said(stored), named | stored.parts
         overall = _overall(parts)
-        return {"status": overall, "overall": overall, **parts}, 503 if overall == "down" else 200
+        body = {"status": overall, "overall": overall, **parts, "parts": health_parts.as_json(named)}
+        return body, 503 if overall == "down" else 200
 
     @bp.get("/live")
     @describes(response=StatusOut)
@@ -53,6 +55,15 @@ def blueprint(broker: BrokerProbe, readiness: Readiness) -> Blueprint:
     return bp
 
 
+class _Stored(NamedTuple):
+    """What the database says of the other parts."""
+
+    workers: WorkersOverview
+    stripe: StripeStatus
+    failing_threads: int
+    parts: dict[str, Part]
+
+
 def _overall(parts: dict[str, Any]) -> str:
     """The worst state of all parts; without Stripe the service is only degraded, because requests to Stripe wait."""
     queues = [queue["status"] for queue in parts.get("queues", {}).values()]
@@ -66,6 +77,11 @@ def _overall(parts: dict[str, Any]) -> str:
         or parts.get("stripe") in ("late", "down")
     )
     return "degraded" if is_degraded else "up"
+
+
+def _said(stored: _Stored) -> dict[str, Any]:
+    beat = {"beat": _state(stored.workers.beat_is_up)}
+    return {**beat, **_jobs(stored.workers), **_stripe(stored.stripe), "failingThreads": stored.failing_threads}
 
 
 def _jobs(overview: WorkersOverview) -> dict[str, Any]:
@@ -90,11 +106,12 @@ def _state(works: bool) -> str:
     return "up" if works else "down"
 
 
-def _stored_state() -> tuple[WorkersOverview, StripeStatus, int] | None:
-    """The state of workers and Stripe and the number of failing threads; None while the database is unavailable."""
+def _stored_state() -> _Stored | None:
+    """The state of what the database knows of; None while it is unavailable."""
     try:
         with SessionFactory() as session:
             overview = worker_heartbeats.overview(session, QueueName)
-            return overview, stripe_status.stripe_status(session), thread_failures.failing(session)
+            stripe, failing = stripe_status.stripe_status(session), thread_failures.failing(session)
+            return _Stored(overview, stripe, failing, health_parts.stored(session, overview))
     except SQLAlchemyError:
         return None

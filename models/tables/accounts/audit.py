@@ -20,6 +20,8 @@ class AuditEntry(Record):
     __tablename__ = "audit_log"
     __table_args__ = (
         Index("ix_audit_log_newest", text("created_at DESC"), text("id DESC")),
+        # For the last backup, which a public route names.
+        Index("ix_audit_log_backups", text("created_at DESC"), postgresql_where=text("action = 'database.backed_up'")),
         Index("ix_audit_log_of_subject", "subject_id", text("created_at DESC"), text("id DESC")),
         Index(
             "ix_audit_log_of_actor",

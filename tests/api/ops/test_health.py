@@ -6,12 +6,14 @@ import pytest
 from sqlalchemy import text
 
 from api import create_app
+from api.ops.health_parts import LastResponses
 from models.db import SessionFactory
 from models.services.operations import worker_heartbeats
 from models.services.operations.worker_heartbeats import WorkerInfo
 from models.services.stripe import stripe_requests
 from models.tables import RequestKind
 from tasks.queue import QueueName
+from tests.support import factories
 from tests.support.factories import billing
 
 CLOSED = "redis://127.0.0.1:1/0"
@@ -30,19 +32,60 @@ def at_work(session):
 def test_everything_is_up(stranger, at_work):
     answer = stranger.get("/api/health")
     assert answer.status_code == 200
-    queues = answer.json.pop("queues")
+    queues, parts = answer.json["queues"], answer.json["parts"]
     up = dict.fromkeys(("status", "overall", "database", "redis", "broker", "beat"), "up")
     details = {"answeredSeconds": None, "failingRequests": 0, "oldestEventSeconds": None}
     known = {
         "queues": queues,
+        "parts": parts,
         "unresponsiveWorkers": 0,
         "failingThreads": 0,
         "stripe": "unknown",
         "stripeDetails": details,
     }
-    assert answer.json | {"queues": queues} == {**up, **known}
+    assert answer.json == {**up, **known}
     assert set(queues) == set(QUEUES)
     assert {(queue["status"], queue["workers"]) for queue in queues.values()} == {("up", 1)}
+
+
+def test_every_part_is_named_with_its_age(stranger, at_work, session):
+    owner = factories.user(session, credits=10)
+    factories.execution(session, factories.workflow(session, owner), cap="1.00")
+    session.execute(text("UPDATE workflow_executions SET created_at = now() - interval '6 minutes', priority = 'low'"))
+    session.execute(text("UPDATE workers SET seen_at = now() - interval '10 seconds'"))
+    session.execute(text("UPDATE queue_probes SET ran_at = now() - interval '30 seconds'"))
+    session.execute(text(PROBES), {"status": "done", "ago": "30 minutes"})
+    session.execute(
+        text(
+            "INSERT INTO audit_log (id, action, created_at) VALUES (gen_random_uuid(), 'database.backed_up',"
+            " now() - interval '25 hours')"
+        )
+    )
+    session.commit()
+    parts = stranger.get("/health").json["parts"]
+    rough = {
+        name: (part["status"], part["ageSeconds"] and round(part["ageSeconds"], -1)) for name, part in parts.items()
+    }
+    assert rough == {
+        **dict.fromkeys(("database", "redis", "broker"), ("up", 0)),
+        **{f"queue.{queue}": ("up", None) for queue in QUEUES},
+        "queue.executions.low": ("late", 360),
+        "beat": ("up", 30),
+        "worker.1": ("up", 10),
+        "reconciliation.events": ("late", 1_800),
+        "reconciliation.purchases": ("unknown", None),
+        "reconciliation.objects": ("unknown", None),
+        "backup": ("up", 90_000),
+    }
+
+
+def test_a_part_that_is_away_has_the_age_of_its_last_response():
+    responses = LastResponses()
+    assert responses.note("redis", responds=False) == ("down", None)
+    assert responses.note("redis", responds=True) == ("up", 0)
+    status, age = responses.note("redis", responds=False)
+    assert status == "down"
+    assert 0 < age < 10
 
 
 def test_a_queue_without_a_worker_is_down(stranger, at_work, session):
