@@ -11,8 +11,8 @@ import { formatCount } from "@/ui/format";
 import { Section } from "@/ui/Section";
 import { Time } from "@/ui/values";
 
-import { PagedList } from "./PagedList";
-import { usePages } from "./usePages";
+import { PagedList } from "@/ui/PagedList";
+import { usePages } from "@/ui/usePages";
 
 type Letter = Schemas["DeadLetter"];
 

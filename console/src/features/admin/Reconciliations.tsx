@@ -12,8 +12,8 @@ import { Empty, Loaded } from "@/ui/states";
 import { StatusBadge } from "@/ui/StatusBadge";
 import { Time } from "@/ui/values";
 
-import { PagedList } from "./PagedList";
-import { usePages } from "./usePages";
+import { PagedList } from "@/ui/PagedList";
+import { usePages } from "@/ui/usePages";
 
 type Reconciliation = Schemas["Reconciliation"];
 

@@ -11,8 +11,8 @@ import type { Column } from "@/ui/DataList";
 import { Section } from "@/ui/Section";
 import { Time } from "@/ui/values";
 
-import { PagedList } from "./PagedList";
-import { usePages } from "./usePages";
+import { PagedList } from "@/ui/PagedList";
+import { usePages } from "@/ui/usePages";
 
 const COLUMNS: Column<Schemas["Person"]>[] = [
   {

@@ -1,29 +1,14 @@
 /** Every change of the balance, newest first. */
-import { Button, Center } from "@mantine/core";
-import { infiniteQueryOptions, useInfiniteQuery } from "@tanstack/react-query";
-
 import { api, body, type Schemas } from "@/api/client";
 import { keys } from "@/api/keys";
 import { TextLink } from "@/ui/ButtonLink";
-import { type Column, DataList } from "@/ui/DataList";
+import type { Column } from "@/ui/DataList";
+import { PagedList } from "@/ui/PagedList";
 import { Section } from "@/ui/Section";
-import { Empty, ErrorState, Loading } from "@/ui/states";
+import { usePages } from "@/ui/usePages";
 import { Credits, Time } from "@/ui/values";
 
 const PAGE = 20;
-
-const historyQuery = infiniteQueryOptions({
-  queryKey: keys.credits.history(),
-  queryFn: ({ pageParam, signal }) =>
-    body(
-      api.GET("/credits/history", {
-        params: { query: { limit: PAGE, ...(pageParam ? { cursor: pageParam } : {}) } },
-        signal,
-      }),
-    ),
-  initialPageParam: null as string | null,
-  getNextPageParam: (page) => page.nextCursor,
-});
 
 const COLUMNS: Column<Schemas["Transaction"]>[] = [
   { key: "reason", header: "Reason", heading: true, cell: (change) => <Reason change={change} /> },
@@ -48,30 +33,23 @@ const COLUMNS: Column<Schemas["Transaction"]>[] = [
 ];
 
 export function History() {
-  const query = useInfiniteQuery(historyQuery);
+  const pages = usePages(
+    keys.credits.history(),
+    (page, signal) => body(api.GET("/credits/history", { params: { query: page }, signal })),
+    (page) => page.transactions,
+    PAGE,
+  );
   return (
     <Section title="History">
-      {query.isPending ? <Loading /> : null}
-      {query.isError ? <ErrorState error={query.error} onRetry={() => void query.refetch()} /> : null}
-      {query.data ? <Changes changes={query.data.pages.flatMap((page) => page.transactions)} /> : null}
-      {query.hasNextPage ? (
-        <Center mt="md">
-          <Button
-            variant="default"
-            loading={query.isFetchingNextPage}
-            onClick={() => void query.fetchNextPage()}
-          >
-            Show more
-          </Button>
-        </Center>
-      ) : null}
+      <PagedList
+        label="History"
+        pages={pages}
+        columns={COLUMNS}
+        rowKey={(change) => change.id}
+        empty="Nothing has happened yet"
+      />
     </Section>
   );
-}
-
-function Changes({ changes }: { changes: Schemas["Transaction"][] }) {
-  if (changes.length === 0) return <Empty title="Nothing has happened yet" />;
-  return <DataList label="History" rows={changes} columns={COLUMNS} rowKey={(change) => change.id} />;
 }
 
 /** The reason leads to the run that it is about. */

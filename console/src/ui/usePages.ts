@@ -28,10 +28,11 @@ export function usePages<Data extends Page, Row>(
   queryKey: readonly unknown[],
   read: (query: PageQuery, signal: AbortSignal) => Promise<Data>,
   rowsOf: (page: Data) => readonly Row[],
+  limit = PAGE,
 ) {
   const query = useInfiniteQuery({
     queryKey,
-    queryFn: ({ pageParam, signal }) => read({ limit: PAGE, ...pageParam }, signal),
+    queryFn: ({ pageParam, signal }) => read({ limit, ...pageParam }, signal),
     initialPageParam: {},
     getNextPageParam: pageAfter,
   });
