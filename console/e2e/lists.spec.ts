@@ -25,9 +25,24 @@ test("a workflow is copied, exported, imported, and its deletion undone", async 
   await expect(more).toBeHidden();
   await page.getByRole("button", { name: "Undo" }).click();
   await expect(more).toBeVisible();
+  await page.reload();
+  await expect(more).toBeVisible();
 
   await page.getByLabel("Workflow file").setInputFiles(file);
   await expect(page).toHaveURL(/\/workflows\/[0-9a-f-]{36}/);
+});
+
+test("a workflow stays deleted when the tab is closed", async ({ page, context }) => {
+  await enter(page);
+  await createWorkflow(page, "Letters", asking());
+  await page.goto("workflows");
+  await page.getByRole("button", { name: "More about Letters" }).click();
+  await page.getByRole("menuitem", { name: "Delete" }).click();
+  await expect(page.getByRole("button", { name: "Undo" })).toBeVisible();
+  await page.close();
+  const later = await context.newPage();
+  await later.goto("workflows");
+  await expect(later.getByText("No workflows yet")).toBeVisible();
 });
 
 test("what is no workflow is not imported, and the page says why", async ({ page }) => {

@@ -10,30 +10,19 @@ import {
   IconPlayerPlay,
   IconTrash,
 } from "@tabler/icons-react";
-import { useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 
-import { keys } from "@/api/keys";
 import { messageOf } from "@/api/problem";
 import { saveFile } from "@/ui/json/JsonView";
-import { deleteWithUndo } from "@/ui/undo/useDeletion";
 
 import { fileNameOf, toFile } from "./files";
-import { removeWorkflow, type Workflow } from "./queries";
-import { useDuplicate } from "./useWorkflowActions";
+import type { Workflow } from "./queries";
+import { useDuplicate, useRemove } from "./useWorkflowActions";
 
 export function WorkflowActions({ workflow, onRun }: { workflow: Workflow; onRun: () => void }) {
-  const client = useQueryClient();
   const duplicate = useDuplicate();
+  const remove = useRemove();
   const { id, name } = workflow;
-
-  function remove() {
-    deleteWithUndo(id, name, async () => {
-      await removeWorkflow(id);
-      await client.invalidateQueries({ queryKey: keys.workflows.all });
-      await client.invalidateQueries({ queryKey: keys.runs.lists });
-    });
-  }
 
   return (
     <Group gap={4} wrap="nowrap" justify="flex-end">
@@ -85,7 +74,11 @@ export function WorkflowActions({ workflow, onRun }: { workflow: Workflow; onRun
             Export as JSON
           </Menu.Item>
           <Menu.Divider />
-          <Menu.Item color="red" leftSection={<IconTrash size={18} aria-hidden />} onClick={remove}>
+          <Menu.Item
+            color="red"
+            leftSection={<IconTrash size={18} aria-hidden />}
+            onClick={() => remove.mutate(workflow)}
+          >
             Delete
           </Menu.Item>
         </Menu.Dropdown>

@@ -18,7 +18,6 @@ import { type Column, DataList } from "@/ui/DataList";
 import { PageHeader } from "@/ui/PageHeader";
 import { RunDialog } from "@/ui/run/RunDialog";
 import { Empty, ErrorState, Loaded } from "@/ui/states";
-import { useDeleted } from "@/ui/undo/useDeletion";
 import { Time } from "@/ui/values";
 
 import { CreateDialog } from "./CreateDialog";
@@ -38,7 +37,6 @@ export function WorkflowsPage() {
   const [creates, setCreates] = useState(false);
   const [starts, setStarts] = useState<Workflow | null>(null);
   const importFile = useImport();
-  const deleted = useDeleted();
   const workflows = useInfiniteQuery(workflowsQuery(q));
   useLiveRuns();
   return (
@@ -58,7 +56,7 @@ export function WorkflowsPage() {
           <Stack>
             <DataList
               label="Workflows"
-              rows={pages.flatMap((page) => page.workflows).filter(({ id }) => !deleted.has(id))}
+              rows={pages.flatMap((page) => page.workflows)}
               columns={columnsFor(setStarts)}
               rowKey={(workflow) => workflow.id}
             />

@@ -51,6 +51,11 @@ export function removeWorkflow(workflowId: string) {
   return api.DELETE("/workflows/{workflowId}", { params: { path: { workflowId } }, keepalive: true });
 }
 
+/** Bring a deleted workflow back, within ten minutes; also when the page is left at once. */
+export function restoreWorkflow(workflowId: string) {
+  return api.POST("/workflows/{workflowId}/undelete", { params: { path: { workflowId } }, keepalive: true });
+}
+
 /** What a new workflow begins with: what comes in goes out. */
 export function newWorkflow(name: string): WorkflowFile {
   return {

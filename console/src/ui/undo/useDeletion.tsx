@@ -1,11 +1,11 @@
-/** Delete with a way back: the notification has a button that undoes it. */
-import { Button, Group, Text } from "@mantine/core";
+/** Delete with a way back where the API has none: the request waits until it is too late to undo it. */
 import { notifications } from "@mantine/notifications";
 import { useSyncExternalStore } from "react";
 
 import { messageOf } from "@/api/problem";
 
 import { Deletions } from "./deletions";
+import { offerUndo } from "./offerUndo";
 
 const UNDO_MS = 8000;
 
@@ -27,25 +27,5 @@ export function useDeleted(): ReadonlySet<string> {
 /** `remove` outlives the page: its request is sent with `keepalive`. */
 export function deleteWithUndo(id: string, name: string, remove: () => Promise<unknown>): void {
   deletions.schedule(id, remove, UNDO_MS);
-  const notification = `deleted-${id}`;
-  notifications.show({
-    id: notification,
-    autoClose: UNDO_MS,
-    withCloseButton: false,
-    message: (
-      <Group justify="space-between" wrap="nowrap">
-        <Text size="sm">“{name}” is deleted.</Text>
-        <Button
-          size="xs"
-          variant="light"
-          onClick={() => {
-            deletions.undo(id);
-            notifications.hide(notification);
-          }}
-        >
-          Undo
-        </Button>
-      </Group>
-    ),
-  });
+  offerUndo(id, name, () => deletions.undo(id), UNDO_MS);
 }
