@@ -58,6 +58,17 @@ USER 10001
 HEALTHCHECK NONE
 CMD ["deploy/backup-daily.sh"]
 
+# PostgreSQL with pgBackRest, which archives its log and makes its base backups (docs/recovery.md), and redis-cli.
+FROM docker.io/library/postgres:17 AS database
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbackrest redis-tools \
+    && rm -rf /var/lib/apt/lists/* && install -d -o postgres -g postgres -m 750 /archive
+COPY deploy/postgres/pgbackrest.conf /etc/pgbackrest/pgbackrest.conf
+COPY deploy/postgres/pgbackrest.sh /usr/local/bin/pgbackrest
+COPY deploy/postgres/postgresql.conf /etc/postgresql/agentforge.conf
+COPY deploy/archive-daily.sh deploy/backup.sh deploy/restore.sh deploy/restored.sql /opt/agentforge/deploy/
+ENV PGBACKREST_STANZA=agentforge PGBACKREST_REPO1_PATH=/archive/repository \
+    DATABASE_URL=postgresql://agentforge@/agentforge?host=/var/run/postgresql
+
 FROM debian:bookworm-slim AS proxy
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10002 --no-create-home --shell /usr/sbin/nologin proxy-agentforge

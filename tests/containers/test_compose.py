@@ -15,6 +15,7 @@ import pytest
 
 from api.http.console import HSTS, POLICY
 from devstack.app_client import AppClient, AppClientError
+from devstack.containers.bases import POSTGRES
 from devstack.containers.compose import ROOT
 from devstack.containers.demo import build_images
 from tests.containers.running import (
@@ -191,11 +192,18 @@ def test_the_work_goes_on_after_a_killed_server(stack: ContainerStack, app: AppC
     say(f"{name} killed: the run and the next one succeeded, {time.monotonic() - began:.0f} s after it")
 
 
+def test_the_log_is_archived_and_a_base_backup_made(stack: ContainerStack):
+    eventually(lambda: stack.execute("archive", "sh", "-c", "ls /archive/snapshots/complete || true"))
+    said = stack.execute("archive", "sh", "-c", "pgbackrest check && pgbackrest info")
+    assert "status: ok" in said
+    assert "cipher: aes-256-cbc" in said
+    assert stack.execute("archive", "sh", "-c", "ls /archive/snapshots/redis-*.rdb")
+
+
 def test_a_backup_is_restored_into_a_new_database(stack: ContainerStack):
     assert stack.execute("backup", "sh", "-c", "ls /backups/postgres-*.dump")  # it made one when it started
     stack.execute("backup", "agentforge", "backup")
     dump = stack.execute("backup", "sh", "-c", "ls /backups/postgres-*.dump | tail -1").strip()
-    image = stack.composition.services["postgres"]["image"]
     network, volumes = f"{stack.composition.project}_default", f"{stack.composition.project}_backups:/backups:ro"
     secrets = stack.setup.secrets
     try:
@@ -203,7 +211,7 @@ def test_a_backup_is_restored_into_a_new_database(stack: ContainerStack):
             *("run", "--detach", "--name", RESTORED, "--network", network, "--pull", "never"),
             *("-v", f"{secrets}/postgres_password:/run/secrets/postgres_password:ro"),
             *("-e", "POSTGRES_USER=agentforge", "-e", "POSTGRES_DB=agentforge"),
-            *("-e", "POSTGRES_PASSWORD_FILE=/run/secrets/postgres_password", image, "postgres"),
+            *("-e", "POSTGRES_PASSWORD_FILE=/run/secrets/postgres_password", POSTGRES, "postgres"),
         )
         ready = ("exec", RESTORED, "pg_isready", "-h", "127.0.0.1", "-U", "agentforge")
         eventually(lambda: stack.podman.succeeds(*ready))

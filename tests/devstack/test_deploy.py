@@ -28,7 +28,7 @@ DOCUMENT: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, dict[str, Any]] = DOCUMENT["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("agentforge:")}
 BY_ROLE = {service["environment"]["AGENTFORGE_ROLE"]: service for service in OURS.values()}
-OTHERS = {"postgres", "pgbouncer", "redis", "nginx", "backup", "prometheus", "grafana"}
+OTHERS = {"postgres", "pgbouncer", "redis", "nginx", "archive", "backup", "prometheus", "grafana"}
 INSTANCES = {"api-1", "api-2", "api-3"}
 UNLIKE_OTHERS = {"postgres"}  # whose image's entrypoint begins as root
 # The ring of secrets goes before the first; a file, for other machines; one host has no standbys.
@@ -273,6 +273,16 @@ def test_grafana_is_provisioned_with_the_dashboards_and_their_source() -> None:
     assert "./deploy/grafana/provisioning:/etc/grafana/provisioning:ro" in SERVICES["grafana"]["volumes"]
 
 
+def test_backups_are_kept_apart_from_the_keys() -> None:
+    keys = {"encryption_keys", "jwt_secrets"}
+    for name in ("archive", "backup", "postgres"):
+        assert not keys & set(SERVICES[name]["secrets"])
+    with_backups = {
+        name for name, one in SERVICES.items() if re.search(r"\b(archive|backups):/", str(one.get("volumes")))
+    }
+    assert with_backups == {"archive", "backup", "postgres"}
+
+
 def test_redis_keeps_its_messages_and_never_evicts_one() -> None:
     command = " ".join(SERVICES["redis"]["command"])
     assert "--appendonly yes" in command
@@ -301,7 +311,7 @@ def test_an_image_ends_as_a_user_without_privileges(stage: str) -> None:
 
 def test_compose_builds_the_stages_that_there_are() -> None:
     built = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
-    assert built == {"service", "backup", "proxy", "pooler"}
+    assert built == {"service", "backup", "database", "proxy", "pooler"}
     assert built <= set(stages())
 
 
