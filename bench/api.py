@@ -20,7 +20,7 @@ import psutil
 import redis
 
 from bench.arguments import parse
-from bench.served import served, servers, users
+from bench.served import cpu_seconds, served, servers, users
 from devstack.servers.ports import LOOPBACK
 from models.db import session_scope
 from models.services.executions import executions
@@ -48,7 +48,7 @@ class ApiCase:
 
     def measure(self) -> None:
         """Run one round."""
-        before, started = _cpu(self.server), time.monotonic()
+        before, started = cpu_seconds(self.server), time.monotonic()
         share = REQUESTS // CONNECTIONS
         threads = [threading.Thread(target=self._ask, args=(index * share, share)) for index in range(CONNECTIONS)]
         for thread in threads:
@@ -56,7 +56,7 @@ class ApiCase:
         for thread in threads:
             thread.join()
         self.wall.append((time.monotonic() - started) / REQUESTS)
-        self.cpu.append((_cpu(self.server) - before) / REQUESTS)
+        self.cpu.append((cpu_seconds(self.server) - before) / REQUESTS)
 
     def _ask(self, first: int, number: int) -> None:
         with socket.create_connection((LOOPBACK, self.port)) as line:
@@ -169,11 +169,6 @@ def _receive(line: socket.socket) -> bytes:
     while len(body) < length:
         body += line.recv(65536)
     return body
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 if __name__ == "__main__":

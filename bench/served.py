@@ -93,6 +93,12 @@ def percentile(values: Sequence[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """The CPU time that a process has taken, in and outside of the kernel."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def users(number: int) -> list[tuple[UUID, str]]:
     """Create users of the largest tier with credits; return their ids and tokens."""
     settings: Settings = importlib.import_module("celery_config").settings

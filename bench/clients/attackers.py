@@ -1,6 +1,11 @@
-"""Attackers that slow an API down and never stop: `python -m bench.clients.attackers NAME PORT TOKEN CONNECTIONS`."""
+"""Attackers that slow an API down: `python -m bench.clients.attackers NAME PORT TOKEN CONNECTIONS`.
+
+Each attacks until it is told to stop (SIGTERM), and then prints how often it did.
+"""
 
 import itertools
+import os
+import signal
 import socket
 import sys
 import threading
@@ -133,12 +138,20 @@ ATTACKS: dict[str, Attack] = {
 def main(name: str, port: str, token: str, connections: str) -> None:
     """Attack with so many connections at once."""
 
-    def work() -> None:
+    done = [0] * int(connections)
+
+    def work(index: int) -> None:
         line = Line(int(port), token)
         while True:
             ATTACKS[name](line)
+            done[index] += 1
 
-    threads = [threading.Thread(target=work) for _ in range(int(connections))]
+    def stop(*_: object) -> None:
+        os.write(1, b"%d" % sum(done))
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(int(connections))]
     for thread in threads:
         thread.start()
     for thread in threads:
