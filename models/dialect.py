@@ -1,8 +1,9 @@
 """A PostgreSQL dialect for connections through a pooler: all settings hold for a transaction, none for a session.
 
 A pooler in transaction mode rejects `options` on connecting, and runs each transaction on any of its connections, so
-settings and locks of a session would affect other clients. Therefore the settings are sent together with `BEGIN`, in
-the same message, which costs no round trip. psycopg2's autocommit mode keeps it from sending a `BEGIN` of its own.
+settings and locks of a session would affect other clients. Therefore the settings are sent together with `BEGIN`, and
+both in the message of the transaction's first statement, which costs no round trip: a transaction without a statement
+sends nothing. psycopg2's autocommit mode keeps it from sending a `BEGIN` of its own.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ class PooledDialect(PGDialect_psycopg2):
         self._local = [f"SET LOCAL {name} = '{value}'" for name, value in transaction_settings.items()]
         self._begin = "; ".join(["BEGIN ISOLATION LEVEL READ COMMITTED", *self._local])
         self._autocommitting = WeakSet[Any]()
+        self._unopened = WeakSet[Any]()  # connections whose transaction has had no statement yet
 
     def on_connect(self) -> Callable[[DBAPIConnection], None] | None:
         """Keep the driver from beginning transactions of its own."""
@@ -45,9 +47,34 @@ class PooledDialect(PGDialect_psycopg2):
         return connected
 
     def do_begin(self, dbapi_connection: Any) -> None:
-        """Begin a transaction with its settings, unless the connection is in `AUTOCOMMIT` mode."""
-        if _driver_connection(dbapi_connection) not in self._autocommitting:
-            _run(dbapi_connection, self._begin)
+        """Let the first statement begin a transaction, unless the connection is in `AUTOCOMMIT` mode."""
+        connection = _driver_connection(dbapi_connection)
+        if connection not in self._autocommitting:
+            self._unopened.add(connection)
+
+    def opened(self, connection: Any, statement: str) -> str:
+        """The message for `statement`, which opens the transaction if it is the first one of psycopg2's connection."""
+        if connection not in self._unopened:
+            return statement
+        self._unopened.discard(connection)
+        return f"{self._begin}; {statement}"
+
+    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Execute one statement."""
+        message = self.opened(cursor.connection, statement)
+        super().do_execute(cursor, message, parameters, context)  # type: ignore[no-untyped-call]
+
+    def do_execute_no_params(self, cursor: Any, statement: str, context: Any = None) -> None:
+        """Execute a statement without parameters."""
+        message = self.opened(cursor.connection, statement)
+        super().do_execute_no_params(cursor, message, context)  # type: ignore[no-untyped-call]
+
+    def do_executemany(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Execute a statement with many sets of parameters, which may take several messages."""
+        if cursor.connection in self._unopened:
+            self._unopened.discard(cursor.connection)
+            _run(cursor.connection, self._begin)
+        super().do_executemany(cursor, statement, parameters, context)  # type: ignore[no-untyped-call]
 
     def in_one_message(self, statement: str) -> str:
         """Make a transaction with its settings of one statement; PostgreSQL commits at the end of the message.
@@ -58,11 +85,13 @@ class PooledDialect(PGDialect_psycopg2):
 
     def do_commit(self, dbapi_connection: Any) -> None:
         """Commit if a transaction is open."""
+        self._unopened.discard(_driver_connection(dbapi_connection))
         if dbapi_connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
             _run(dbapi_connection, "COMMIT")
 
     def do_rollback(self, dbapi_connection: Any) -> None:
         """Roll back if a transaction is open."""
+        self._unopened.discard(_driver_connection(dbapi_connection))
         if dbapi_connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
             _run(dbapi_connection, "ROLLBACK")
 

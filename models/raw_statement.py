@@ -65,11 +65,11 @@ class RawStatement:
         return found[0] if found else None
 
     def _message(self, connection: Connection) -> str:
-        """The SQL to send; in a `single_statement_scope` with the settings of a transaction."""
-        sql = self._statement(connection)
+        """The SQL to send: with the opening of its transaction, or as a whole one in a `single_statement_scope`."""
+        sql, dialect = self._statement(connection), cast("PooledDialect", connection.dialect)
         if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-            return cast("PooledDialect", connection.dialect).in_one_message(sql)
-        return sql
+            return dialect.in_one_message(sql)
+        return dialect.opened(connection.connection.driver_connection, sql)
 
     def _statement(self, _: Connection) -> str:
         return self.sql

@@ -47,3 +47,43 @@ def test_a_connection_begins_transactions_again_after_them(engine: Engine):
 def test_a_level_that_would_be_the_sessions_is_refused(engine: Engine, level: str):
     with engine.connect() as connection, pytest.raises(NotImplementedError, match="READ COMMITTED"):
         connection.execution_options(isolation_level=level)
+
+
+def test_a_transaction_and_its_settings_begin_in_the_message_of_its_first_statement(engine: Engine):
+    message = text("SELECT current_query()")
+    with engine.connect() as connection:
+        for _ in range(2):
+            assert connection.scalar(message).startswith("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL")
+            assert connection.scalar(message).startswith("SELECT")
+            assert connection.scalar(SETTING) == "7s"
+            connection.rollback()
+
+
+def test_a_first_statement_that_fails_leaves_its_transaction_to_roll_back(engine: Engine):
+    with engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="division by zero"):
+            connection.execute(text("SELECT 1 / 0"))
+        with pytest.raises(DBAPIError, match="transaction is aborted"):
+            connection.execute(text("SELECT 1"))
+        connection.rollback()
+        assert connection.scalar(SETTING) == "7s"
+
+
+def test_rows_inserted_many_at_a_time_are_rolled_back_too(engine: Engine):
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE many (n int)"))
+    with engine.connect() as connection:
+        connection.execute(text("INSERT INTO many VALUES (:n)"), [{"n": 1}, {"n": 2}])
+        connection.rollback()
+        assert connection.scalar(text("SELECT count(*) FROM many")) == 0
+
+
+def test_a_transaction_without_a_statement_sends_nothing(engine: Engine):
+    with engine.connect() as connection:
+        process = connection.scalar(text("SELECT pg_backend_pid()"))
+        connection.rollback()
+        connection.begin().commit()
+        connection.begin().rollback()
+        with create_engine(engine.url).connect() as other:
+            sent = text("SELECT query FROM pg_stat_activity WHERE pid = :process")
+            assert other.scalar(sent, {"process": process}) == "ROLLBACK"

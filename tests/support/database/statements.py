@@ -1,5 +1,6 @@
 """Records the statements sent to the database and the commands sent to Redis, at the drivers."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident
@@ -11,6 +12,7 @@ from redis.connection import Connection
 from sqlalchemy.pool.base import _ConnectionFairy
 
 Statement = tuple[str, Any]
+_OPENING = re.compile(r"BEGIN ISOLATION LEVEL READ COMMITTED; (SET LOCAL [^;]*; )*")  # of a transaction
 
 
 @contextmanager
@@ -23,8 +25,9 @@ def recorded_statements() -> Iterator[list[Statement]]:
 
     class RecordingCursor(cursor):
         def execute(self, sql: Any, parameters: Any = None) -> None:
-            if not sql.startswith(("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK", "BEGIN ISOLATION", "COMMIT")):
-                recorded.append((sql, parameters))
+            statement = _OPENING.sub("", sql)
+            if not statement.startswith(("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK", "COMMIT")):
+                recorded.append((statement, parameters))
             super().execute(sql, parameters)
 
     def record(self: Any, *args: Any, **options: Any) -> Any:

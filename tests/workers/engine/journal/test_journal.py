@@ -202,14 +202,14 @@ def test_what_a_driver_fails_to_write_the_journal_writes(bench, progress, writte
     assert tries == [threading.current_thread().name, "journal"]
 
 
-def test_an_end_without_a_tree_is_three_messages_to_the_database(bench, progress, written):
+def test_an_end_without_a_tree_is_two_messages_to_the_database(bench, progress, written):
     write = replace(progress(1), ending=Ending(ExecutionStatus.SUCCESS, b"7"), charged=Decimal("0.5"))
     journal = JournalWriter()
     with recorded_statements() as statements:
         journal.write(write, said(written, write.execution_id), may_wait=True)
     journal.stop()
     assert written.get(timeout=60) == (write.execution_id, None)
-    assert len(statements) == 1  # beside `BEGIN` and `COMMIT`
+    assert len(statements) == 1  # which also begins the transaction; beside `COMMIT`
     run = bench.execution(write.execution_id)
     assert (run.status, run.credits_charged) == ("success", Decimal("0.5"))
     assert bench.sql("SELECT captured FROM credit_holds WHERE execution_id = :id", id=run.id) == Decimal("0.5")
