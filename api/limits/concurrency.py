@@ -17,10 +17,11 @@ SLOT = "agentforge.slot"  # in a request's environment: its `WorkingSlot`
 ANONYMOUS = "anonymous"  # the group of all callers whose credential this process has not verified yet
 RETURNING = "returning"  # the group of all requests that have waited and go on
 UNKNOWN = "unknown"  # the group of all requests on a server without our front
-# Few requests of a group work at a time, so that others find a free slot and little competition for the interpreter.
+# Requests queue here, fairly, and not for the interpreter, where each computing thread delays every other one, some ten
+# times in a request, and on a busy machine for milliseconds each time. So few of a group work at a time.
 SLOTS = 16
 WORKING_SLOTS = FairSemaphore(
-    SLOTS, per_group=4, waiting=500, limits={ANONYMOUS: 2, UNKNOWN: SLOTS}, unbounded={RETURNING}
+    SLOTS, per_group=2, waiting=500, limits={ANONYMOUS: 1, RETURNING: 4, UNKNOWN: SLOTS}, unbounded={RETURNING}
 )
 ACQUIRE_TIMEOUT_SECONDS = 20.0
 NEEDS_NO_SLOT = "health.live"  # a liveness probe ends a process that does not respond, and it uses no resources

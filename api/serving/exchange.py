@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,6 +19,7 @@ from api.serving.reads import Reads
 from api.serving.request_run import ADOPT, App, RequestRun
 
 LINGER_SECONDS = 2.0  # for which a body that was refused is received, so that its sender sees the response
+LINGER_PAUSE_SECONDS = 0.02  # between two pieces of refused bodies, of at most some 300 KB, in the whole process
 LIVENESS = "/health/live"
 
 Message = dict[str, Any]
@@ -38,6 +39,7 @@ class Process:
     app: App
     threads: Executor
     reads: Reads
+    lingering: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def work(self, slot: WorkingSlot, work: Callable[[], T]) -> T:
         """Run `work` in a thread, once its slot is granted; if it is refused, `work` finds out."""
@@ -176,11 +178,14 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": response.status_code, "headers": headers})
 
     async def _linger(self) -> None:
+        """Receive a refused body, so slowly that a flood of them costs others little."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                message = await self._receive()
-                while message.get("more_body"):
-                    message = await self._receive()
+                is_over = False
+                while not is_over:
+                    async with self._process.lingering:
+                        await asyncio.sleep(LINGER_PAUSE_SECONDS)
+                    is_over = not (await self._receive()).get("more_body")
 
     async def _stream(self, stream: Stream, environ: Environ, slot: WorkingSlot) -> None:
         messages, (body, pause) = stream.response.messages, stream.first

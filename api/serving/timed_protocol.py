@@ -50,7 +50,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, as far as it is the turn of its requests."""
-        self._unparsed += data
+        self._unparsed = self._unparsed + data if self._unparsed else data
         self._parse()
 
     def on_response_complete(self) -> None:
@@ -104,12 +104,15 @@ class TimedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _parse(self) -> None:
-        while self._unparsed and not self.pipeline and not self.transport.is_closing():
-            piece, self._unparsed = self._unparsed[:PIECE_BYTES], self._unparsed[PIECE_BYTES:]
+        data, begin = self._unparsed, 0
+        while begin < len(data) and not self.pipeline and not self.transport.is_closing():
+            piece = data[begin : begin + PIECE_BYTES]
+            begin += PIECE_BYTES
             super().data_received(piece)
             self._received += len(piece)
             if self._in_head and self._received > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("The headers are too large.")
+        self._unparsed = data[begin:]
         if self._unparsed:
             self.flow.pause_reading()
 

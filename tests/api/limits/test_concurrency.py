@@ -37,6 +37,17 @@ def test_the_slot_is_released_whatever_the_answer(client, stranger, slots, path)
         assert stranger.get(path).status_code != 503
 
 
+@pytest.mark.parametrize(("group", "threads"), [("a user", 2), (concurrency.ANONYMOUS, 1)])
+def test_no_caller_competes_with_others_in_many_threads(group, threads):
+    granted = [concurrency.WORKING_SLOTS.request(group, lambda: None) for _ in range(threads)]
+    waits = concurrency.WORKING_SLOTS.request(group, print)
+    others = concurrency.WORKING_SLOTS.request("another user", lambda: None)
+    concurrency.WORKING_SLOTS.withdraw(group, print)
+    for one in [*[group] * threads, "another user"]:
+        concurrency.WORKING_SLOTS.release(one)
+    assert ([*granted, waits, others], concurrency.WORKING_SLOTS.free) == ([True] * threads + [False, True], 16)
+
+
 def test_one_takes_a_slot_after_another(client, slots, monkeypatch):
     answers = []
     slots.acquire("another user", timeout=1)

@@ -1,12 +1,13 @@
 """Requests as they come over a connection: whole, in chunks, too large, too slow, or from nobody we know."""
 
+import time
 from contextlib import suppress
 
 import pytest
 
 from api.http.parsing import MAX_BODY_BYTES, MAX_SMALL_BODY_BYTES
 from api.limits import concurrency
-from api.serving import timed_protocol
+from api.serving import exchange, timed_protocol
 from api.serving.timed_protocol import MAX_HEAD_BYTES
 from models.fair_slots import FairSemaphore
 from tests.api.live import until
@@ -41,6 +42,18 @@ def test_a_body_in_chunks_is_received_up_to_its_limit(caller):
         line.send(b"%x\r\n%s\r\n" % (MAX_SMALL_BODY_BYTES + 1, b" " * (MAX_SMALL_BODY_BYTES + 1)))
         assert line.answer().status == 413
         assert line.is_cut_within(5)
+
+
+def test_refused_bodies_are_received_one_piece_after_another(monkeypatch, port):
+    monkeypatch.setattr(exchange, "LINGER_PAUSE_SECONDS", 0.2)
+    with Line(port) as line, Line(port) as other:
+        begun = time.monotonic()
+        for sender in (line, other):
+            sender.ask("POST", "/api/auth/login", b" " * 800_000)
+        for sender in (line, other):
+            assert sender.answer().status == 413
+            assert sender.is_cut_within(5)
+        assert time.monotonic() - begun > 1
 
 
 def test_a_header_with_an_underscore_is_nobodys(caller):
