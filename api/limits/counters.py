@@ -52,11 +52,15 @@ class RememberedStorage(RedisStorage):
             pool.release(entry)
         return count, milliseconds
 
+    def count(self, key: str, expiry: int, amount: int = 1) -> tuple[int, float]:
+        """Count; return the number in this window, and when it ends, in seconds since the epoch."""
+        count, milliseconds = self._counted(self.prefixed_key(key), expiry, amount)
+        return count, time.time() + max(0, milliseconds) / 1000
+
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count, and return the number in this window."""
-        count, milliseconds = self._counted(self.prefixed_key(key), expiry, amount)
-        self._known()[key] = count, time.time() + max(0, milliseconds) / 1000
-        return count
+        found = self._known()[key] = self.count(key, expiry, amount)
+        return found[0]
 
     def get(self, key: str) -> int:
         """The number in this window, as this request counted it."""

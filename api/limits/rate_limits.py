@@ -7,11 +7,12 @@ are the user's id or the caller's network, never a value that the caller can cho
 import math
 import time
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, Response, g, request
-from flask_limiter import Limiter, RequestLimit
+from flask_limiter import Limiter
 from limits import parse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -44,6 +45,14 @@ def _limit_of_tier() -> str:
     return BY_TIER[user.subscription_tier] if user is not None else ANONYMOUS
 
 
+class RateLimit(NamedTuple):
+    """The limit of a request, as its response tells it."""
+
+    amount: int
+    remaining: int
+    ends_at: float  # of its window, in seconds since the epoch
+
+
 class _Limiter(Limiter):
     """Counts the application limit of each request directly.
 
@@ -61,16 +70,17 @@ class _Limiter(Limiter):
             return True
         if self._storage_dead or request.endpoint is None:
             return False
-        limit, who = _parsed(_limit_of_tier()), (KEY_PREFIX, _caller_key(), SCOPE)
+        storage, limit = self.storage, _parsed(_limit_of_tier())
+        if not isinstance(storage, RememberedStorage):
+            return False
         try:
-            if not self.limiter.hit(limit, *who):
-                return False
+            count, ends_at = storage.count(limit.key_for(KEY_PREFIX, _caller_key(), SCOPE), limit.get_expiry())
         except Exception as error:  # the library counts in memory until the store is back
             log.warning("limits.unreachable", reason=reason_of(error))
             self._storage_dead = True
             return False
-        self.context.view_rate_limit = RequestLimit(self, limit, list(who), breached=False, shared=True)
-        return True
+        g.rate_limit = RateLimit(limit.amount, limit.amount - count, ends_at)
+        return count <= limit.amount
 
 
 _parsed = cache(parse)
@@ -101,17 +111,26 @@ def require_store() -> None:
 
 
 def _set_headers(response: Response) -> Response:
-    limit = limiter.current_limit
-    if limit is None:
-        return response
     try:
-        left, seconds = limit.remaining, max(0, math.ceil(limit.window[0] - time.time()))
+        limit = _current_limit()
     except Exception as error:  # a response must not fail because a count cannot be read
         log.warning("limits.unreadable", error=type(error).__name__)
         return response
-    response.headers["RateLimit-Limit"] = str(limit.limit.amount)
-    response.headers["RateLimit-Remaining"] = str(left)
+    if limit is None:
+        return response
+    seconds = max(0, math.ceil(limit.ends_at - time.time()))
+    response.headers["RateLimit-Limit"] = str(limit.amount)
+    response.headers["RateLimit-Remaining"] = str(limit.remaining)
     response.headers["RateLimit-Reset"] = str(seconds)
     if response.status_code == 429 and "Retry-After" not in response.headers:
         response.headers["Retry-After"] = str(max(1, seconds))
     return response
+
+
+def _current_limit() -> RateLimit | None:
+    """The limit that the library applied, such as one that is exceeded, or the one that we counted."""
+    limit = limiter.current_limit
+    if limit is None:
+        counted: RateLimit | None = g.get("rate_limit")
+        return counted
+    return RateLimit(limit.limit.amount, limit.remaining, limit.window[0])

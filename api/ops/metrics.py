@@ -6,7 +6,8 @@ read from the database at each scrape.
 
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
+from typing import TypeVar
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -24,6 +25,8 @@ from models.services.operations import alerts
 from models.services.reconciliation import reconciliation
 from models.services.stripe import stripe_events
 from tasks.probes.broker import BrokerProbe
+
+S = TypeVar("S", Counter, Histogram)
 
 UNCOUNTED = frozenset(["health"])  # blueprints
 
@@ -44,10 +47,15 @@ def init_app(app: Flask) -> None:
         if request.blueprint not in UNCOUNTED:
             route = request.url_rule.rule if request.url_rule else "none"
             served = (request.method, route, response.status_code)
-            REQUESTS.labels(*served).inc()
+            _series(REQUESTS, *served).inc()
             if "wait" not in request.args and not response.is_streamed:
-                SECONDS.labels(*served).observe(time.perf_counter() - g.get("started", time.perf_counter()))
+                _series(SECONDS, *served).observe(time.perf_counter() - g.get("started", time.perf_counter()))
         return response
+
+
+@lru_cache(maxsize=2048)  # the library looks a series up under a lock
+def _series(metric: S, method: str, route: str, status: int) -> S:
+    return metric.labels(method, route, status)
 
 
 def exposition(broker: BrokerProbe, directory: str) -> bytes:
