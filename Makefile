@@ -104,6 +104,10 @@ bench: .venv/ready ## Measure the engine beside a bare one that only drives
 bench-api: .venv/ready ## Measure submitting and reading beside a bare Flask
 	$(PY) -m bench.api $(ARGS)
 
+.PHONY: bench-mixed
+bench-mixed: .venv/ready ## Measure what two processes reach with reads and submits together, beside a bare Flask
+	$(PY) -m bench.mixed $(ARGS)
+
 bench-watching: .venv/ready ## Measure 2,000 clients that wait at one process
 	$(PY) -m bench.watching $(ARGS)
 

@@ -53,13 +53,21 @@ def servers() -> Iterator[dict[str, str]]:
 @contextmanager
 def served(env: dict[str, str], app: str = "asgi:app", *options: str) -> Iterator[tuple[int, psutil.Process]]:
     """Run `app` under one worker of gunicorn; yield its port and the process that responds."""
+    with served_by(1, env, app, *options) as (port, (worker,)):
+        yield port, worker
+
+
+@contextmanager
+def served_by(
+    number: int, env: dict[str, str], app: str = "asgi:app", *options: str
+) -> Iterator[tuple[int, list[psutil.Process]]]:
+    """Run `app` under so many workers of gunicorn; yield its port and the processes that respond."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--workers", "1"]
+    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--workers", str(number)]
     command += ["--bind", f"{LOOPBACK}:{port}", *options, app]
     with running(command, env) as process:
         until_ready(port)
-        (worker,) = psutil.Process(process.pid).children()
-        yield port, worker
+        yield port, psutil.Process(process.pid).children()
 
 
 @contextmanager

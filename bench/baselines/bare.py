@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from celery import Celery
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 app = Flask("bare")
@@ -58,4 +58,6 @@ def read(job_id: UUID) -> ResponseReturnValue:
         return {"id": job.id, "status": job.status, "input": job.input}
 
 
-BareBase.metadata.create_all(engine)
+with engine.begin() as _connection:
+    _connection.execute(text("SELECT pg_advisory_xact_lock(1)"))  # of several processes, one at a time
+    BareBase.metadata.create_all(_connection)
