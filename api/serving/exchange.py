@@ -19,7 +19,8 @@ from api.serving.reads import Reads
 from api.serving.request_run import ADOPT, App, RequestRun
 
 LINGER_SECONDS = 2.0  # for which a body that was refused is received, so that its sender sees the response
-LINGER_PAUSE_SECONDS = 0.02  # between two pieces of refused bodies, of at most some 300 KB, in the whole process
+# Between two turns of the requests in a process whose body is refused: to begin, and to receive a piece of some 300 KB.
+LINGER_PAUSE_SECONDS = 0.02
 LIVENESS = "/health/live"
 
 Message = dict[str, Any]
@@ -40,6 +41,12 @@ class Process:
     threads: Executor
     reads: Reads
     lingering: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def take_turn_of_refused(self) -> None:
+        """Wait for the next turn of the requests whose body is refused, so that a flood of them costs little."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS), self.lingering:
+                await asyncio.sleep(LINGER_PAUSE_SECONDS)
 
     async def work(self, slot: WorkingSlot, work: Callable[[], T]) -> T:
         """Run `work` in a thread, once its slot is granted; if it is refused, `work` finds out."""
@@ -93,6 +100,8 @@ class Exchange:
         """Receive the request, run it, wait as often as it pauses, and send its response."""
         try:
             environ = build(self._scope, await self._body())
+            if self._is_refused:
+                await self._process.take_turn_of_refused()
             slot = environ[SLOT] = self._process.slot_of(environ)
             result = await self._process.work(slot, lambda: self._process.begin(environ))
             while isinstance(result, RequestRun):
@@ -178,13 +187,12 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": response.status_code, "headers": headers})
 
     async def _linger(self) -> None:
-        """Receive a refused body, so slowly that a flood of them costs others little."""
+        """Receive a refused body, slowly."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
                 is_over = False
                 while not is_over:
-                    async with self._process.lingering:
-                        await asyncio.sleep(LINGER_PAUSE_SECONDS)
+                    await self._process.take_turn_of_refused()
                     is_over = not (await self._receive()).get("more_body")
 
     async def _stream(self, stream: Stream, environ: Environ, slot: WorkingSlot) -> None:

@@ -1,7 +1,7 @@
 """Requests as they come over a connection: whole, in chunks, too large, too slow, or from nobody we know."""
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -42,6 +42,21 @@ def test_a_body_in_chunks_is_received_up_to_its_limit(caller):
         line.send(b"%x\r\n%s\r\n" % (MAX_SMALL_BODY_BYTES + 1, b" " * (MAX_SMALL_BODY_BYTES + 1)))
         assert line.answer().status == 413
         assert line.is_cut_within(5)
+
+
+def test_requests_whose_body_is_refused_begin_one_after_another(monkeypatch, caller, port):
+    monkeypatch.setattr(exchange, "LINGER_PAUSE_SECONDS", 0.2)
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        lines = [stack.enter_context(Line(port)) for _ in range(4)]
+        for line in lines:
+            line.ask("POST", "/api/auth/login", Content_Length="1000000", Content_Type="application/json")
+        with caller.line() as other:
+            other.ask("GET", "/health/live")
+            assert other.answer().status == 200
+            assert time.monotonic() - begun < 0.8
+        assert {line.answer().status for line in lines} == {413}
+    assert time.monotonic() - begun >= 0.8
 
 
 def test_refused_bodies_are_received_one_piece_after_another(monkeypatch, port):
