@@ -4,6 +4,7 @@ from functools import partial
 
 import logs
 import threads
+import tracing
 from api import create_app
 from api.ops import metrics
 from api.serving.front import Front
@@ -17,5 +18,9 @@ threads.report_unhandled()
 connect(settings.database_url)
 publisher.install(settings)
 flask_app = create_app(settings)
+if settings.trace_endpoint:
+    flask_app.extensions["start_tracing"] = partial(  # once forked, because a thread sends the spans
+        tracing.start, "api", settings.trace_endpoint, settings.trace_headers
+    )
 flask_app.extensions["serve_metrics"] = partial(metrics.serve, flask_app)  # once the server has its processes
 app = Front(flask_app)

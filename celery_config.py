@@ -34,6 +34,8 @@ settings = process_settings()
 if settings.worker_metrics_port:  # before anything counts
     metrics_files.share()
     import_module("tasks.observability.worker_metrics")  # connects to Celery's signals
+if settings.trace_endpoint:
+    import_module("tasks.observability.task_spans")
 _broker = celery_broker(settings.broker_url)
 _REDIS_OPTIONS = {
     # Without these a worker with a half-open connection receives nothing for minutes.

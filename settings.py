@@ -101,6 +101,8 @@ class Settings:
     metrics_bind: str  # its address: this host, or a network that no proxy forwards from
     worker_metrics_port: int  # of a worker or of beat; 0 for no metrics server
     metrics_directory: str  # where the processes of one server add their metrics; empty for a single process
+    trace_endpoint: str  # of an OpenTelemetry collector; empty for no traces
+    trace_headers: str = field(repr=False)  # for it, as name=value with commas between
     proxy_hops: int  # reverse proxies in front of the API whose X-Forwarded-For is believed
     proxy_prefix_hops: int  # of them, the nearest ones whose X-Forwarded-Prefix is believed
     cors_origins: tuple[str, ...]
@@ -179,6 +181,8 @@ class Settings:
             metrics_bind=read.text("METRICS_BIND", "127.0.0.1"),
             worker_metrics_port=read.whole("WORKER_METRICS_PORT", 0),
             metrics_directory=read.text("PROMETHEUS_MULTIPROC_DIR", ""),
+            trace_endpoint=read.text("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+            trace_headers=read.text("OTEL_EXPORTER_OTLP_HEADERS", ""),
             proxy_hops=read.whole("PROXY_HOPS", 0),
             proxy_prefix_hops=read.whole("PROXY_PREFIX_HOPS", 0),
             cors_origins=read.names("CORS_ORIGINS"),

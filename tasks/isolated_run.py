@@ -25,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 import logs
 import threads
+import tracing
 from models.db import connect
 from tasks import publisher
 from tasks.bootstrap import gateways, isolated_runtime, settings
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     threads.report_unhandled()
     connect(settings.database_url, pool_size=5)
     publisher.install(settings)
+    if settings.trace_endpoint:
+        tracing.start("isolated", settings.trace_endpoint, settings.trace_headers)
     _prefer_as_oom_victim()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, _leave_soon)

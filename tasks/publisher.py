@@ -21,6 +21,7 @@ from kombu.pools import ProducerPool
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+import tracing
 from models.changes import set_change_publisher
 from settings import Settings
 from tasks.change_publisher import RedisChangePublisher
@@ -71,7 +72,7 @@ class TaskPublisher:
         if self._away:
             self._open_circuit(away=True)  # this call tries whether the broker is back; others do not wait for it
         try:
-            (self._named if isinstance(message.queue, QueueName) else self._kombu).send(message)
+            self._send(message)
         except Exception as error:  # the row is committed: the request must succeed, and the sweep publishes again
             self._open_circuit(away=True)
             log.warning(
@@ -80,6 +81,14 @@ class TaskPublisher:
             return False
         self._open_circuit(away=False)
         return True
+
+    def _send(self, message: TaskMessage) -> None:
+        transport = self._named if isinstance(message.queue, QueueName) else self._kombu
+        if (parent := tracing.traceparent()) is None:
+            transport.send(message)
+            return
+        with tracing.inside(tracing.begin(f"{message.task} publish", "producer", parent=parent)):
+            transport.send(message)
 
     def close_circuit(self) -> None:
         """Try the broker again at the next message."""

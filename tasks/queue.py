@@ -14,6 +14,7 @@ from kombu import Queue
 from sqlalchemy.orm import Session
 
 import correlation
+import tracing
 from models.after_commit import AfterCommit
 from models.tables import Execution
 from roles import ProcessRole
@@ -99,9 +100,10 @@ class TaskMessage:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The id of the request that caused it, unless a row has that of its own, which a sweep finds too."""
+        """The span that sends it, and the id of the request that caused it unless a row has that, for sweeps too."""
         caused = None if self.task in _WITH_REQUEST_ID else correlation.request_id()
-        return {REQUEST_HEADER: caused} if caused else {}
+        found = {REQUEST_HEADER: caused, tracing.HEADER: tracing.traceparent()}
+        return {name: value for name, value in found.items() if value}
 
     @staticmethod
     def logged(ids: Mapping[str, str | int]) -> dict[str, str | int]:

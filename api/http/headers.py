@@ -7,6 +7,7 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, current_app, g, request
 
+import tracing
 from settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         requested = request.headers.get("X-Request-ID", "")
         g.request_id = requested if SANE_ID.fullmatch(requested) else uuid4().hex
         g.started = time.perf_counter()
+        _begin_span()
         bind_request_id(g.request_id)
 
     app.before_request(_respond_to_preflight)
@@ -47,6 +49,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         if origins:
             _allow(response, origins)
         _log(response)
+        _end_span(response)
         return response
 
     app.teardown_request(unbind_request_id)
@@ -55,11 +58,30 @@ def init_app(app: Flask, settings: Settings) -> None:
 def bind_request_id(request_id: str) -> None:
     """Put the request's id into the events that this thread logs, until the request ends or pauses."""
     structlog.contextvars.bind_contextvars(request_id=request_id)
+    tracing.enter(g.span.traceparent if "span" in g else None)
 
 
 def unbind_request_id(_: BaseException | None = None) -> None:
     """Leave the request's id out of events again."""
     structlog.contextvars.unbind_contextvars("request_id")
+    tracing.enter(None)
+
+
+def _begin_span() -> None:
+    """Begin the span of this request, in the trace of its client if that names one; health checks have none."""
+    if request.blueprint != "health":
+        route = request.url_rule.rule if request.url_rule else "none"
+        facts = {"http.request.method": request.method, "http.route": route, "agentforge.request_id": g.request_id}
+        name, parent = f"{request.method} {route}", request.headers.get(tracing.HEADER)
+        g.span = tracing.begin(name, "server", parent=parent, attributes=facts)
+
+
+def _end_span(response: Response) -> None:
+    if "span" in g:
+        g.span.set({"http.response.status_code": response.status_code})
+        if response.status_code >= 500:
+            g.span.fail(str(response.status_code))
+        g.span.end()
 
 
 def _respond_to_preflight() -> Response | None:

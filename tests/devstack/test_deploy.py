@@ -31,8 +31,8 @@ BY_ROLE = {service["environment"]["AGENTFORGE_ROLE"]: service for service in OUR
 OTHERS = {"postgres", "pgbouncer", "redis", "nginx", "archive", "backup", "prometheus", "grafana"}
 INSTANCES = {"api-1", "api-2", "api-3"}
 UNLIKE_OTHERS = {"postgres"}  # whose image's entrypoint begins as root
-# The ring of secrets goes before the first; a file, for other machines; one host has no standbys.
-NOT_IN_COMPOSE = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY", "DATABASE_REPLICA_URLS"}
+# The ring of secrets goes before the first; a file, for other machines; one host has no standbys and no collector.
+NOT_IN_COMPOSE = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY", "DATABASE_REPLICA_URLS", "OTEL_EXPORTER_OTLP_HEADERS"}
 OPTIONAL = {"CORS_ORIGINS", "TLS_CA_FILE", "EGRESS_ALLOW", "CONSOLE_URL", "STRIPE_PUBLISHABLE_KEY"}
 NOT_EXPLAINED = {"SECRETS_DIR"}  # another place for the secrets, for a second stack on one host
 EVERY_QUEUE = {queue.value for queue in QueueName}

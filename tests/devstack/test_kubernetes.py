@@ -29,7 +29,8 @@ PODS = {
 }
 CONTAINERS = {name: pod["containers"][0] for name, pod in PODS.items()}
 EVERY_CONTAINER = [one for pod in PODS.values() for one in (*pod["containers"], *pod.get("initContainers", ()))]
-OTHER_MACHINES = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY"}  # a ring of secrets goes before the first; a file's path
+# A ring of secrets goes before the first; a file's path; the password of a collector, which most do not need.
+OTHER_MACHINES = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY", "OTEL_EXPORTER_OTLP_HEADERS"}
 OVERLAYS = sorted(path.name for path in (PLACE / "overlays").iterdir())
 needs_kubectl = pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl, which renders overlays, is missing"

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+import tracing
 from models.errors import Conflict, LeaseLost
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import ExecutionStatus
@@ -149,6 +150,7 @@ def _start(session: Session, lease: Lease, wanted: Wanted, parent: Any, version:
         input=wanted.effect.input,
         stored_bytes=run_bytes(wanted.effect.input),
         request_id=lease.request_id,
+        traceparent=tracing.traceparent() or lease.traceparent,
         price_list=parent.price_list,  # by which its credits were held
         credits_cap=min(version.worst_case_credits, wanted.max_credits),
         nodes_total=version.node_count,

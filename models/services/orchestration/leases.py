@@ -40,7 +40,7 @@ GRANTED = """
     e.id, e.epoch, e.user_id, e.workflow_id, e.version_id, e.workflow_name, e.input, e.price_list, e.credits_cap,
     e.credits_charged, e.nodes_executed, e.last_seq, e.started_at, coalesce(jsonb_array_length(e.crash_log), 0),
     num_nonnulls(e.retry_of, e.tried_node_id) > 0, e.cancel_requested_at IS NOT NULL, e.deadline_at, clock_timestamp(),
-    e.depth, e.stored_bytes, e.fuel_spent, e.request_id,
+    e.depth, e.stored_bytes, e.fuel_spent, e.request_id, e.traceparent,
     coalesce((e.crash_log->-1->>'epoch')::int = e.epoch - 1, false),
     (SELECT owner.subscription_tier FROM users owner WHERE owner.id = e.user_id), e.crash_state
 """
@@ -156,6 +156,7 @@ class Lease:
     stored_bytes: int = 0  # see `run_size`
     fuel_spent: int = 0  # by its expressions
     request_id: str | None = None  # of the request that caused the run, for logs
+    traceparent: str | None = None  # the span that caused the run
     is_recovered: bool = False  # whether this claim took it over from a driver that vanished
     tier: Tier = Tier.FREE  # of the owner
     crash_state: CrashState = CrashState.CLEAR

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 import correlation
+import tracing
 from models.changes import notify_changed
 from models.errors import Conflict, InsufficientCredits, Quota
 from models.raw_statement import RawStatement, columns, loaded
@@ -43,11 +44,12 @@ _INSERT = RawStatement(
     ), added AS (
         INSERT INTO workflow_executions (id, user_id, workflow_id, version_id, workflow_name, status, priority, input,
                                          price_list, credits_cap, nodes_total, retry_of, last_seq, deadline_at,
-                                         start_by, stored_bytes, tags, tried_node_id, request_id, deferred_at)
+                                         start_by, stored_bytes, tags, tried_node_id, request_id, traceparent,
+                                         deferred_at)
         SELECT gen_random_uuid(), u.id, :workflow, :version, :name, 'queued', :priority, CAST(:input AS jsonb),
                :prices, :cap, :nodes, CAST(:retry_of AS uuid), 1, now() + make_interval(secs => :timeout),
                now() + make_interval(secs => :queue_seconds), :stored, CAST(:tags AS jsonb), :tried,
-               CAST(:request_id AS text),
+               CAST(:request_id AS text), CAST(:traceparent AS text),
                CASE WHEN EXISTS (SELECT FROM workflow_executions d
                                   WHERE d.user_id = u.id AND d.status = 'queued' AND d.deferred_at IS NOT NULL)
                       OR (SELECT count(*) FROM (
@@ -143,6 +145,7 @@ def insert_execution(
         "tags": to_json(list(tags)) if tags else None,
         "request_id": correlation.request_id(),
         "tried": tried_node_id,
+        "traceparent": tracing.traceparent(),
         "timeout": timeout_seconds,
         "queue_seconds": queue_seconds,
         "most": _MAX_QUEUED,

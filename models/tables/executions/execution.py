@@ -138,6 +138,7 @@ class Execution(UpdatedAtMixin, Record):
     error: Mapped[JsonB] = mapped_column(nullable=True)
     tags: Mapped[JsonB] = mapped_column(nullable=True)  # a list of texts, for its owner to find it; None without any
     request_id: Mapped[str | None] = mapped_column(String(64))  # of the request that caused it, for logs
+    traceparent: Mapped[str | None] = mapped_column(String(55))  # the span that caused it, if requests are traced
     price_list: Mapped[str] = mapped_column(String(40))
     credits_cap: Mapped[Credits]  # the held credits, the most that it may cost; reserving for a child lowers it
     credits_charged: Mapped[Credits] = mapped_column(default=Decimal(0), server_default=text("0"))

@@ -20,7 +20,8 @@ from models.rules.graph.effects import AgentTurn, EffectResult, HttpCall, ModelC
 from models.serialization import Json
 from models.services.credits.api_calls import CallsUsed
 from models.services.orchestration.leases import Lease
-from workers.engine.attempts import late_effects
+from tracing import Span
+from workers.engine.attempts import call_spans, late_effects
 from workers.engine.attempts.api_call_quota import ApiCallQuota
 from workers.engine.attempts.effect_executor import AttemptContext, EffectExecutor
 from workers.engine.attempts.limiter import AdaptiveLimiter
@@ -80,7 +81,11 @@ class EffectPool:
             self._end(attempt, _failed(refused))
         else:
             call = cast("HttpCall", attempt.effect)
-            self._executor.send(call, self._context(attempt), partial(self._end_sent, attempt))
+            self._executor.send(
+                call,
+                self._context(attempt),
+                partial(self._end_sent, attempt, call_spans.begin(call, attempt.traceparent, attempt.request)),
+            )
 
     def _ask(self, attempt: StepAttempt) -> None:
         """Ask whether the month's quota allows one more call; called in a thread of the pool."""
@@ -91,8 +96,9 @@ class EffectPool:
         else:
             self._post(AttemptEnded(attempt, short) if short else CallAllowed(attempt))
 
-    def _end_sent(self, attempt: StepAttempt, result: EffectResult | Exception) -> None:
+    def _end_sent(self, attempt: StepAttempt, span: Span, result: EffectResult | Exception) -> None:
         """End a call with the ids of its run in all that is logged; called in the event loop's thread."""
+        call_spans.end(span, result)
         self._ids.copy().run(self._end_call, attempt, result)
 
     def _end_call(self, attempt: StepAttempt, result: EffectResult | Exception) -> None:
@@ -139,11 +145,13 @@ class EffectPool:
     def _perform(self, attempt: StepAttempt, call: QueuedCall | None) -> None:
         """Make one attempt, then release its slot and post its result."""
         result: AttemptResult | None = None
+        span = call_spans.begin(attempt.effect, attempt.traceparent, attempt.request)
         try:
             result = self._result(attempt)
         except LeaseLost:
             return  # the journal has told the driver
         finally:
+            call_spans.end(span, result)
             if call:
                 self._limiter.done(call, None if isinstance(result, CallsUsed) else result)
         self._end(attempt, result)

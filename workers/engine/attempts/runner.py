@@ -76,6 +76,7 @@ class AttemptRunner:
     def launch(self, attempt: StepAttempt) -> None:
         """Start the first attempt, or resume the one that an earlier driver left in progress."""
         self._running[attempt.step] = attempt
+        attempt.traceparent = self._buffer.spans.begin(attempt.step, attempt.call.node)
         self._buffer.event("node.started", f"{attempt.call.node.label} started.", step=attempt.step)
         if attempt.ends_at:
             left = (attempt.ends_at - clock.now()).total_seconds()

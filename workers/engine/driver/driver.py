@@ -69,6 +69,8 @@ class ExecutionDriver:
         except BaseException:
             self._steps.attempts.cancel_repeatable()  # nothing reads the inbox any more, and some threads wait for that
             raise
+        finally:
+            self._buffer.spans.close()
         if self._result is DriveResult.ENDED:
             self._steps.attempts.close()
             self._drain()  # late results

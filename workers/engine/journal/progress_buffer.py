@@ -16,6 +16,7 @@ from models.services.orchestration.journal import Ending, EventRow, NodeRow, Pro
 from models.services.orchestration.leases import Lease
 from models.services.orchestration.run_size import MAX_RUN_BYTES, event_bytes, node_bytes
 from workers import metrics
+from workers.engine.journal.node_spans import NodeSpans
 from workers.engine.journal.writer import OnWritten
 from workers.engine.values import clock
 from workers.engine.values.events import FollowUp, Post, StartReceipt, Stored, WriteRefused
@@ -64,6 +65,7 @@ class ProgressBuffer:
         self.seq = lease.last_seq
         self.stored = lease.stored_bytes
         self.fuel = FuelMeter(lease.fuel_spent)
+        self.spans = NodeSpans()
         self._open: dict[Step, int] = {}  # bytes of the rows that will be replaced
         self._gathered = 0  # bytes of results not flushed yet
         self._unwritten = 0  # bytes of results flushed but not yet stored
@@ -78,7 +80,9 @@ class ProgressBuffer:
         if row.finished_at is None:
             self._open[row.step] = size
         else:
-            metrics.node_ended(self._schedule.plan.graph.nodes[row.step.node_id], row)
+            node = self._schedule.plan.graph.nodes[row.step.node_id]
+            metrics.node_ended(node, row)
+            self.spans.end(node, row)
         if row.status is not NodeStatus.SKIPPED:
             self._new_fee += self.fee_due
             self.charged += self.fee_due

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 import correlation
+import tracing
 from models.db import session_scope, single_statement_scope
 from models.errors import ExpressionError
 from models.rules.executions.states import CrashState
@@ -20,6 +21,7 @@ from models.services.operations.worker_heartbeats import Calls
 from models.services.orchestration import isolated_runs, leases
 from models.services.orchestration.leases import Lease
 from threads import Pool
+from tracing import Span
 from workers import metrics
 from workers.engine.attempts.effect_executor import EffectExecutor
 from workers.engine.attempts.limiter import AdaptiveLimiter
@@ -143,8 +145,11 @@ class Runtime:
 
     def _hold(self, lease: Lease, drive: Drive) -> DriveResult:
         """Drive a run that was just claimed with `drive`, and release its lease as the result requires."""
-        with correlation.bound(request_id=lease.request_id, execution_id=lease.execution_id):
-            return self._hold_bound(lease, drive)
+        ids = correlation.bound(request_id=lease.request_id, execution_id=lease.execution_id)
+        with ids, tracing.inside(_span(lease)) as span:
+            result = self._hold_bound(lease, drive)
+            span.set({"agentforge.left": result.value})
+            return result
 
     def _hold_bound(self, lease: Lease, drive: Drive) -> DriveResult:
         clock.sync(lease.claimed_at)
@@ -250,3 +255,16 @@ class Runtime:
         workflow = compile_workflow(document, price_list(lease.price_list))
         self._cache.put((lease.version_id, lease.price_list), workflow)
         return workflow
+
+
+def _span(lease: Lease) -> Span:
+    """The span of one driver of a run: below the message that brought it, if that is of the run's own trace."""
+    here = tracing.traceparent()
+    parent = here if tracing.is_same_trace(here, lease.traceparent) else lease.traceparent
+    facts = {
+        "agentforge.execution_id": str(lease.execution_id),
+        "agentforge.workflow_id": str(lease.workflow_id),
+        "agentforge.request_id": lease.request_id,
+        "agentforge.epoch": lease.epoch,
+    }
+    return tracing.begin("claim and drive", parent=parent, attributes=facts)

@@ -41,6 +41,7 @@ class StepAttempt:
     was_sent: bool = False  # by an earlier driver, which died before the result
     queued_call: QueuedCall | None = None  # in its provider's queue
     price: Decimal = FREE  # credits of the node with its call
+    traceparent: str | None = None  # of its node's span
     owed: bool = False  # an earlier attempt must be paid in any case
 
     @property
