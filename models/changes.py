@@ -22,6 +22,12 @@ def notify_changed(session: Session, *ids: UUID) -> None:
         _changed.add(session, *ids)
 
 
+def publish_changed(ids: Collection[UUID]) -> None:
+    """Publish the ids of rows whose change is committed already."""
+    if ids:
+        _publisher(ids)
+
+
 def set_change_publisher(publisher: ChangePublisher) -> ChangePublisher:
     """Set the publisher of this process and return the previous one. It must neither raise nor block."""
     global _publisher

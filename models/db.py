@@ -1,19 +1,19 @@
 """The engine and the sessions of a process; `session_scope` begins and ends every transaction of a worker."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event
+from sqlalchemy import Dialect, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from models.dialect import SCHEME, UTC
+from models.dialect import SCHEME, UTC, PooledDialect
 from models.serialization import Json, to_json
 
 UNTESTED_SECONDS = 1.0  # in the pool, after which a connection is tested before it is used
@@ -63,23 +63,27 @@ def new_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_
         },
     )
     event.listen(engine, "handle_error", _as_operational_error)
-    event.listen(engine, "connect", _note_pooler)
+    event.listen(engine, "connect", partial(_note_pooler, cast("PooledDialect", engine.dialect)))
     event.listen(engine, "checkin", _mark_idle)
     event.listen(engine, "checkout", partial(_check_alive, engine.dialect))
     return engine
 
 
-def prepared_statements(connection: Connection) -> set[str] | None:
-    """The names of the statements that this connection has prepared; None if it must not prepare any."""
-    return connection.info.get(PREPARED)
+def prepared_statements(info: Mapping[str, Any]) -> set[str] | None:
+    """The names of the statements that a connection with this `info` has prepared; None if it must not prepare any."""
+    return info.get(PREPARED)
 
 
-def _note_pooler(connection: Any, record: ConnectionPoolEntry) -> None:
-    """Let the connection prepare statements if it leads to the process that it names, so that no pooler is between."""
+def _note_pooler(dialect: PooledDialect, connection: Any, record: ConnectionPoolEntry) -> None:
+    """Let the session keep settings and prepared statements if the connection leads to the process that it names.
+
+    If it does not, a pooler is between.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         if cursor.fetchone() == (connection.info.backend_pid,):
             record.info[PREPARED] = set()
+            dialect.set_up(connection)
 
 
 def _as_operational_error(context: ExceptionContext) -> OperationalError | None:

@@ -4,6 +4,8 @@ A pooler in transaction mode rejects `options` on connecting, and runs each tran
 settings and locks of a session would affect other clients. Therefore the settings are sent together with `BEGIN`, and
 both in the message of the transaction's first statement, which costs no round trip: a transaction without a statement
 sends nothing. psycopg2's autocommit mode keeps it from sending a `BEGIN` of its own.
+Where no pooler is between, the settings are made once for a connection, because each costs PostgreSQL as much as a
+short statement.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +19,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 SCHEME = "postgresql+pooled"  # selects this dialect in an address
 UTC = {"TimeZone": "UTC"}
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 registry.register(SCHEME.replace("+", "."), __name__, "PooledDialect")
 
@@ -30,10 +33,12 @@ class PooledDialect(PGDialect_psycopg2):
         """`transaction_settings` are run-time parameters of PostgreSQL by name, set in each transaction."""
         # With hstore each new connection would query a type that the database does not have.
         super().__init__(use_native_hstore=False, **options)  # type: ignore[no-untyped-call]
+        self._settings = dict(transaction_settings)
         self._local = [f"SET LOCAL {name} = '{value}'" for name, value in transaction_settings.items()]
-        self._begin = "; ".join(["BEGIN ISOLATION LEVEL READ COMMITTED", *self._local])
+        self._begin = "; ".join([BEGIN, *self._local])
         self._autocommitting = WeakSet[Any]()
         self._unopened = WeakSet[Any]()  # connections whose transaction has had no statement yet
+        self._set_up = WeakSet[Any]()  # connections whose session has the settings
 
     def on_connect(self) -> Callable[[DBAPIConnection], None] | None:
         """Keep the driver from beginning transactions of its own."""
@@ -57,7 +62,7 @@ class PooledDialect(PGDialect_psycopg2):
         if connection not in self._unopened:
             return statement
         self._unopened.discard(connection)
-        return f"{self._begin}; {statement}"
+        return f"{self._opening(connection)}; {statement}"
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Execute one statement."""
@@ -73,14 +78,25 @@ class PooledDialect(PGDialect_psycopg2):
         """Execute a statement with many sets of parameters, which may take several messages."""
         if cursor.connection in self._unopened:
             self._unopened.discard(cursor.connection)
-            _run(cursor.connection, self._begin)
+            _run(cursor.connection, self._opening(cursor.connection))
         super().do_executemany(cursor, statement, parameters, context)  # type: ignore[no-untyped-call]
 
-    def in_one_message(self, statement: str) -> str:
+    def _opening(self, connection: Any) -> str:
+        return BEGIN if connection in self._set_up else self._begin
+
+    def set_up(self, dbapi_connection: Any) -> None:
+        """Make the settings for all transactions of a connection that no pooler shares with other clients."""
+        settings = self._settings | {"default_transaction_isolation": "read committed"}
+        _run(dbapi_connection, "; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
+        self._set_up.add(_driver_connection(dbapi_connection))
+
+    def in_one_message(self, statement: str, dbapi_connection: Any) -> str:
         """Make a transaction with its settings of one statement; PostgreSQL commits at the end of the message.
 
-        It is for connections in `AUTOCOMMIT` mode.
+        It is for connections on which no transaction was begun.
         """
+        if _driver_connection(dbapi_connection) in self._set_up:
+            return statement
         return "; ".join(["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", *self._local, statement])
 
     def do_commit(self, dbapi_connection: Any) -> None:

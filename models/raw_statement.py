@@ -5,18 +5,20 @@ text once and provides the connection, so the statement runs in the session's tr
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from contextlib import closing
+from functools import cache, partial
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Dialect, Enum, Select, TextClause, inspect, make_url, text
+from sqlalchemy import Connection, Dialect, Engine, Enum, Select, TextClause, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict
+from sqlalchemy.pool import PoolProxiedConnection
 
 from models.base import Base
-from models.db import UNFIT, prepared_statements
+from models.db import UNFIT, SessionFactory, prepared_statements
 from models.dialect import PooledDialect
 
 E = TypeVar("E", bound=Base)
@@ -51,13 +53,42 @@ class RawStatement:
         except connection.dialect.loaded_dbapi.Error as error:
             if getattr(error, "pgcode", None) in UNFIT:
                 connection.invalidate(error)
-                raise OperationalError(
-                    self.sql, None, error, hide_parameters=True, connection_invalidated=True
-                ) from error
+                raise self._lost(error) from error
             if connection.connection.closed:  # executed by SQLAlchemy, this discards the pool's other connections too
                 connection.exec_driver_sql(self.sql, values)
-            raise DBAPIError.instance(self.sql, None, error, type(error), hide_parameters=True) from error
+            raise self._failed(error) from error
         return list(found)
+
+    def rows_alone(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Execute the statement as a transaction of its own, without a session; committed when this returns.
+
+        Raises as `rows` does. Only the one connection that is lost is discarded, so a retry should be made in a
+        session.
+        """
+        engine = cast("Engine", SessionFactory.kw["bind"])
+        lent = engine.raw_connection()
+        try:
+            statement = self._statement(lent.info, partial(_run, lent))
+            message = cast("PooledDialect", engine.dialect).in_one_message(statement, lent)
+            cursor = lent.cursor()
+            cursor.execute(message, {**self._fixed, **values})
+            found = cursor.fetchall()
+            cursor.close()
+        except engine.dialect.loaded_dbapi.Error as error:
+            if lent.closed or getattr(error, "pgcode", None) in UNFIT:
+                lent.invalidate(error)
+                raise self._lost(error) from error
+            raise self._failed(error) from error
+        finally:
+            lent.close()
+        return list(found)
+
+    def _lost(self, error: Exception) -> OperationalError:
+        """The error for a connection that is lost or has to be replaced."""
+        return OperationalError(self.sql, None, error, hide_parameters=True, connection_invalidated=True)
+
+    def _failed(self, error: Exception) -> Exception:
+        return DBAPIError.instance(self.sql, None, error, type(error), hide_parameters=True)
 
     def first(self, session: Session, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Execute the statement and return the first row, or None."""
@@ -66,12 +97,14 @@ class RawStatement:
 
     def _message(self, connection: Connection) -> str:
         """The SQL to send: with the opening of its transaction, or as a whole one in a `single_statement_scope`."""
-        sql, dialect = self._statement(connection), cast("PooledDialect", connection.dialect)
+        sql = self._statement(connection.info, connection.exec_driver_sql)
+        dialect = cast("PooledDialect", connection.dialect)
         if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-            return dialect.in_one_message(sql)
+            return dialect.in_one_message(sql, connection.connection)
         return dialect.opened(connection.connection.driver_connection, sql)
 
-    def _statement(self, _: Connection) -> str:
+    def _statement(self, info: dict[str, Any], run: Callable[[str], object]) -> str:
+        """The SQL for a connection with this `info`, on which `run` executes what has to be executed before."""
         return self.sql
 
 
@@ -88,14 +121,19 @@ class PreparedStatement(RawStatement):
         self._prepare = f"PREPARE {self._name} AS {numbered}".replace("%", "%%")
         self._execute = f"EXECUTE {self._name} ({', '.join(f'%({name})s' for name in numbered.positiontup or ())})"
 
-    def _statement(self, connection: Connection) -> str:
-        prepared = prepared_statements(connection)
+    def _statement(self, info: dict[str, Any], run: Callable[[str], object]) -> str:
+        prepared = prepared_statements(info)
         if prepared is None:
             return self.sql
         if self._name not in prepared:
-            connection.exec_driver_sql(self._prepare)
+            run(self._prepare)
             prepared.add(self._name)
         return self._execute
+
+
+def _run(connection: PoolProxiedConnection, sql: str) -> None:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(sql, ())
 
 
 def assembled(statement: str, **parts: str) -> TextClause:

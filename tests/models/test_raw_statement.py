@@ -113,6 +113,56 @@ class TestPreparedStatements:
             assert names.rows(session, {"email": "nobody@example.com"}) == []
 
 
+class TestStatementsWithoutASession:
+    ADD = PreparedStatement("SELECT CAST(:one AS int) + :two, '100%'")
+
+    def test_are_prepared_and_committed(self, committed_database: str) -> None:
+        insert = PreparedStatement(
+            "INSERT INTO workers (name, process, queues, report_interval) VALUES (:name, '', '[]', 1) RETURNING name"
+        )
+        assert [self.ADD.rows_alone({"one": 1, "two": two}) for two in (1, 2)] == [[(2, "100%")], [(3, "100%")]]
+        assert insert.rows_alone({"name": "alone"}) == [("alone",)]
+        with session_scope() as session:
+            prepared = {row.statement: row.used for row in session.execute(_PREPARED)}
+            assert session.scalar(text("DELETE FROM workers RETURNING name")) == "alone"
+        assert [used for statement, used in prepared.items() if "$1 AS int) + $2, '100%'" in statement] == [2]
+
+    def test_have_the_settings_of_a_transaction(self, committed_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings = RawStatement("SELECT current_setting('TimeZone'), current_setting('statement_timeout')")
+        expected = [("UTC", "15s")]
+        assert settings.rows_alone({}) == expected
+        dialect = SessionFactory.kw["bind"].dialect
+        monkeypatch.setattr(dialect, "_set_up", set())  # as behind a pooler
+        with session_scope() as session:
+            session.execute(text("SET statement_timeout = 0"))
+        assert settings.rows_alone({}) == expected
+
+    def test_raise_sqlalchemys_errors_without_the_parameters(self, committed_database: str) -> None:
+        with pytest.raises(ProgrammingError) as refusal:
+            RawStatement("SELECT no_such_thing(:secret)").rows_alone({"secret": "abracadabra"})
+        assert refusal.value.params is None
+        assert not refusal.value.connection_invalidated
+
+    def test_whose_connection_is_lost_are_worth_a_retry(self, committed_database: str) -> None:
+        with session_scope() as other:
+            other.execute(text("SELECT 1"))
+            with session_scope() as session:  # whose connection the pool lends next
+                pid = session.scalar(text("SELECT pg_backend_pid()"))
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+            with pytest.raises(OperationalError) as lost:
+                self.ADD.rows_alone({"one": 1, "two": 2})
+        assert lost.value.connection_invalidated
+        assert self.ADD.rows_alone({"one": 2, "two": 2}) == [(4, "100%")]
+
+    def test_that_the_session_has_lost_are_worth_a_retry(self, committed_database: str) -> None:
+        self.ADD.rows_alone({"one": 1, "two": 2})
+        with session_scope() as session:
+            session.execute(text("DEALLOCATE ALL"))
+        with pytest.raises(OperationalError):
+            self.ADD.rows_alone({"one": 1, "two": 2})
+        assert self.ADD.rows_alone({"one": 2, "two": 2}) == [(4, "100%")]
+
+
 class TestSingleStatements:
     def test_are_a_transaction_with_its_settings_each(self, committed_database: str) -> None:
         settings = RawStatement("SELECT current_setting('TimeZone'), current_setting('statement_timeout')")

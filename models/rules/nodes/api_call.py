@@ -16,6 +16,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_TIMEOUT = 30.0  # seconds
 MAX_URL = 8_000  # characters
+_UNFIT = re.compile(r"[\s\x00-\x1f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -25,7 +26,7 @@ def begin(call: NodeCall) -> HttpCall:
     url = str(config["url"]).strip()
     if not url.lower().startswith(("http://", "https://")):
         raise ExpressionFailed(f"`url` must begin with http:// or https://, not with `{url[:40]}`.")
-    if len(url) > MAX_URL or any(character.isspace() or ord(character) < 32 for character in url):
+    if len(url) > MAX_URL or _UNFIT.search(url):
         raise ExpressionFailed("`url` is too long or contains spaces; use {{ urlEncode(x) }} for values in it.")
     headers = _headers(config.get("headers", {}))
     body, content_type = _body(config.get("body"))

@@ -19,7 +19,7 @@ from models.rules.executions.states import ExecutionStatus, NodeStatus
 from models.serialization import Json, to_json
 from models.services.notifications.notifications import LOW_BALANCE
 from models.services.orchestration import execution_tree, run_notifications
-from models.services.orchestration.journal_statement import RECORD, RECORD_ENDS, WrittenRun
+from models.services.orchestration.journal_statement import RECORD, RECORD_ENDS, RECORD_ONE, WrittenRun
 
 # A run that was cancelled while its driver parked it would not be woken, so the next driver ends it.
 _STOP_PARKED = """
@@ -120,6 +120,18 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
     _notify(session, leaving, held)
     notify_changed(session, *held)
     return set(held)
+
+
+def record_alone(batch: Sequence[Progress]) -> set[UUID]:
+    """Write a batch of which every run `goes_on`, as a transaction of its own; returns whose leases were still held.
+
+    It is committed when this returns. The caller has to publish the changes (`models.changes`).
+    """
+    values = _values(batch)
+    if len(batch) > 1:
+        return {row[0] for row in RECORD.rows_alone(values)}
+    (progress,) = batch
+    return {row[0] for row in RECORD_ONE.rows_alone(_totals(progress) | values | {"id": str(progress.execution_id)})}
 
 
 def _notify(session: Session, leaving: Sequence[Progress], runs: Mapping[UUID, WrittenRun]) -> None:

@@ -94,6 +94,24 @@ _PARTS = {
 
 RECORD = PreparedStatement("WITH WRITE SELECT held.*, NULL FROM held", WRITE=_WRITE, **_PARTS)
 
+# For one run that goes on. Its row needs no lock before the others', and keeps what only a run that leaves changes.
+_FENCE_ONE = """
+    UPDATE workflow_executions e
+       SET credits_charged = CAST(:charged AS numeric), nodes_executed = CAST(:succeeded AS int),
+           last_seq = CAST(:seq AS bigint), updated_at = now(),
+           stored_bytes = coalesce(CAST(:stored AS bigint), e.stored_bytes),
+           fuel_spent = coalesce(CAST(:fuel AS bigint), e.fuel_spent),
+           progress = greatest(e.progress, CAST(:progress AS int)),
+           crash_state = CASE WHEN CAST(:succeeded AS int) > e.nodes_executed THEN 'clear' ELSE e.crash_state END
+     WHERE e.id = CAST(:id AS uuid) AND e.epoch = CAST(:epoch AS int) AND e.status IN ('running', 'cancelling')
+ RETURNING e.id, e.user_id
+"""
+
+RECORD_ONE = PreparedStatement(
+    "WITH held AS (FENCE), nodes AS (NODES), calls AS (CALLS), events AS (EVENTS) SELECT held.id FROM held",
+    **(_PARTS | {"FENCE": _FENCE_ONE}),
+)
+
 # For a batch in which runs end; it does more, so that executing it takes longer.
 RECORD_ENDS = PreparedStatement(
     """

@@ -21,7 +21,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 import correlation
 import threads
-from models.db import session_scope, single_statement_scope
+from models.changes import publish_changed
+from models.db import session_scope
 from models.errors import LeaseLost
 from models.services.orchestration import journal
 from models.services.orchestration.journal import Progress
@@ -109,14 +110,14 @@ class JournalWriter:
     def _write_once(self, batch: list[Write]) -> None:
         """Write a batch, or leave it to the journal's thread, which handles its error; called in a driver's thread."""
         try:
-            self._answer_all(batch, _record(batch))
+            self._answer_all(batch, *_record(batch, again=False))
         except Exception as error:
             log.warning("journal.retry", error=type(error).__name__, writes=len(batch))
 
     def _write_batch(self, batch: list[Write]) -> None:
         for tries in range(1_000_000):
             try:
-                held = _record(batch)
+                held, unpublished = _record(batch, again=tries > 0)
                 break
             except (OperationalError, PoolTimeout) as error:
                 code = getattr(getattr(error, "orig", None), "pgcode", None)
@@ -130,11 +131,12 @@ class JournalWriter:
             except Exception as error:
                 self._write_apart(batch, error)
                 return
-        self._answer_all(batch, held)
+        self._answer_all(batch, held, unpublished)
 
-    def _answer_all(self, batch: list[Write], held: set[UUID]) -> None:
+    def _answer_all(self, batch: list[Write], held: set[UUID], unpublished: set[UUID]) -> None:
         for write in batch:
             self._answer(write, None if write[0].execution_id in held else LeaseLost())
+        publish_changed(unpublished)  # last, because calls wait for their starts
 
     def _answer(self, write: Write, error: Exception | None) -> None:
         progress, on_written = write
@@ -154,11 +156,17 @@ class JournalWriter:
             self._write_batch([write])
 
 
-def _record(batch: list[Write]) -> set[UUID]:
-    """Store a batch; returns the executions whose leases were still held."""
+def _record(batch: list[Write], *, again: bool) -> tuple[set[UUID], set[UUID]]:
+    """Store a batch; returns the runs whose leases were still held, and those whose changes are to be published.
+
+    What is stored `again` has a session, which discards all connections of the pool if one of them is lost.
+    """
     written = [progress for progress, _ in batch]
-    with single_statement_scope() if all(map(journal.goes_on, written)) else session_scope() as session:
-        return journal.record(session, written)
+    if all(map(journal.goes_on, written)) and not again:
+        held = journal.record_alone(written)
+        return held, held
+    with session_scope() as session:
+        return journal.record(session, written), set()
 
 
 def _together(earlier: Write, later: Write) -> Write:
