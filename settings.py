@@ -32,7 +32,7 @@ class OpenClawSettings:
     driver: str  # "ws" or "http"
     agent_id: str
     device_key: str  # path of a PEM file with an Ed25519 key; empty on loopback
-    max_in_flight: int  # turns at a time per process; keep the sum below the gateway's cap of 8
+    max_in_flight: int  # turns at a time of all workers together; the gateway accepts 8
     deployment_id: str  # prefixes every idempotency key, because keys are global in a gateway
     agents: tuple[str, ...] = ()  # further agents that users may name; any other could be one with a shell
 

@@ -139,7 +139,7 @@ class Stack:
             "JWT_SECRET": self.credentials.jwt_secret,
             "ENCRYPTION_KEYS": self.credentials.encryption_keys,
             "OPENCLAW_TOKEN": self.credentials.openclaw_token,
-            "OPENCLAW_MAX_IN_FLIGHT": str(max(1, _GATEWAY_TURNS // _workers())),
+            "OPENCLAW_MAX_IN_FLIGHT": str(_GATEWAY_TURNS),
         }
 
     def _stripe_secrets(self) -> dict[str, str]:

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from celery.signals import worker_init, worker_shutting_down
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import threads
 from models.db import connect
@@ -23,8 +25,10 @@ from models.services.operations.worker_heartbeats import Calls
 from models.services.orchestration.isolated_runs import ISOLATED_PREFIX
 from models.vault import Vault
 from settings import process_settings
+from tasks import redis_client
 from tasks.queue import QueueName, TaskMessage, TaskName, publish
 from workers.engine.attempts.effect_executor import GatewayExecutor, Gateways
+from workers.engine.attempts.redis_places import RedisPlaces
 from workers.engine.process.isolation import Subprocess
 from workers.engine.process.memory import Memory
 from workers.engine.process.runtime import EngineConfig, Runtime
@@ -83,13 +87,13 @@ def gateways() -> Gateways:
 def runtime() -> Runtime:
     """The engine of this process."""
     worker_shutting_down.connect(_leave_soon, weak=False)
-    config = _engine_config(settings.openclaw.max_in_flight)
     made = Runtime(
         GatewayExecutor(gateways()),
         owner=process_name(),
-        config=config,
+        config=_engine_config(),
         enqueue=_enqueue_child,
         start_isolated=_start_isolated,
+        places=_places(process_name()),
     )
     _runtimes.append(made)
     return made
@@ -97,15 +101,14 @@ def runtime() -> Runtime:
 
 @once
 def isolated_runtime() -> Runtime:
-    """The engine of an isolated process.
-
-    It runs one agent turn at a time, because its turns come on top of those of the workers.
-    """
+    """The engine of an isolated process."""
+    owner = f"{ISOLATED_PREFIX}{process_name()}"
     return Runtime(
         GatewayExecutor(gateways()),
-        owner=f"{ISOLATED_PREFIX}{process_name()}",
-        config=_engine_config(turns=1),
+        owner=owner,
+        config=_engine_config(),
         enqueue=_enqueue_child,
+        places=_places(owner),
     )
 
 
@@ -149,8 +152,16 @@ def stripe_sync() -> StripeSync:
     return StripeSync(stripe(), settings.stripe.tiers)
 
 
-def _engine_config(turns: int) -> EngineConfig:
+def _engine_config() -> EngineConfig:
+    turns = settings.openclaw.max_in_flight
     return EngineConfig(settings.lease_seconds, settings.heartbeat_seconds, settings.node_threads, turns)
+
+
+def _places(process: str) -> RedisPlaces:
+    """The places of this process in the limits of all workers."""
+    options = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
+    client = redis_client.connect(settings.redis_url, **options)
+    return RedisPlaces(client, process=process, lease_seconds=settings.lease_seconds)
 
 
 def _start_isolated(execution_id: UUID, epoch: int) -> Subprocess:

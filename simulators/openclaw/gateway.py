@@ -44,6 +44,7 @@ class Gateway:
         self.delay, self.retry_scale, self.second = options.delay, options.retry_scale, options.second
         self.ledger = Ledger(options.state)
         self.calls: list[Payload] = []  # every turn for which a real gateway would have paid
+        self.most_active = 0  # runs that had not ended, at a time
         self.seen: Counter[str] = Counter()
         self.connections: set[SocketConnection] = set()
         self.paired: dict[str, str] = {}
@@ -83,6 +84,9 @@ class Gateway:
         """The run of this key, if there is one: keys are global."""
         until, run = self.keys.get(key, (0.0, None))
         return run if until > self.now() else None
+
+    def active(self) -> int:
+        return sum(not run.done.is_set() for run in self.runs.values())
 
     def active_in(self, session_key: str, run_id: str | None) -> list[Run]:
         return [

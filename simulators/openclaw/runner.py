@@ -258,6 +258,7 @@ class Runner:
 def start(gateway: Gateway, run: Run, owner: tuple[SocketConnection, str] | None = None) -> None:
     """Let a run go; the owner gets its last response."""
     gateway.runs[run.id] = run
+    gateway.most_active = max(gateway.most_active, gateway.active())
     if owner:
         gateway.owners[run.id] = owner
     runner = Runner(gateway, run)

@@ -120,7 +120,16 @@ class Simulator:
 
     def active(self) -> int:
         """The number of runs that have not ended."""
-        return self._do(lambda gateway: sum(not run.done.is_set() for run in gateway.runs.values()))
+        return self._do(lambda gateway: gateway.active())
+
+    def most_active(self) -> int:
+        """The largest number of runs that had not ended, since this was last asked."""
+
+        def most(gateway: Gateway) -> int:
+            found, gateway.most_active = gateway.most_active, gateway.active()
+            return found
+
+        return self._do(most)
 
     def restart(self) -> None:
         """Kill the gateway and start it again on the same port; returns when it listens."""

@@ -33,6 +33,7 @@ OF_WORKERS = (
     "journal",
     "lease-heartbeat",
     "limiter",
+    "limits",
     "openclaw-reader",
 )
 OF_APIS = ("change-poller", "change-receiver", "credential-checker", "metrics")

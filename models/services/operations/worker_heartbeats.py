@@ -74,6 +74,21 @@ _DRIVEN = text("""
      WHERE lease_expires_at IS NOT NULL GROUP BY lease_owner
 """)
 
+_DRIVERS = text("""
+    SELECT process FROM workers
+     WHERE seen_at >= now() - make_interval(secs => :gone * report_interval)
+       AND EXISTS (SELECT FROM jsonb_array_elements_text(queues) AS q(name) WHERE q.name LIKE 'executions.%')
+     ORDER BY process
+""")
+
+# A turn goes on at its gateway when its driver vanishes, and until the next driver has found it again.
+_OPEN_TURNS = text("""
+    SELECT e.lease_owner, count(*) AS number
+      FROM workflow_executions e JOIN node_executions n ON n.execution_id = e.id
+     WHERE e.lease_expires_at IS NOT NULL AND n.status = 'running' AND n.external_ref ? 'sessionKey'
+     GROUP BY e.lease_owner
+""")
+
 
 Calls = Mapping[Provider, Mapping[str, int]]  # numbers of calls by `allowed`, `under_way` and `queued`
 
@@ -183,6 +198,16 @@ def record_probe(session: Session, queue: str, worker: str) -> None:
 def driven(session: Session) -> dict[str, int]:
     """The number of executions that each process drives, by its name."""
     return {row.lease_owner: row.number for row in session.execute(_DRIVEN)}
+
+
+def drivers(session: Session) -> list[str]:
+    """The live worker processes that drive executions, by their names in leases."""
+    return list(session.scalars(_DRIVERS, {"gone": GONE_AFTER_INTERVALS}))
+
+
+def open_turns(session: Session) -> dict[str, int]:
+    """The number of agent turns in progress of each process, by its name in leases."""
+    return {row.lease_owner or "": row.number for row in session.execute(_OPEN_TURNS)}
 
 
 def calls(session: Session) -> dict[tuple[str, str], int]:

@@ -24,6 +24,7 @@ from celery_config import app
 from models.services.orchestration import isolated_runs
 from tests.support.faults.hooks import DIRECTORY, around, in_thread
 from tests.support.faults.writes import count_writes
+from workers.engine.attempts.limit_sharing import LimitSharing
 from workers.engine.attempts.limiter import AdaptiveLimiter
 from workers.engine.driver.driver import ExecutionDriver
 from workers.engine.journal.writer import JournalWriter
@@ -71,6 +72,7 @@ ConsumerProbe._is_unresponsive = in_thread("consumer-probe", ConsumerProbe._is_u
 LeaseHeartbeat._snapshot = in_thread("lease-heartbeat", LeaseHeartbeat._snapshot)
 JournalWriter._write_batch = in_thread("journal", JournalWriter._write_batch)
 AdaptiveLimiter._start = in_thread("limiter", AdaptiveLimiter._start)
+LimitSharing.share = in_thread("limits", LimitSharing.share)
 asyncio.BaseEventLoop._run_once = in_thread("calls", asyncio.BaseEventLoop._run_once)
 Deadline.passed = property(in_thread("deadlines", Deadline.passed.fget))
 GatewayConnection._hand_out = in_thread("openclaw-reader", GatewayConnection._hand_out)

@@ -2,7 +2,8 @@
 
 A limit grows by one for every round of successful calls and is halved after a refusal; no call starts during a pause
 that the provider asked for. Queued calls hold no thread and leave the queue at once when cancelled. Users are served
-round robin, and the oldest call of a user comes first.
+round robin, and the oldest call of a user comes first. With other processes the limits are shared by `LimitSharing`,
+which tells how many places of each this process has.
 """
 
 import heapq
@@ -10,11 +11,8 @@ import itertools
 import random
 import threading
 import time
-from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from uuid import UUID
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 
@@ -22,6 +20,7 @@ import threads
 from models.rules.graph.effects import EffectResult
 from models.rules.graph.graph import MAX_DELAY_SECONDS
 from models.rules.prices.pricing import Provider
+from workers.engine.attempts.provider_queue import UNSHARED, Demand, Grant, ProviderQueue
 from workers.engine.values.queued_calls import LimitKey, QueuedCall
 from workers.gateways.base import CallFailed
 
@@ -31,7 +30,6 @@ FIRST_LIMIT = 8.0  # concurrent calls of a new account
 MAX_CALLS = 64  # concurrent calls of any account
 LONG_PAUSE = 20.0  # seconds; for a longer pause queued calls are postponed
 MIN_BACKOFF, MAX_BACKOFF = 0.25, 30.0  # seconds, when a provider does not say how long
-TYPICAL_CALL = 5.0  # seconds; the initial estimate of a call's duration
 KEPT_SECONDS = 600.0  # for which the limit of an idle account is kept
 REFUSALS = frozenset(["rate_limited", "provider_overloaded"])  # nothing was done; retry later
 OUTAGES = frozenset(["openclaw_unreachable", "openclaw_unavailable", "openclaw_closed"])  # the gateway did nothing
@@ -39,42 +37,16 @@ OUTAGE_PAUSE = 25.0  # seconds that a turn is then parked, after its gateway was
 CONGESTION = REFUSALS | {"openclaw_rate_limited", "openclaw_overloaded"}
 
 
-@dataclass
-class _ProviderQueue:
-    limit: float
-    maximum: int
-    growing_fast: bool
-    busy: int = 0
-    paused_until: float = 0.0
-    halved_at: float = 0.0
-    consecutive_refusals: int = 0
-    call_seconds: float = TYPICAL_CALL
-    used_at: float = field(default_factory=time.monotonic)
-    waiting: OrderedDict[UUID, list[tuple[datetime, int, QueuedCall]]] = field(default_factory=OrderedDict)
-
-    def __len__(self) -> int:
-        return sum(not call.cancelled for calls in self.waiting.values() for *_, call in calls)
-
-    def pop_next(self) -> QueuedCall | None:
-        """Take the oldest call of the next user, round robin."""
-        while self.waiting:
-            user_id, calls = self.waiting.popitem(last=False)
-            call = heapq.heappop(calls)[2]
-            if calls:
-                self.waiting[user_id] = calls
-            if not call.cancelled:
-                return call
-            if calls:  # only a cancelled call was removed, so it is still this user's turn
-                self.waiting.move_to_end(user_id, last=False)
-        return None
-
-
 class AdaptiveLimiter:
     """Starts queued calls within the limits. Thread-safe; `start` and `postpone` of a call run in any thread."""
 
-    def __init__(self, maximum: Mapping[Provider, int] | None = None) -> None:
+    def __init__(
+        self, maximum: Mapping[Provider, int] | None = None, *, on_demand: Callable[[LimitKey], None] | None = None
+    ) -> None:
+        """`on_demand` is told when places are needed or free; without it all of a limit belongs to this process."""
         self._maxima = maximum or {}
-        self._queues: dict[LimitKey, _ProviderQueue] = {}
+        self._on_demand = on_demand
+        self._queues: dict[LimitKey, ProviderQueue] = {}
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._stopping = False
@@ -85,16 +57,20 @@ class AdaptiveLimiter:
         with self._changed:
             queue = self._queue(call.key)
             pause = queue.paused_until - time.monotonic()
-            if pause > LONG_PAUSE:
-                call.cancelled = True
+            if call.continues:
+                ready = [self._begin(queue, call)]
+            elif pause > LONG_PAUSE:
+                call.cancelled, ready = True, []
             else:
                 calls = queue.waiting.setdefault(call.user_id, [])
                 heapq.heappush(calls, (call.since, next(self._order), call))
                 self._changed.notify()
-            ready = self._pop_ready(queue)
+                ready = self._pop_ready(queue)
         if call.cancelled:
             call.postpone(call, pause)
         self._start(ready)
+        if call.started is None or call.continues:
+            self._demand(call.key)
 
     def leave(self, call: QueuedCall) -> bool:
         """Leave the queue; False when the call has started already."""
@@ -111,7 +87,7 @@ class AdaptiveLimiter:
                 return
             call.released = True
             queue, now = self._queues[call.key], time.monotonic()
-            queue.busy -= 1
+            queue.end_call()
             if isinstance(outcome, CallFailed):
                 away = self._failed(queue, call, outcome, now)
             elif outcome is not None:
@@ -121,6 +97,30 @@ class AdaptiveLimiter:
         for other in away:
             other.postpone(other, pause)
         self._start(ready)
+        self._demand(call.key)
+
+    def demands(self, keys: Collection[LimitKey] | None = None) -> dict[LimitKey, Demand]:
+        """What this process wants of these limits, or of all. What it learned about them is told once."""
+        now = time.monotonic()
+        with self._changed:
+            used = {key: queue for key, queue in self._queues.items() if queue.places or queue.waiting}
+            return {key: queue.demand(now) for key, queue in used.items() if keys is None or key in keys}
+
+    def grant(self, key: LimitKey, grant: Grant) -> None:
+        """Use the places that are granted, and what other processes learned about the limit."""
+        with self._changed:
+            queue, now = self._queue(key), time.monotonic()
+            queue.take(grant, now)
+            away = _sent_away(queue) if grant.pause > LONG_PAUSE else []
+            ready = self._pop_ready(queue)
+            self._changed.notify()
+        for other in away:
+            other.postpone(other, grant.pause)
+        self._start(ready)
+
+    def _demand(self, key: LimitKey) -> None:
+        if self._on_demand:
+            self._on_demand(key)
 
     def expected_wait(self, key: LimitKey) -> float:
         """Estimated seconds until the last call in the queue starts."""
@@ -131,7 +131,7 @@ class AdaptiveLimiter:
     def snapshot(self) -> dict[LimitKey, tuple[int, int, int]]:
         """For each key: the numbers of calls allowed, in progress, and queued."""
         with self._changed:
-            return {key: (int(queue.limit), queue.busy, len(queue)) for key, queue in self._queues.items()}
+            return {key: (queue.room, queue.busy, len(queue)) for key, queue in self._queues.items()}
 
     def by_provider(self) -> dict[Provider, dict[str, int]]:
         """The same, summed over the accounts of each provider."""
@@ -147,13 +147,14 @@ class AdaptiveLimiter:
             self._changed.notify()
         self._thread.join()
 
-    def _queue(self, key: LimitKey) -> _ProviderQueue:
+    def _queue(self, key: LimitKey) -> ProviderQueue:
         if key not in self._queues:
             self._forget_idle()
             maximum = self._maxima.get(key.provider, MAX_CALLS)
             # The gateway's capacity is configured, an account's is unknown.
             first = float(maximum) if key.owner is None else min(FIRST_LIMIT, float(maximum))
-            self._queues[key] = _ProviderQueue(limit=first, maximum=maximum, growing_fast=True)
+            places = UNSHARED if self._on_demand is None else 0
+            self._queues[key] = ProviderQueue(limit=first, maximum=maximum, growing_fast=True, places=places)
         return self._queues[key]
 
     def _forget_idle(self) -> None:
@@ -162,35 +163,33 @@ class AdaptiveLimiter:
         for key in idle:
             del self._queues[key]
 
-    def _pop_ready(self, queue: _ProviderQueue) -> list[QueuedCall]:
+    def _pop_ready(self, queue: ProviderQueue) -> list[QueuedCall]:
         """Take the calls that may start now; they count as in progress."""
         now = queue.used_at = time.monotonic()
         ready: list[QueuedCall] = []
-        while queue.busy < int(queue.limit) and queue.paused_until <= now and (call := queue.pop_next()):
-            call.started = now
-            queue.busy += 1
-            ready.append(call)
+        while queue.busy < queue.room and queue.paused_until <= now and (call := queue.pop_next()):
+            ready.append(self._begin(queue, call))
         return ready
 
-    def _went_well(self, queue: _ProviderQueue, call: QueuedCall, now: float) -> None:
+    def _begin(self, queue: ProviderQueue, call: QueuedCall) -> QueuedCall:
+        call.started = queue.used_at = time.monotonic()
+        queue.busy += 1
+        return call
+
+    def _went_well(self, queue: ProviderQueue, call: QueuedCall, now: float) -> None:
         queue.consecutive_refusals = 0
         queue.call_seconds += 0.2 * (now - (call.started or now) - queue.call_seconds)
-        is_saturated = (call.started or now) >= queue.halved_at and queue.busy + 1 >= int(queue.limit)
-        if is_saturated:  # the call began under the present limit, which was used up
-            queue.limit = min(float(queue.maximum), queue.limit + (1.0 if queue.growing_fast else 1.0 / queue.limit))
+        if (call.started or now) >= queue.halved_at and queue.is_used_up:  # it began under the present limit
+            queue.grow()
 
-    def _failed(self, queue: _ProviderQueue, call: QueuedCall, failure: CallFailed, now: float) -> list[QueuedCall]:
+    def _failed(self, queue: ProviderQueue, call: QueuedCall, failure: CallFailed, now: float) -> list[QueuedCall]:
         """Halve the limit once for all concurrent calls; return the calls to postpone."""
         if failure.code not in CONGESTION:
             return []
         queue.growing_fast = False
         asked = failure.retry_after
         if (call.started or now) >= queue.halved_at:
-            # An account's limit is halved from the part in use; the gateway's is configured, and is halved from that.
-            used = queue.limit if call.key.owner is None else min(queue.limit, queue.busy + 1.0)
-            queue.limit = max(1.0, used / 2)
-            queue.halved_at = now
-            queue.consecutive_refusals += 1
+            queue.halve(now, is_configured=call.key.owner is None)
             if asked is None and failure.code in REFUSALS:
                 asked = min(MAX_BACKOFF, MIN_BACKOFF * 2.0 ** (queue.consecutive_refusals - 1))
                 asked *= 0.5 + random.random() / 2
@@ -201,10 +200,7 @@ class AdaptiveLimiter:
         self._changed.notify()
         if queue.paused_until - now <= LONG_PAUSE:
             return []
-        away = [waiting for calls in queue.waiting.values() for *_, waiting in calls if not waiting.cancelled]
-        queue.waiting.clear()
-        for other in away:
-            other.cancelled = True
+        away = _sent_away(queue)
         log.warning("limiter.paused", provider=call.key.provider, seconds=round(asked), sent_away=len(away))
         return away
 
@@ -239,5 +235,14 @@ class AdaptiveLimiter:
                 return []
             call.released = True
             queue = self._queues[call.key]
-            queue.busy -= 1
+            queue.end_call()
             return self._pop_ready(queue)
+
+
+def _sent_away(queue: ProviderQueue) -> list[QueuedCall]:
+    """Empty the queue; returns the calls that waited, which are to be postponed."""
+    away = [waiting for calls in queue.waiting.values() for *_, waiting in calls if not waiting.cancelled]
+    queue.waiting.clear()
+    for other in away:
+        other.cancelled = True
+    return away

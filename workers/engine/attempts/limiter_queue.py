@@ -4,6 +4,7 @@ import random
 from functools import partial
 from uuid import UUID
 
+from models.rules.graph.effects import AgentTurn
 from models.rules.graph.graph import MAX_DELAY_SECONDS
 from workers.engine.attempts.effect_pool import EffectPool
 from workers.engine.attempts.limiter import LONG_PAUSE, AdaptiveLimiter
@@ -29,6 +30,7 @@ class LimiterQueue:
             attempt.started_at,
             start=partial(self._effects.start_queued, attempt),
             postpone=partial(self._post_postponed, attempt),
+            continues=isinstance(attempt.effect, AgentTurn) and bool(attempt.in_flight_ref),  # in its gateway
         )
         self._limiter.enter(attempt.queued_call)
         return attempt.queued_call

@@ -24,6 +24,7 @@ from threads import Pool
 from tracing import Span
 from workers import metrics
 from workers.engine.attempts.effect_executor import EffectExecutor
+from workers.engine.attempts.limit_sharing import LimitSharing, Places
 from workers.engine.attempts.limiter import AdaptiveLimiter
 from workers.engine.attempts.resources import EngineResources, EnqueueRun
 from workers.engine.driver.driver import ExecutionDriver
@@ -49,7 +50,12 @@ class EngineConfig:
     lease_seconds: float = 30.0
     heartbeat_seconds: float = 10.0
     effect_threads: int = 256
-    agent_turns: int = 6  # at a time
+    agent_turns: int = 6  # at a time, of all workers together
+
+
+def _sharing(places: Places, owner: str, config: EngineConfig) -> LimitSharing:
+    lease, renew = config.lease_seconds, config.heartbeat_seconds
+    return LimitSharing(places, process=owner, lease_seconds=lease, renew_seconds=renew)
 
 
 def enqueue_nothing(execution_id: UUID, priority: Priority) -> None:
@@ -67,6 +73,7 @@ class Runtime:
         config: EngineConfig,
         enqueue: EnqueueRun = enqueue_nothing,
         start_isolated: Start = isolation_disabled,
+        places: Places | None = None,
     ) -> None:
         """Build the engine of a process.
 
@@ -74,6 +81,7 @@ class Runtime:
             owner: the name of the process in leases, for operators.
             enqueue: called for every child run that a driver starts; without it the sweep enqueues such a run.
             start_isolated: starts a process for a run that is suspected to kill its driver.
+            places: where limits are shared with other workers; without it they belong to this process.
         """
         self._performer = performer
         self._enqueue = enqueue
@@ -83,7 +91,12 @@ class Runtime:
         self._heartbeat = LeaseHeartbeat(lease_seconds=config.lease_seconds, heartbeat_seconds=config.heartbeat_seconds)
         self._pool = Pool(config.effect_threads, "effect")
         self._cancel_pool = Pool(16, "stopping")
-        self._limiter = AdaptiveLimiter({Provider.OPENCLAW: config.agent_turns})
+        self._sharing = _sharing(places, owner, config) if places else None
+        self._limiter = AdaptiveLimiter(
+            {Provider.OPENCLAW: config.agent_turns}, on_demand=self._sharing.ask if self._sharing else None
+        )
+        if self._sharing:
+            self._sharing.start(self._limiter)
         self._cache = WorkflowCache()
         self._isolation = IsolationPool(start_isolated)
         self._memory = Memory()
@@ -113,6 +126,8 @@ class Runtime:
         log.info("runtime.left", handed_over=asked, complete=is_complete)
         self._journal.stop()
         self._heartbeat.stop()
+        if self._sharing:
+            self._sharing.stop()
         self._limiter.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
         return is_complete

@@ -26,6 +26,7 @@ class QueuedCall:
     since: datetime
     start: Callable[["QueuedCall"], None]
     postpone: Callable[["QueuedCall", float], None]
+    continues: bool = False  # it is in progress already, so that it need not wait
     started: float | None = None  # monotonic
     cancelled: bool = False  # it left the queue, or was postponed
     released: bool = False  # its slot was released
