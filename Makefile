@@ -126,6 +126,9 @@ bench-faults: .venv/ready ## Kill workers at random and count what is lost; ARGS
 bench-fairness: .venv/ready ## Measure how long one user's flood delays another user; ARGS="--runs 1000" for less
 	$(PY) -m bench.fairness $(ARGS)
 
+bench-scaling: .venv/ready ## Measure what a run takes of what all workers share, and how fast one wallet is
+	$(PY) -m bench.scaling $(ARGS)
+
 bench-check: .venv/ready ## Run every benchmark in its short form, to show that it works
 	$(PY) -m bench.check
 

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-BENCHMARKS = ("soak", "faults", "memory", "api", "engine", "mixed", "neighbours", "watching", "expressions", "fairness")
+LONG = ("soak", "faults", "memory", "api", "engine", "mixed", "neighbours", "watching")
+BENCHMARKS = (*LONG, "scaling", "expressions", "fairness")
 AT_A_TIME = 3  # they wait more than they compute
 MAX_SECONDS = 600  # of one of them, on a machine with much else to do
 

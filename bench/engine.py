@@ -99,9 +99,9 @@ def main() -> int:
 def _side_by_side(env: dict[str, str], port: int, args: argparse.Namespace) -> dict[str, Json]:
     call = f"http://{LOOPBACK}:{port}/"
     graphs = {
-        "10-node diamond, no-op": (_diamond(no_op), args.no_op, args.rounds),
+        "10-node diamond, no-op": (diamond(no_op), args.no_op, args.rounds),
         f"10-node diamond, HTTP of {CALL_MS} ms": (
-            _diamond(lambda name: http_call(name, f"{call}{CALL_MS}")),
+            diamond(lambda name: http_call(name, f"{call}{CALL_MS}")),
             args.http,
             args.rounds,
         ),
@@ -150,7 +150,7 @@ def _in_flight(env: dict[str, str], port: int, calls: int) -> dict[str, float]:
     """Memory of one fresh worker that waits for so many answers at once, in MiB."""
     seconds = 5 + calls // 50
     with worker(env, "celery_config:app", QUEUES) as process:
-        engine = _ours([process])
+        engine = our_engine([process])
         engine.measure(_wide(10, f"http://{LOOPBACK}:{port}/1"), 1)
         idle = process.memory_info().rss / MIB
         submitted = engine.submit(_wide(calls // 10, f"http://{LOOPBACK}:{port}/{1000 * seconds}"), 10)
@@ -177,10 +177,11 @@ def engines(env: dict[str, str]) -> Iterator[dict[str, Engine]]:
     with ExitStack() as stack:
         bare = [stack.enter_context(worker(env, "bench.baselines.bare_engine:app", "bare")) for _ in range(2)]
         ours = [stack.enter_context(worker(env, "celery_config:app", QUEUES)) for _ in range(2)]
-        yield {BARE: Engine(_submit_bare, _start_bare, _bare_is_over, bare), OURS: _ours(ours)}
+        yield {BARE: Engine(_submit_bare, _start_bare, _bare_is_over, bare), OURS: our_engine(ours)}
 
 
-def _ours(workers: list[psutil.Process]) -> Engine:
+def our_engine(workers: list[psutil.Process]) -> Engine:
+    """Ours, for users of its own."""
     users = [new_user() for _ in range(4)]  # more runs than one may have at a time
     return Engine(lambda graph, runs: _submit(users, graph, runs), _start, finished, workers)
 
@@ -242,7 +243,8 @@ def _bare_is_over(submitted: list[UUID]) -> bool:
         return bool(session.scalar(left, {"ids": submitted}))
 
 
-def _diamond(node: Callable[[str], Json]) -> Json:
+def diamond(node: Callable[[str], Json]) -> Json:
+    """A graph of ten nodes, eight of them side by side."""
     middle = [f"m{index}" for index in range(8)]
     pairs = [("first", name) for name in middle] + [(name, "last") for name in middle]
     return _graph(node, ["first", *middle, "last"], pairs)
