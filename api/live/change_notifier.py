@@ -36,7 +36,7 @@ MAX_SUBSCRIPTIONS_PER_USER = 50  # so that one user cannot take them all
 POLL_SECONDS = 5.0  # while Redis is available, whose messages may still be lost
 DISCONNECTED_POLL_SECONDS = 1.0
 TICK_SECONDS = 0.5  # within which the threads notice that the notifier was closed
-WOKEN_AT_A_TIME, WAKE_PAUSE_SECONDS = 50, 0.005
+WOKEN_AT_A_TIME, WAKE_PAUSE_SECONDS = 20, 0.01
 CREDENTIALS_SECONDS = 2.0  # how often sessions and access keys are checked
 
 WAITING = Gauge(

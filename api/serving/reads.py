@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from api.http.wait import Load, Read, read
 from api.limits.concurrency import RETURNING, Overloaded, WorkingSlot
 
-MAX_TOGETHER = 50  # requests: tens of milliseconds of work
+MAX_TOGETHER = 20  # requests: with more, the requests of others wait longer in between
 MAX_BATCHES = 2  # at a time: the database works for one while the other's requests are resumed
 
 T = TypeVar("T")
