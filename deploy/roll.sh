@@ -26,4 +26,5 @@ for instance in api-1 api-2 api-3; do
     ready "$instance"
     echo "$instance is ready."
 done
-replace worker-executions worker-billing beat flower backup nginx
+replace worker-executions worker-billing beat flower backup
+replace nginx # last, and alone: its port is closed until the new one listens

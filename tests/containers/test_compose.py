@@ -32,6 +32,7 @@ from tests.support.stack.processes import eventually
 
 pytestmark = pytest.mark.containers
 STATE = "SELECT count(*) || ' runs, ' || (SELECT sum(amount) FROM credit_transactions) FROM workflow_executions"
+LOST_REQUESTS = 10  # at most, while nginx's port is closed because nginx itself is replaced
 RESTORED = "agentforge-test-restored"
 
 
@@ -176,7 +177,8 @@ def test_a_killed_instance_of_the_api_is_not_noticed(stack: ContainerStack, app:
         stack.composition.wait("api-2", "service_healthy")
     say(f"api-2 killed: {visitor}")
     assert visitor.statuses[200] > 20
-    assert sum(number for code, number in visitor.statuses.items() if code != 200) <= 1  # the request that it served
+    assert visitor.statuses[0] <= 1  # the request that it served
+    assert set(visitor.statuses) <= {200, 429, 0}  # it may ask too often
 
 
 @pytest.mark.parametrize("name", ["redis", "pgbouncer", "postgres", "nginx"])
@@ -247,5 +249,5 @@ def test_a_second_version_is_rolled_out_while_clients_work(stack: ContainerStack
     assert set(ours.values()) == {"2"}
     assert finished(app, execution_id)["status"] == "success"
     say(f"version 2 is rolled out in {seconds:.0f} s: {visitor}; the run that was in progress succeeded")
-    assert set(visitor.statuses) <= {200, 0}
-    assert visitor.statuses[0] < 50  # while nginx itself is replaced, its port is closed
+    assert set(visitor.statuses) <= {200, 429, 0}  # it may ask too often
+    assert visitor.statuses[0] <= LOST_REQUESTS
