@@ -4,6 +4,7 @@ import { useRouter } from "@tanstack/react-router";
 import { useCallback, useEffect, useState } from "react";
 
 import { api, onSessionEnd, type Schemas } from "./client";
+import { forgetPins } from "./pins";
 import { meQuery } from "./queries";
 
 const RENEWED_AT = "agentforge-session-renewed-at"; // a time, not a token
@@ -62,6 +63,7 @@ export function useSignOut(): () => Promise<void> {
   const router = useRouter();
   return useCallback(async () => {
     await api.POST("/auth/logout", {});
+    forgetPins();
     await router.navigate({ to: "/sign-in", reloadDocument: true });
   }, [router]);
 }

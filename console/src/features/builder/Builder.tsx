@@ -161,6 +161,7 @@ export function Builder({ stored, catalog }: { stored: Stored; catalog: Catalog 
               validation={validation}
               scope={scope}
               result={<NodeData nodeId={node.id} run={live.run ?? lastRun} scope={scope} />}
+              run={live.run ?? lastRun}
               tab={tab}
               onTab={setTab}
               onClose={() => (isDesk ? editor.select([]) : setOpened(null))}

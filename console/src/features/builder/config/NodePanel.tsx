@@ -9,10 +9,12 @@ import graphClasses from "@/ui/graph/graph.module.css";
 import { typeLook } from "@/ui/graph/types";
 import { Credits } from "@/ui/values";
 
+import type { FullRun } from "@/api/runs";
 import type { Commands } from "../canvas/useCommands";
 import { setConfig, updateNode } from "../model/edits";
 import { fieldsOf, hiddenValues } from "../model/schema-form";
 import type { Scope } from "../model/scope";
+import { TryNode } from "../running/TryNode";
 import { useEditor } from "../state/context";
 import type { Finding, Validation } from "../state/useValidation";
 import classes from "./config.module.css";
@@ -28,6 +30,8 @@ interface NodePanelProps {
   scope: Scope;
   /** What a run made of the node, if there was one. */
   result: ReactNode;
+  /** The run whose data a trial takes at first. */
+  run: FullRun | undefined;
   tab: string;
   onTab: (tab: string) => void;
   onClose: () => void;
@@ -39,7 +43,7 @@ function fieldOf({ field }: Finding): string | null {
 }
 
 export function NodePanel(props: NodePanelProps) {
-  const { node, ports, commands, validation, scope, result, tab, onTab, onClose } = props;
+  const { node, ports, commands, validation, scope, result, run, tab, onTab, onClose } = props;
   const { catalog, editGraph, isReadOnly } = useEditor();
   const type = catalog.types.get(node.type);
   const { icon: Icon, family } = typeLook(node.type);
@@ -84,6 +88,7 @@ export function NodePanel(props: NodePanelProps) {
         <Tabs.List px="sm">
           <Tabs.Tab value="settings">Settings</Tabs.Tab>
           <Tabs.Tab value="data">Data</Tabs.Tab>
+          <Tabs.Tab value="try">Try</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="settings" className={classes.body}>
           <Stack key={node.id} gap="md">
@@ -141,6 +146,16 @@ export function NodePanel(props: NodePanelProps) {
         </Tabs.Panel>
         <Tabs.Panel value="data" className={classes.body}>
           {result}
+        </Tabs.Panel>
+        <Tabs.Panel value="try" className={classes.body}>
+          {tab === "try" ? (
+            <TryNode
+              node={node}
+              run={run}
+              credits={type ? priceOf(type, config) : 0}
+              problem={errors[0]?.message}
+            />
+          ) : null}
         </Tabs.Panel>
       </Tabs>
     </div>
