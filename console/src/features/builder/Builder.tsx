@@ -7,6 +7,7 @@ import { useCallback, useEffect, useMemo, useState } from "react";
 import { runQuery } from "@/api/runs";
 import { useIsDesk } from "@/ui/DataList";
 import { portsByNode } from "@/ui/graph/ports";
+import { FIT, useRefit } from "@/ui/graph/useRefit";
 
 import classes from "./Builder.module.css";
 import { type Connecting, EditorCanvas } from "./canvas/EditorCanvas";
@@ -73,11 +74,7 @@ export function Builder({ stored, catalog }: { stored: Stored; catalog: Catalog 
     const frame = requestAnimationFrame(() => followTo(flow, onlyId));
     return () => cancelAnimationFrame(frame);
   }, [showsPanel, isDesk, onlyId, flow]);
-  // Another shape of the window shows another part.
-  useEffect(() => {
-    const frame = requestAnimationFrame(() => void flow.fitView({ padding: 0.15, maxZoom: 1.1 }));
-    return () => cancelAnimationFrame(frame);
-  }, [isDesk, flow]);
+  useRefit();
   const scope = useMemo(() => {
     const outputs = new Map((lastRun?.nodes ?? []).map(({ nodeId, output }) => [nodeId, output]));
     return onlyId === null
@@ -102,7 +99,7 @@ export function Builder({ stored, catalog }: { stored: Stored; catalog: Catalog 
         return connecting !== null;
       },
       run: () => setOpened("run"),
-      fit: () => void flow.fitView({ padding: 0.15, maxZoom: 1.1, duration: 250 }),
+      fit: () => void flow.fitView({ ...FIT, duration: 250 }),
       help: () => setOpened("help"),
     }),
     [openSettings, startConnecting, connecting, flow],

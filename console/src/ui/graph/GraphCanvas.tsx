@@ -10,8 +10,8 @@ import type { Graph } from "./graph";
 import classes from "./graph.module.css";
 import { portsByNode } from "./ports";
 import type { NodeStates } from "./states";
+import { FIT, useRefit } from "./useRefit";
 
-const FIT = { padding: 0.15, maxZoom: 1.1 };
 const MINIMAP_FROM = 20;
 
 interface GraphCanvasProps {
@@ -21,6 +21,11 @@ interface GraphCanvasProps {
   states?: NodeStates | undefined;
   selectedId?: string | null | undefined;
   onSelect?: ((nodeId: string | null) => void) | undefined;
+}
+
+function Refit() {
+  useRefit();
+  return null;
 }
 
 /** Fills its parent, which has a height. */
@@ -62,6 +67,7 @@ export function GraphCanvas({ graph, label, states, selectedId, onSelect }: Grap
         }}
         onPaneClick={() => onSelect?.(null)}
       >
+        <Refit />
         <Background gap={24} size={1.5} />
         <Controls showInteractive={false} fitViewOptions={FIT} />
         {nodes.length >= MINIMAP_FROM ? <MiniMap pannable zoomable className={classes.minimap} /> : null}

@@ -58,7 +58,11 @@ function Origin({ run }: { run: FullRun }) {
   const tried = triedLabel(run);
   return (
     <>
-      <TextLink to="/workflows/$workflowId" params={{ workflowId: run.workflowId }}>
+      <TextLink
+        to="/workflows/$workflowId"
+        params={{ workflowId: run.workflowId }}
+        underline={tried === null ? "hover" : "always"}
+      >
         {tried !== null
           ? `Trial of “${tried}”`
           : run.workflowVersion === null

@@ -16,7 +16,7 @@ export function trialGraph({ nodes, triedNodeId }: TriedRun): Graph {
       : { x: pinned.findIndex((one) => one.nodeId === nodeId) * COLUMN, y: 0 };
   return readGraph({
     nodes: nodes.map(({ nodeId, type, label }) => ({ id: nodeId, type, label, position: place(nodeId) })),
-    connections: pinned.map(({ nodeId }) => ({ from: nodeId, to: triedNodeId })),
+    connections: triedNodeId === null ? [] : pinned.map(({ nodeId }) => ({ from: nodeId, to: triedNodeId })),
   });
 }
 
