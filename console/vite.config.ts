@@ -4,6 +4,8 @@ import react from "@vitejs/plugin-react";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
+import { early } from "./scripts/early.mjs";
+
 const api = process.env.CONSOLE_API ?? "http://127.0.0.1:3000";
 
 /** The modules that screens share; editors, charts, the canvas and their helpers stay in files of their own. */
@@ -22,7 +24,7 @@ const base: Plugin = {
 
 export default defineConfig(({ command }) => ({
   base: command === "serve" ? "/console/" : "./", // a server may put any path into the <base> of index.html
-  plugins: [react(), base],
+  plugins: [react(), base, early],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   server: { host: "127.0.0.1", port: 5173, proxy: { "/api": { target: api, changeOrigin: false } } },
   build: {

@@ -12,6 +12,9 @@ export type RunStatus = Run["status"];
 const ENDED: ReadonlySet<string> = new Set<RunStatus>(["success", "failed", "cancelled"]);
 const LOG_PAGE = 1000;
 
+/** How many of the newest runs the home screen shows. */
+export const RECENT_RUNS = 8;
+
 /** Whether a run does no more, whatever happens. */
 export function isEnded(status: string): boolean {
   return ENDED.has(status);

@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 
 import { useLiveRuns } from "@/api/live/useLiveRuns";
 import { balanceQuery } from "@/api/queries";
-import { runsQuery } from "@/api/runs";
+import { RECENT_RUNS, runsQuery } from "@/api/runs";
 import { useUser } from "@/api/session";
 import { ButtonLink, TextLink } from "@/ui/ButtonLink";
 import { formatCount, formatPercent } from "@/ui/format";
@@ -20,11 +20,9 @@ import { monthQuery, openRunsQuery } from "./queries";
 import { UnderWay } from "./UnderWay";
 import { WaitsForYou } from "./WaitsForYou";
 
-const RECENT = 8;
-
 export function HomePage() {
   const user = useUser();
-  const runs = useQuery(runsQuery({ limit: RECENT }));
+  const runs = useQuery(runsQuery({ limit: RECENT_RUNS }));
   useLiveRuns();
   return (
     <>
