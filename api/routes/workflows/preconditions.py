@@ -1,7 +1,8 @@
 """Conditional requests for workflows (RFC 9110, section 13), which prevent that a client overwrites unseen changes.
 
-The ETag of a workflow is a digest of its response, with the version number in place of the graph, because a version
-never changes. So the tag changes with every change of the response.
+The ETag of a workflow is a digest of its response, with the id of the version in place of the graph, because a version
+never changes. So the tag changes with every change of the response. The number would not do: an editor's next save may
+take the number of the version before.
 """
 
 import hashlib
@@ -38,12 +39,12 @@ class MalformedIfMatch(ForgeError):
 class WorkflowChanged(PreconditionFailed):
     """The workflow was changed since the caller read it."""
 
-    def __init__(self, shown: dict[str, Any]) -> None:
+    def __init__(self, shown: dict[str, Any], tag: str) -> None:
         super().__init__(
             f"The workflow was changed since you read it. This response has the stored version {shown['version']}:"
             " change that, or save without If-Match."
         )
-        self.shown = shown
+        self.shown, self.tag = shown, tag
 
 
 def init_app(app: Flask) -> None:
@@ -54,12 +55,13 @@ def init_app(app: Flask) -> None:
 def shown_with_tag(workflow: Workflow) -> tuple[dict[str, Any], dict[str, str]]:
     """The body of a response with one workflow, and its headers."""
     shown = show(WorkflowOut, workflow)
-    return {"workflow": shown}, {"ETag": f'"{tag_of(shown)}"'}
+    return {"workflow": shown}, {"ETag": f'"{tag_of(workflow, shown)}"'}
 
 
-def tag_of(shown: dict[str, Any]) -> str:
-    """The ETag of a workflow as `WorkflowOut` shows it, without quotes."""
+def tag_of(workflow: Workflow, shown: dict[str, Any]) -> str:
+    """The ETag of a workflow that is `shown` by `WorkflowOut`, without quotes."""
     hashed = {name: value for name, value in shown.items() if name not in ("nodes", "connections")}
+    hashed["graph"] = workflow.latest.id
     return hashlib.blake2b(encode(hashed), digest_size=16).hexdigest()
 
 
@@ -78,12 +80,13 @@ def require_match(workflow_id: UUID) -> None:
         return
     if not TAGS.fullmatch(header):
         raise MalformedIfMatch
-    shown = show(WorkflowOut, workflows.lock(db(), current_user(), workflow_id))
-    if tag_of(shown) not in re.findall(TAG, header):
-        raise WorkflowChanged(shown)
+    workflow = workflows.lock(db(), current_user(), workflow_id)
+    shown = show(WorkflowOut, workflow)
+    if (tag := tag_of(workflow, shown)) not in re.findall(TAG, header):
+        raise WorkflowChanged(shown, tag)
 
 
 def _show_current(error: WorkflowChanged) -> Response:
-    tag = {"ETag": f'"{tag_of(error.shown)}"'}
+    tag = {"ETag": f'"{error.tag}"'}
     status = errors.STATUS[PreconditionFailed]
     return errors.problem(status, error.code, error.detail, headers=tag, more={"workflow": error.shown})

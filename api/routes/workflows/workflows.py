@@ -5,7 +5,7 @@ from uuid import UUID
 from flask import Blueprint, Response, current_app, url_for
 from flask.typing import ResponseReturnValue
 
-from api.auth.authenticate import current_user, signed_in
+from api.auth.authenticate import current_credential, current_user, signed_in
 from api.http.paging import page, page_query
 from api.http.parsing import body, query, show
 from api.http.responses import accepted, unless_known
@@ -78,8 +78,9 @@ def validate() -> ResponseReturnValue:
 @describes(response={"workflow": WorkflowOut}, other_responses={304: None}, headers=("ETag",))
 def get(workflow_id: UUID) -> ResponseReturnValue:
     """Get a workflow with its newest graph."""
-    shown = show(WorkflowOut, workflows.get(db(), current_user(), workflow_id))
-    return unless_known(tag_of(shown), lambda: {"workflow": shown}, weak=False)
+    workflow = workflows.get(db(), current_user(), workflow_id)
+    shown = show(WorkflowOut, workflow)
+    return unless_known(tag_of(workflow, shown), lambda: {"workflow": shown}, weak=False)
 
 
 @bp.put("/<uuid:workflow_id>")
@@ -95,7 +96,8 @@ def update(workflow_id: UUID) -> ResponseReturnValue:
     """Change a workflow; another graph makes a new version. With `If-Match`, 412 if it was changed meanwhile."""
     changes = body(WorkflowUpdateIn)
     require_match(workflow_id)
-    return shown_with_tag(workflows.update(db(), current_user(), workflow_id, **changes))
+    editor = current_credential() if changes.pop("autosave") else None
+    return shown_with_tag(workflows.update(db(), current_user(), workflow_id, **changes, editor=editor))
 
 
 @bp.delete("/<uuid:workflow_id>")

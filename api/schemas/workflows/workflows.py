@@ -17,6 +17,7 @@ from api.schemas.base import (
     Number,
     Out,
     PageQuery,
+    StrictBoolean,
     String,
     Time,
     TrimmedString,
@@ -77,13 +78,17 @@ class GraphUpdateIn(GraphIn):
 
 
 class WorkflowUpdateIn(GraphUpdateIn):
-    """The fields of a workflow to change; the graph is replaced as a whole."""
+    """The fields of a workflow to change; the graph is replaced as a whole.
+
+    `autosave` is for editors that save by themselves: such saves of one session soon after each other are one version.
+    """
 
     name = TrimmedString(200)
     description = fields.String(validate=validate.Length(max=5000))
     status = fields.Enum(WorkflowStatus, by_value=True)
     timeout = Seconds()
     max_queue_seconds = Seconds()
+    autosave = StrictBoolean(load_default=False)
 
 
 class ExecuteIn(AppIn):

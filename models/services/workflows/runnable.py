@@ -18,7 +18,7 @@ from models.rules.prices.pricing import CURRENT, MAX_CREDITS, PriceList, Tier
 from models.serialization import Json
 from models.services.workflows import estimates, openclaw_agents, subworkflows
 from models.services.workflows import workflow_limits as limits
-from models.services.workflows.workflows import InvalidGraph
+from models.services.workflows.saved_versions import InvalidGraph
 from models.tables import User, Workflow, WorkflowVersion
 
 RequestedVersion = int | Literal["latest"] | UUID  # by number, or by id

@@ -13,7 +13,7 @@ from models.rules.lint.problems import field_errors
 from models.rules.values.categories import category_of
 from models.services.credits import storage
 from models.services.rows.queries import Position, lock_user
-from models.services.workflows import workflows
+from models.services.workflows import saved_versions, workflows
 from models.tables import Template, User, Workflow
 
 MAX_OWNED = 100
@@ -219,6 +219,6 @@ def _require_publishable(owner: User, template: Template) -> None:
     if template.unpublished_at is not None:
         raise TemplateUnpublished
     if template.problems:
-        raise workflows.InvalidGraph(field_errors(template.problems), wanted="template cannot be published")
+        raise saved_versions.InvalidGraph(field_errors(template.problems), wanted="template cannot be published")
     if errors := private_parts(template.graph):
         raise NotPublishable(errors[:50])

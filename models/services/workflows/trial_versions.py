@@ -19,7 +19,7 @@ from models.rules.nodes import KINDS
 from models.rules.prices.pricing import MAX_CREDITS
 from models.serialization import Json
 from models.services.workflows import openclaw_agents, subworkflows
-from models.services.workflows.workflows import InvalidGraph
+from models.services.workflows.saved_versions import InvalidGraph
 from models.tables import User, Workflow, WorkflowVersion
 
 

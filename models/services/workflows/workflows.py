@@ -3,45 +3,27 @@
 A save never loses work: only a malformed or too large graph is rejected. A graph that cannot run is saved, shown as a
 draft with its problems, and rejected when it is to run.
 
-Saving another graph adds a version; earlier versions never change, because runs keep their version.
+Saving another graph adds a version (`saved_versions`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session, joinedload
-from sqlalchemy.orm.attributes import set_committed_value
 
-from models.errors import FieldError, InvalidInput, NotFound
+from models.errors import NotFound
 from models.rules.executions.states import WorkflowStatus
-from models.rules.graph.graph import parse
 from models.rules.lint.agents import agents_of
-from models.rules.lint.lint import Report, Severity, check_shape, lint
-from models.rules.lint.problems import MAX_PROBLEMS, problems
-from models.rules.lint.subworkflows import SubworkflowCall, calls_of
-from models.rules.prices.pricing import MAX_CREDITS
+from models.rules.lint.lint import Report, Severity, lint
 from models.serialization import Json
 from models.services.credits import storage
 from models.services.rows.queries import Position, newest_first
-from models.services.workflows import openclaw_agents, subworkflows, workflow_problems
+from models.services.workflows import openclaw_agents, saved_versions, subworkflows, workflow_problems
 from models.services.workflows import workflow_limits as limits
 from models.tables import User, Workflow, WorkflowVersion
 
 Graph = Mapping[str, Json]
-
-
-class InvalidGraph(InvalidInput):
-    """The graph cannot run, or is malformed and cannot be saved."""
-
-    code = "invalid_graph"
-
-    def __init__(self, errors: Sequence[FieldError], *, wanted: str = "workflow cannot run") -> None:
-        first = errors[0].message
-        more = f" There are {len(errors) - 1} more problems." if len(errors) > 1 else ""
-        super().__init__(f"This {wanted}. {first}{more}", errors=errors[:MAX_PROBLEMS])
 
 
 def create(
@@ -62,7 +44,7 @@ def create(
         WorkflowLimitReached, NodeLimitReached, StorageLimitReached: the owner's tier does not allow it.
     """
     limits.check_size(owner.subscription_tier, _size(graph))
-    version = _version(graph, 1)
+    version = saved_versions.build(graph, 1)
     tier = limits.check_number(session, owner)
     limits.check_size(tier, version.node_count)
     storage.require_room(session, owner)
@@ -70,7 +52,7 @@ def create(
     workflow = Workflow(user_id=owner.id, name=name, description=description, status=status, latest_version=1, **times)
     session.add(workflow)
     session.flush()
-    _add_version(session, workflow, version)
+    saved_versions.add(session, workflow, version)
     workflow_problems.set_problems(session, owner, [workflow])
     return workflow
 
@@ -128,19 +110,21 @@ def update(
     description: str | None = None,
     graph: Graph | None = None,
     status: WorkflowStatus | None = None,
+    editor: UUID | None = None,
     **times: int | None,
 ) -> Workflow:
     """Change the given values; another graph makes a new version, and one above the limit may be made smaller.
 
+    `editor` is the session of an editor that saves by itself, whose saves soon after each other are one version.
     `times` may have `timeout` and `max_queue_seconds` as in `create`; None removes one.
 
     Raises `NotFound`, `WorkflowReadOnly` for a surplus workflow, and the errors of `create`.
     """
     if graph is not None:
         _check_size_beforehand(session, owner, workflow_id, graph)
-    proposed = _version(graph, 0) if graph is not None else None
+    proposed = saved_versions.build(graph, 0) if graph is not None else None
     workflow = _locked(session, owner, workflow_id)
-    is_new = proposed is not None and _canonical(proposed.graph) != _canonical(workflow.latest.graph)
+    is_new = proposed is not None and saved_versions.differ(proposed.graph, workflow.latest.graph)
     version = proposed if proposed is not None and is_new else workflow.latest
     limits.check_size(owner.subscription_tier, version.node_count, before=workflow.latest.node_count)
     workflow.name = name if name is not None else workflow.name
@@ -150,8 +134,7 @@ def update(
     workflow.max_queue_seconds = times.get("max_queue_seconds", workflow.max_queue_seconds)
     if is_new:
         storage.require_room(session, owner)
-        version.number = workflow.latest_version = workflow.latest_version + 1
-        _add_version(session, workflow, version)
+        saved_versions.add_next(session, workflow, version, editor)
     session.flush()
     _set_read_only_reason(owner, workflow, surplus=False)
     workflow_problems.set_problems(session, owner, [workflow])
@@ -186,7 +169,7 @@ def validate(session: Session, owner: User, graph: Graph) -> Report:
     report = lint(graph)
     if report.worst_case_credits is None:
         return report
-    below = subworkflows.validate_calls(session, owner, _calls(graph, report))
+    below = subworkflows.validate_calls(session, owner, saved_versions.calls(graph, report))
     found = (*report.findings, *openclaw_agents.judge(session, agents_of(graph)), *below.findings)
     errors_first = sorted(found, key=lambda finding: finding.severity is not Severity.ERROR)
     return Report(tuple(errors_first), report.worst_case_credits + below.credits)
@@ -198,7 +181,7 @@ def problems_of(owner: User, graph: Graph) -> list[Json]:
     Raises `NodeLimitReached`, and `InvalidGraph` for a malformed graph.
     """
     limits.check_size(owner.subscription_tier, _size(graph))
-    found: list[Json] = _version(graph, 1).lint_errors
+    found: list[Json] = saved_versions.build(graph, 1).lint_errors
     return found
 
 
@@ -255,40 +238,3 @@ def _check_size_beforehand(session: Session, owner: User, workflow_id: UUID, gra
     if before is None:
         raise NotFound("workflow")
     limits.check_size(tier, size, before=before)
-
-
-def _version(graph: Graph, number: int) -> WorkflowVersion:
-    """Lint a graph and build a version of it; raises `InvalidGraph` for a malformed graph."""
-    if malformed := check_shape(graph):
-        errors = [FieldError(found.field, f"{found.field or 'body'}: {found.message}") for found in malformed]
-        raise InvalidGraph(errors, wanted="graph cannot be saved")
-    report = lint(graph)
-    nodes, connections = graph.get("nodes", []), graph.get("connections", [])
-    return WorkflowVersion(
-        number=number,
-        graph={"nodes": nodes, "connections": connections},
-        calls=[call.to_json() for call in _calls(graph, report)],
-        agents=[agent.to_json() for agent in agents_of(graph)],
-        node_count=len(nodes),
-        lint_errors=problems(report.errors, graph),
-        worst_case_credits=min(report.worst_case, MAX_CREDITS),
-    )
-
-
-def _calls(graph: Graph, report: Report) -> Sequence[SubworkflowCall]:
-    """The workflows that a graph runs; empty if the graph is too broken to be parsed."""
-    if report.worst_case_credits is None:
-        return ()
-    return calls_of(parse({"nodes": graph.get("nodes", []), "connections": graph.get("connections", [])}))
-
-
-def _add_version(session: Session, workflow: Workflow, version: WorkflowVersion) -> None:
-    version.workflow_id, version.name, version.description = workflow.id, workflow.name, workflow.description
-    session.add(version)
-    session.flush()
-    set_committed_value(workflow, "latest", version)
-
-
-def _canonical(graph: Any) -> bytes:
-    """A form that is equal only for equal graphs, while Python's `==` holds 1, 1.0 and True for equal."""
-    return orjson.dumps(graph, option=orjson.OPT_SORT_KEYS)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Credits, JsonB, Record, ShortText, UpdatedAtMixin, UtcTime, enum_column
@@ -22,7 +22,7 @@ UNDO_DELETION = timedelta(minutes=10)  # for which a deleted workflow can be res
 class WorkflowVersion(Record):
     """A workflow as it was saved, or the part of it that a trial runs, with the result of the linter.
 
-    The database rejects updates of these rows.
+    The database rejects every update of these rows but one: a version may become unlisted.
     """
 
     __tablename__ = "workflow_versions"
@@ -47,6 +47,10 @@ class WorkflowVersion(Record):
     price_list: Mapped[str] = mapped_column(String(40), default=PRICE_LIST, server_default=text("'2026-11'"))
     # The OpenClaw agents that it names, as [{node, field, agent}], because the list of existing agents changes.
     agents: Mapped[JsonB] = mapped_column(default=list, server_default=text("'[]'"))
+    # The session or access key of the editor that saved it by itself, and when the first of these saves was made that
+    # it stands for; None for a save that somebody asked for.
+    editor: Mapped[UUID | None]
+    begun_at: Mapped[UtcTime] = mapped_column(server_default=func.now())
     # The workflows that it runs, as [{node, field, workflow, times, certain}], because their costs change.
     calls: Mapped[JsonB] = mapped_column(default=list, server_default=text("'[]'"))
 

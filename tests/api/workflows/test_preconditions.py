@@ -226,3 +226,24 @@ class TestBrowsers:
         allowed = answer.headers["Access-Control-Allow-Headers"].split(", ")
         assert {"If-Match", "If-None-Match"} <= set(allowed)
         assert "ETag" in answer.headers["Access-Control-Expose-Headers"].split(", ")
+
+
+class TestEditorsThatSaveThemselves:
+    def save(self, client, address: str, tag: str, *ids: str):
+        body = {"nodes": [node(name, "input") for name in ids], "connections": [], "autosave": True}
+        return client.put(address, json=body, headers={"If-Match": tag})
+
+    def test_make_one_version_with_a_tag_for_each_save(self, client, made, address):
+        first = self.save(client, address, made.headers["ETag"], "a")
+        second = self.save(client, address, first.headers["ETag"], "a", "b")
+        assert [answer.json["workflow"]["version"] for answer in (first, second)] == [2, 2]
+        assert len({made.headers["ETag"], first.headers["ETag"], second.headers["ETag"]}) == 3
+        assert [row["nodeCount"] for row in client.get(f"{address}/versions").json["versions"]] == [2, 2]
+
+    def test_are_told_of_each_other_s_saves_within_one_version(self, client, made, address):
+        """Two tabs of one session: the second one saw the first save of the version, and not the next."""
+        seen = self.save(client, address, made.headers["ETag"], "a").headers["ETag"]
+        newer = self.save(client, address, seen, "a", "b")
+        refused = self.save(client, address, seen, "a", "c")
+        assert (refused.status_code, refused.headers["ETag"]) == (412, newer.headers["ETag"])
+        assert [item["id"] for item in client.get(address).json["workflow"]["nodes"]] == ["a", "b"]

@@ -12,7 +12,7 @@ from models.rules.prices.pricing import Tier
 from models.services.credits import ledger
 from models.services.executions import executions
 from models.services.workflows import runnable, workflows
-from models.services.workflows.workflows import InvalidGraph
+from models.services.workflows.saved_versions import InvalidGraph
 from models.tables import User
 from tests.support import factories
 from tests.support.factories import chain, node

@@ -10,7 +10,7 @@ from models.db import session_scope
 from models.errors import FieldError, InvalidInput
 from models.services.executions import retries
 from models.services.executions.retries import ConfirmationRequired, NotRetryable, Retried
-from models.services.workflows.workflows import InvalidGraph
+from models.services.workflows.saved_versions import InvalidGraph
 from models.tables import Execution, User, Workflow
 from tests.support import factories
 from tests.support.engine.bench import Bench, call, connect_all, transform

@@ -17,7 +17,7 @@ from models.services.executions.retries import TrialNotRetryable
 from models.services.operations import pruning
 from models.services.steps import evaluation, steps, trials
 from models.services.workflows import workflow_versions, workflows
-from models.services.workflows.workflows import InvalidGraph
+from models.services.workflows.saved_versions import InvalidGraph
 from models.tables import Execution, User, WorkflowVersion
 from tests.support import factories
 from tests.support.engine.bench import Bench, approve, ask, call, connect_all, sub, transform

@@ -47,7 +47,7 @@ export function RunBar({ run, onClose }: { run: FullRun; onClose: () => void }) 
           Cancel
         </Button>
       )}
-      <ButtonLink size="xs" variant="light" to="/runs/$runId" params={{ runId: run.id }}>
+      <ButtonLink size="xs" variant="light" flex="none" to="/runs/$runId" params={{ runId: run.id }}>
         Details
       </ButtonLink>
       <ActionIcon aria-label="Hide the run" onClick={onClose}>

@@ -58,6 +58,7 @@ function Versions({ current, save, onRestored, onClose }: VersionsProps) {
               {open === version.version ? (
                 <VersionDetail
                   number={version.version}
+                  versionId={version.id}
                   isCurrent={version.version === current}
                   save={save}
                   onRestored={(stored) => {
@@ -104,14 +105,15 @@ function VersionRow({ version, isCurrent, isOpen, onToggle }: RowProps) {
 
 interface DetailProps {
   number: number;
+  versionId: string;
   isCurrent: boolean;
   save: () => Promise<boolean>;
   onRestored: (stored: Stored) => void;
 }
 
-function VersionDetail({ number, isCurrent, save, onRestored }: DetailProps) {
+function VersionDetail({ number, versionId, isCurrent, save, onRestored }: DetailProps) {
   const { workflowId, graph, isReadOnly } = useEditor();
-  const version = useQuery(versionQuery(workflowId, number));
+  const version = useQuery(versionQuery(workflowId, number, versionId));
   const restore = useMutation({
     mutationFn: async () => {
       if (!(await save())) throw new Error("What you edited could not be saved, so nothing was restored.");

@@ -25,14 +25,14 @@ export interface Autosave {
   workflow: Schemas["Workflow"];
   /** Store what is not stored yet; false if that failed. */
   flush: () => Promise<boolean>;
-  /** Store over the version of somebody else. */
+  /** Store over the version of somebody else, which stays in the history. */
   overwrite: (tag: string) => Promise<boolean>;
   /** What the API holds is this now, such as after a restore; it counts as stored. */
   adopt: (stored: Stored, draft: Draft) => void;
   setStatus: (status: "draft" | "active") => Promise<boolean>;
 }
 
-type Changes = Schemas["WorkflowUpdateIn"];
+type Changes = Omit<Schemas["WorkflowUpdateIn"], "autosave">;
 
 /** The fields that differ from what is stored; null if none do. */
 function changesOf(draft: Draft, stored: Draft): Changes | null {
@@ -53,11 +53,11 @@ export function useAutosave(first: Stored, draft: Draft, isReadOnly: boolean): A
   const id = first.workflow.id;
 
   const put = useCallback(
-    async (changes: Changes, tag: string, sent: Draft): Promise<boolean> => {
+    async (changes: Changes, tag: string, sent: Draft, autosave = false): Promise<boolean> => {
       setSaving({ state: "saving" });
       try {
         const params = { path: { workflowId: id }, header: { "If-Match": tag } };
-        const call = await api.PUT("/workflows/{workflowId}", { params, body: changes });
+        const call = await api.PUT("/workflows/{workflowId}", { params, body: { ...changes, autosave } });
         const answer = await body(Promise.resolve(call));
         known.current = { ...known.current, tag: tagOf(call.response), stored: sent };
         setKept(sent);
@@ -79,7 +79,7 @@ export function useAutosave(first: Stored, draft: Draft, isReadOnly: boolean): A
       const { newest, stored, tag } = known.current;
       const changes = changesOf(newest, stored);
       if (!changes) return true;
-      return put(changes, tag, newest);
+      return put(changes, tag, newest, true);
     });
     return queue.current;
   }, [put]);

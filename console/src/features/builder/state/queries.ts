@@ -56,9 +56,10 @@ export function versionsQuery(id: string) {
   });
 }
 
-export function versionQuery(id: string, number: number) {
+/** `versionId` tells apart what an editor's saves made of one version, one after the other. */
+export function versionQuery(id: string, number: number, versionId: string) {
   return queryOptions({
-    queryKey: [...keys.workflows.versions(id), number],
+    queryKey: [...keys.workflows.versions(id), number, versionId],
     queryFn: async ({ signal }) => {
       const path = { workflowId: id, number };
       const { version } = await body(
