@@ -15,6 +15,7 @@ from models.fair_slots import FairSemaphore, QueueFull
 
 SLOT = "agentforge.slot"  # in a request's environment: its `WorkingSlot`
 ANONYMOUS = "anonymous"  # the group of all callers whose credential this process has not verified yet
+MACHINES = "machines"  # the group of health checks and webhooks, which no flood of strangers may delay
 RETURNING = "returning"  # the group of all requests that have waited and go on
 UNKNOWN = "unknown"  # the group of all requests on a server without our front
 # Requests queue here, fairly, and not for the interpreter, where each computing thread delays every other one, some ten

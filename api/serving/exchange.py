@@ -13,7 +13,7 @@ from flask import Response
 from api.auth.known_callers import KnownCallers
 from api.http.parsing import max_body_bytes
 from api.http.wait import Pause, Read, StreamedResponse, Wait, next_messages
-from api.limits.concurrency import ANONYMOUS, SLOT, WorkingSlot
+from api.limits.concurrency import ANONYMOUS, MACHINES, SLOT, WorkingSlot
 from api.serving.environ import Environ, Scope, build
 from api.serving.reads import Reads
 from api.serving.request_run import ADOPT, App, RequestRun
@@ -22,6 +22,7 @@ LINGER_SECONDS = 2.0  # for which a body that was refused is received, so that i
 # Between two turns of the requests in a process whose body is refused: to begin, and to receive a piece of some 300 KB.
 LINGER_PAUSE_SECONDS = 0.02
 LIVENESS = "/health/live"
+OF_MACHINES = ("/health", "/health/ready", "/webhooks/stripe")
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -70,9 +71,11 @@ class Process:
         return result
 
     def slot_of(self, environ: Environ) -> WorkingSlot:
-        """A slot in the group of the request: its user's, if its credential is known, or that of all strangers."""
+        """A slot in the group of the request: its user's, if its credential is known, else by its path."""
         if environ["PATH_INFO"].endswith(LIVENESS):
             return WorkingSlot.free_of_charge()
+        if environ["PATH_INFO"].endswith(OF_MACHINES):
+            return WorkingSlot(MACHINES)
         known: KnownCallers = self.app.extensions["known_callers"]
         return WorkingSlot(known.find(environ) or ANONYMOUS)
 

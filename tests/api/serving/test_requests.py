@@ -153,6 +153,14 @@ class TestStrangers:
             stranger.ask("GET", "/health/live")
             assert stranger.answer().status == 200
 
+    @pytest.mark.parametrize(
+        ("method", "path", "status"), [("GET", "/api/health/ready", 200), ("POST", "/webhooks/stripe", 400)]
+    )
+    def test_do_not_delay_health_checks_and_webhooks(self, port, slots, method, path, status):
+        with Line(port) as machine, slots.acquired(concurrency.ANONYMOUS, timeout=1):
+            machine.ask(method, path, b"{}" if method == "POST" else b"")
+            assert machine.answer().status == status
+
     @pytest.mark.parametrize("forged", ["eyJhbGciOiJIUzI1NiJ9.e30.x", "x", "af_live_unknown"])
     def test_are_those_too_whose_credential_we_did_not_make(self, port, slots, forged):
         with Line(port, forged) as line, slots.acquired(concurrency.ANONYMOUS, timeout=1):
