@@ -28,7 +28,7 @@ GOAL = "1,000 reads and 300 submits a second, p99 below 200 ms at 70 % of the pe
 
 
 @dataclass
-class Instance:
+class MeasuredServer:
     """An application under load, and what was measured in all rounds."""
 
     name: str
@@ -90,8 +90,8 @@ def main() -> None:
         served_by(PROCESSES, env) as (port, ours),
     ):
         instances = [
-            Instance("bare Flask", bare_port, bare, _bare_requests(bare_port)),
-            Instance("ours", port, ours, _our_requests()),
+            MeasuredServer("bare Flask", bare_port, bare, _bare_requests(bare_port)),
+            MeasuredServer("ours", port, ours, _our_requests()),
         ]
         broker = redis.Redis.from_url(env["REDIS_URL"])
         for _ in range(asked.rounds):

@@ -23,7 +23,7 @@ PATTERN = ("reads",) * 3 + ("submits",) + ("reads",) * 3 + ("submits",) + ("read
 
 
 @dataclass
-class Load:
+class MixedLoad:
     """What is sent, and what came back."""
 
     port: int
@@ -69,7 +69,7 @@ async def _is_success(reader: asyncio.StreamReader) -> bool:
 
 async def _run(port: int, seconds: float, rate: float, connections: int) -> None:
     sent = {kind: [one.encode() for one in found] for kind, found in json.load(sys.stdin).items()}
-    load = Load(port, time.perf_counter() + seconds, rate, sent)
+    load = MixedLoad(port, time.perf_counter() + seconds, rate, sent)
     await asyncio.gather(*(load.connection() for _ in range(connections)))
     json.dump({**load.found, "failures": load.failures, "cpu_seconds": time.process_time()}, sys.stdout)
 

@@ -77,7 +77,11 @@ def counted(world: World) -> World:
 
 
 def test_every_thread_that_keeps_running_is_made_to_fail_here():
-    sources = [path.read_text() for name in ("api", "tasks", "workers") for path in (ROOT / name).rglob("*.py")]
+    files = [
+        *ROOT.glob("*.py"),
+        *(path for name in ("api", "tasks", "workers") for path in (ROOT / name).rglob("*.py")),
+    ]
+    sources = [path.read_text() for path in files]
     started = [found for source in sources for found in re.findall(r"threads\.keep_running\(\s*([^,]+),", source)]
     assert sorted(started) == sorted(f'"{name}"' for name in {*OF_WORKERS, *OF_APIS} - {"openclaw-reader"} | SHORT)
 

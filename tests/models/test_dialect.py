@@ -49,7 +49,7 @@ def test_a_level_that_would_be_the_sessions_is_refused(engine: Engine, level: st
         connection.execution_options(isolation_level=level)
 
 
-def test_a_transaction_and_its_settings_begin_in_the_message_of_its_first_statement(engine: Engine):
+def test_a_transaction_begins_in_the_message_of_its_first_statement(engine: Engine):
     message = text("SELECT current_query()")
     with engine.connect() as connection:
         for _ in range(2):
