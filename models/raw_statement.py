@@ -66,7 +66,10 @@ class RawStatement:
         session.
         """
         engine = cast("Engine", SessionFactory.kw["bind"])
-        lent = engine.raw_connection()
+        try:
+            lent = engine.raw_connection()
+        except engine.dialect.loaded_dbapi.Error as error:  # of a new connection; the pool raises the driver's own
+            raise self._lost(error) from error
         try:
             statement = self._statement(lent.info, partial(_run, lent))
             message = cast("PooledDialect", engine.dialect).in_one_message(statement, lent)

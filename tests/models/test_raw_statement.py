@@ -5,7 +5,7 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from models.db import PREPARED, SessionFactory, session_scope, single_statement_scope
+from models.db import PREPARED, SessionFactory, new_engine, session_scope, single_statement_scope
 from models.raw_statement import PreparedStatement, RawStatement, columns, copied, loaded
 from models.rules.executions.states import ExecutionStatus
 from models.tables import Execution
@@ -153,6 +153,12 @@ class TestStatementsWithoutASession:
                 self.ADD.rows_alone({"one": 1, "two": 2})
         assert lost.value.connection_invalidated
         assert self.ADD.rows_alone({"one": 2, "two": 2}) == [(4, "100%")]
+
+    def test_that_find_no_database_are_worth_a_retry(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        nowhere = new_engine("postgresql://nobody@127.0.0.1:1/nothing")
+        monkeypatch.setitem(SessionFactory.kw, "bind", nowhere)
+        with pytest.raises(OperationalError):
+            self.ADD.rows_alone({"one": 1, "two": 2})
 
     def test_that_the_session_has_lost_are_worth_a_retry(self, committed_database: str) -> None:
         self.ADD.rows_alone({"one": 1, "two": 2})
