@@ -54,13 +54,13 @@ compose-demo-down: .venv/ready ## Remove the containers of compose-demo, and the
 	$(PY) -m devstack.containers down
 
 openapi: .venv/ready ## Write the API's description; SAYS="what changed for callers" when it changed
-	$(PY) -m devstack.contract write "$$SAYS"
+	$(PY) -m devstack.description.contract write "$$SAYS"
 
 contract: .venv/ready ## Check that code, docs/openapi.json and docs/api-changelog.md match
-	$(PY) -m devstack.contract check
+	$(PY) -m devstack.description.contract check
 
 clients: .venv/ready ## Generate a Python client and a Postman collection in build/clients, and run a workflow with it
-	$(PY) -m devstack.clients
+	$(PY) -m devstack.description.clients
 
 fuzz: .venv/ready ## Send invalid requests to every operation; EXAMPLES=40 of each kind, CI uses fewer
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),40) FUZZ_SEED=$(or $(SEED),$$(date +%s)) $(PY) -m pytest tests/api/contract/test_fuzz.py

@@ -6,8 +6,8 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from devstack.collection import collection
-from devstack.contract import CHANGELOG, DESCRIPTION, ROOT, ContractBroken, check, write
+from devstack.description.collection import collection
+from devstack.description.contract import CHANGELOG, DESCRIPTION, ROOT, ContractBroken, check, write
 
 SAYS = "Runs say why they wait."
 

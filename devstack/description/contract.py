@@ -1,4 +1,4 @@
-"""`python -m devstack.contract`: keep the committed API description and its changelog for callers up to date.
+"""`python -m devstack.description.contract`: keep the committed API description and its changelog up to date.
 
 `write` brings docs/openapi.json up to date, and adds a line to docs/api-changelog.md when it changed; `check` fails
 when the committed description is not the one that the code generates, when the newest line is for another description,
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from api.__main__ import text
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DESCRIPTION = "docs/openapi.json"
 CHANGELOG = "docs/api-changelog.md"
 LINE = re.compile(r"^- `([0-9a-f]{12})` \d{4}-\d\d-\d\d: \S.*$", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""`python -m devstack.clients`: generate API clients from the OpenAPI description, and test them.
+"""`python -m devstack.description.clients`: generate API clients from the OpenAPI description, and test them.
 
 build/clients gets a typed Python package and a Postman collection. The package is installed in a separate environment,
 examples/use_client.py is type-checked with it, and that example runs a workflow on a separate stack.
@@ -14,9 +14,9 @@ from pathlib import Path
 
 from api.__main__ import text
 from devstack import control
-from devstack.collection import collection
+from devstack.description.collection import collection
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "clients"
 EXAMPLE = ROOT / "examples" / "use_client.py"
 UV = [sys.executable, "-m", "uv"]
