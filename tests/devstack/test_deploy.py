@@ -61,18 +61,6 @@ def queues_of(command: list[str]) -> set[str]:
     return set(command[command.index("-Q") + 1].split(",")) if "-Q" in command else set()
 
 
-def stages() -> dict[str, str]:
-    """The stages of the Dockerfile by their names."""
-    parts = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
-    return {match[1]: part for part in parts if (match := re.match(r"\S+ AS (\w+)", part))}
-
-
-def copied_by(*names: str) -> set[str]:
-    """The paths that stages of the Dockerfile copy from the checkout."""
-    lines = re.findall(r"^COPY (?!--)(.+)$", "\n".join(stages()[name] for name in names), re.MULTILINE)
-    return {word for line in lines for word in line.split()[:-1]}
-
-
 def told(service: dict[str, Any]) -> set[str]:
     """The settings that a service gets, by themselves or in files."""
     return {FROM_FILES.get(name, name) for name in service["environment"]}
@@ -287,38 +275,6 @@ def test_redis_keeps_its_messages_and_never_evicts_one() -> None:
     command = " ".join(SERVICES["redis"]["command"])
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
-
-
-def test_the_image_holds_the_service_and_nothing_of_the_dev_stack() -> None:
-    packages = {"api", "console", "manage", "models", "sandbox", "tasks", "workers", "migrations"}
-    scripts = {"agentforge", "backup-daily.sh", "backup.sh", "flower.conf.py", "gunicorn.conf.py"}
-    scripts |= {"restore.sh", "restored.sql", "roles.sql"}
-    others = {"alembic.ini", "docs/openapi.json", "requirements.txt", "requirements-node.txt"}
-    copied = copied_by("packages", "node", "sandbox", "console", "service")
-    assert (
-        copied == {path.name for path in ROOT.glob("*.py")} | packages | {f"deploy/{name}" for name in scripts} | others
-    )
-    assert copied_by("simulators") == {"requirements-simulators.txt", "devstack", "simulators"}
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    assert dockerfile.count("pip install") == dockerfile.count("--require-hashes") == 3
-    assert dockerfile.rstrip().endswith("\nFROM service")
-
-
-@pytest.mark.parametrize("stage", ["service", "backup", "proxy", "pooler", "simulators"])
-def test_an_image_ends_as_a_user_without_privileges(stage: str) -> None:
-    assert int(re.findall(r"^USER (\w+)$", stages()[stage], re.MULTILINE)[-1]) > 10_000
-
-
-def test_compose_builds_the_stages_that_there_are() -> None:
-    built = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
-    assert built == {"service", "backup", "database", "proxy", "pooler"}
-    assert built <= set(stages())
-
-
-def test_the_builder_gets_what_the_image_copies_and_no_more() -> None:
-    lines = (ROOT / ".dockerignore").read_text().splitlines()
-    assert "*" in lines
-    assert {line[1:] for line in lines if line.startswith("!")} == copied_by(*stages())
 
 
 def test_the_server_takes_more_connections_than_clients_may_wait() -> None:
