@@ -1,27 +1,17 @@
 /** The run that the canvas shows: its state, what it cost, and the way to all about it. */
-import { ActionIcon, Button, Text } from "@mantine/core";
-import { IconPlayerStop, IconX } from "@tabler/icons-react";
-import { useMutation } from "@tanstack/react-query";
+import { ActionIcon, Text } from "@mantine/core";
+import { IconX } from "@tabler/icons-react";
 
-import { api, body } from "@/api/client";
-import { type FullRun, isEnded } from "@/api/runs";
+import { type FullRun } from "@/api/runs";
 import { ButtonLink } from "@/ui/ButtonLink";
 import { formatDuration } from "@/ui/format";
 import { StatusBadge } from "@/ui/StatusBadge";
 import { Credits } from "@/ui/values";
 
 import classes from "../Builder.module.css";
+import { CancelRun } from "./CancelRun";
 
 export function RunBar({ run, onClose }: { run: FullRun; onClose: () => void }) {
-  const cancel = useMutation({
-    mutationFn: () =>
-      body(
-        api.POST("/executions/{executionId}/cancel", {
-          params: { path: { executionId: run.id } },
-          body: {} as never,
-        }),
-      ),
-  });
   return (
     <div className={classes.runBar} role="region" aria-label="Run">
       <StatusBadge status={run.status} />
@@ -36,17 +26,7 @@ export function RunBar({ run, onClose }: { run: FullRun; onClose: () => void }) 
         </Text>
       ) : null}
       <span className={classes.gap} />
-      {isEnded(run.status) ? null : (
-        <Button
-          size="xs"
-          variant="default"
-          leftSection={<IconPlayerStop size={14} aria-hidden />}
-          loading={cancel.isPending}
-          onClick={() => cancel.mutate()}
-        >
-          Cancel
-        </Button>
-      )}
+      <CancelRun run={run} />
       <ButtonLink size="xs" variant="light" flex="none" to="/runs/$runId" params={{ runId: run.id }}>
         Details
       </ButtonLink>

@@ -1,10 +1,6 @@
 /** What a trial does: its state while it goes on, then the output or the error, and what it cost. */
-import { Alert, Button, Group, Stack, Text } from "@mantine/core";
-import { IconPlayerStop } from "@tabler/icons-react";
-import { useMutation } from "@tanstack/react-query";
+import { Alert, Group, Stack, Text } from "@mantine/core";
 
-import { api, body } from "@/api/client";
-import { isEnded } from "@/api/runs";
 import { ButtonLink } from "@/ui/ButtonLink";
 import { formatDuration } from "@/ui/format";
 import { JsonView } from "@/ui/json/JsonView";
@@ -13,16 +9,11 @@ import { StatusBadge } from "@/ui/StatusBadge";
 import { Credits } from "@/ui/values";
 
 import classes from "../config/config.module.css";
+import { CancelRun } from "./CancelRun";
 import { useLiveRun } from "./useLiveRun";
 
 export function TrialResult({ runId, nodeId }: { runId: string; nodeId: string }) {
   const { run, error } = useLiveRun(runId);
-  const cancel = useMutation({
-    mutationFn: () => {
-      const params = { path: { executionId: runId } };
-      return body(api.POST("/executions/{executionId}/cancel", { params, body: {} as never }));
-    },
-  });
   if (error) return <ErrorState error={error} />;
   if (!run) return null;
   const step = run.nodes.find((node) => node.nodeId === nodeId);
@@ -37,17 +28,7 @@ export function TrialResult({ runId, nodeId }: { runId: string; nodeId: string }
           {step && step.attempts > 1 ? ` · ${step.attempts} attempts` : ""}
         </Text>
         <span style={{ flex: 1 }} />
-        {isEnded(run.status) ? null : (
-          <Button
-            size="xs"
-            variant="default"
-            leftSection={<IconPlayerStop size={14} aria-hidden />}
-            loading={cancel.isPending}
-            onClick={() => cancel.mutate()}
-          >
-            Cancel
-          </Button>
-        )}
+        <CancelRun run={run} />
         <ButtonLink size="xs" variant="light" to="/runs/$runId" params={{ runId }}>
           Details
         </ButtonLink>
