@@ -29,7 +29,7 @@ FROM python:3.11-slim-trixie AS service
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin agentforge
 COPY --from=sandbox /venv /venv
 WORKDIR /app
-COPY alembic.ini asgi.py celery_config.py correlation.py logs.py metrics_server.py otlp.py revisions.py roles.py settings.py threads.py tracing.py variables.py ./
+COPY alembic.ini asgi.py celery_config.py logs.py metrics_server.py revisions.py roles.py settings.py threads.py variables.py ./
 COPY --from=console /app/console/dist console/dist
 COPY api api
 COPY manage manage
@@ -37,6 +37,7 @@ COPY migrations migrations
 COPY models models
 COPY sandbox sandbox
 COPY tasks tasks
+COPY telemetry telemetry
 COPY workers workers
 COPY deploy/backup-daily.sh deploy/backup.sh deploy/flower.conf.py deploy/gunicorn.conf.py deploy/restore.sh deploy/restored.sql deploy/roles.sql deploy/
 COPY deploy/agentforge /usr/local/bin/agentforge

@@ -4,13 +4,13 @@ from functools import partial
 
 import logs
 import threads
-import tracing
 from api import create_app
 from api.ops import metrics
 from api.serving.front import Front
 from models.db import connect
 from settings import process_settings
 from tasks import publisher
+from telemetry import tracing
 
 settings = process_settings()
 logs.configure(settings.log_format, level=settings.log_level)

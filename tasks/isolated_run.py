@@ -25,11 +25,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 import logs
 import threads
-import tracing
 from models.db import connect
 from tasks import publisher
 from tasks.bootstrap import gateways, isolated_runtime, settings
 from tasks.executions import enqueue_next
+from telemetry import tracing
 from workers.engine.driver.outcomes import DriveResult
 from workers.engine.process.isolation import EXIT_UNAVAILABLE, SHUTDOWN_SECONDS
 

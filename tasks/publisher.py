@@ -21,12 +21,12 @@ from kombu.pools import ProducerPool
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-import tracing
 from models.changes import set_change_publisher
 from settings import Settings
 from tasks.change_publisher import RedisChangePublisher
 from tasks.queue import QueueName, TaskMessage, set_publisher
 from tasks.redis_client import celery_broker, connect, is_redis, reason_of
+from telemetry import tracing
 
 log = structlog.get_logger(__name__)
 

@@ -13,11 +13,10 @@ import structlog
 from kombu import Queue
 from sqlalchemy.orm import Session
 
-import correlation
-import tracing
 from models.after_commit import AfterCommit
 from models.tables import Execution
 from roles import ProcessRole
+from telemetry import correlation, tracing
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 MOST_MODULES = 15  # of a folder, besides `__init__` and `__main__`
 LONGEST_FILE, LONGEST_VIEW, LONGEST_TASK, LONGEST_FUNCTION = 300, 10, 20, 30
 LONGEST_TEST_NAME = 70
-CODE = ("api", "manage", "models", "sandbox", "tasks", "workers", "devstack", "simulators", "bench")
+CODE = ("api", "manage", "models", "sandbox", "tasks", "telemetry", "workers", "devstack", "simulators", "bench")
 LISTS = {"settings.py:from_env"}  # has one line for each setting
 
 

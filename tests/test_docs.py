@@ -12,7 +12,7 @@ from bench.check import BENCHMARKS
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 GUIDES = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"]
-PRODUCTION = ["api", "manage", "models", "sandbox", "tasks", "workers"]
+PRODUCTION = ["api", "manage", "models", "sandbox", "tasks", "telemetry", "workers"]
 DECISIONS = sorted((ROOT / "docs/adr").glob("0*.md"))
 
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, current_app, g, request
 
-import tracing
 from settings import Settings
+from telemetry import tracing
 
 log = structlog.get_logger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from celery.signals import task_postrun, task_prerun, worker_init
 
-import tracing
 from settings import process_settings
+from telemetry import tracing
 
 _here = threading.local()
 

@@ -20,7 +20,7 @@ def copied_by(*names: str) -> set[str]:
 
 
 def test_the_image_holds_the_service_and_nothing_of_the_dev_stack() -> None:
-    packages = {"api", "console", "manage", "models", "sandbox", "tasks", "workers", "migrations"}
+    packages = {"api", "console", "manage", "models", "sandbox", "tasks", "telemetry", "workers", "migrations"}
     scripts = {"agentforge", "backup-daily.sh", "backup.sh", "flower.conf.py", "gunicorn.conf.py"}
     scripts |= {"restore.sh", "restored.sql", "roles.sql"}
     others = {"alembic.ini", "docs/openapi.json", "requirements.txt", "requirements-node.txt"}

@@ -92,9 +92,15 @@ def test_a_trace_has_no_contents_and_no_secrets(stack: control.RunningStack, tra
 
 def test_without_an_endpoint_neither_exporter_nor_spans_are_imported():
     """The client of Redis imports OpenTelemetry's interface by itself, if it is installed."""
-    code = "import sys, celery_config, asgi, tasks.executions, tracing; print(*sys.modules, tracing.is_on())"
+    code = "import sys, celery_config, asgi, tasks.executions; from telemetry import tracing"
+    code += "; print(*sys.modules, tracing.is_on())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     *modules, is_on = done.stdout.split()
     assert is_on == "False", done.stderr
-    mine = ("otlp", "tasks.observability.task_spans", "opentelemetry.exporter", "opentelemetry.sdk.trace.export")
+    mine = (
+        "telemetry.otlp",
+        "tasks.observability.task_spans",
+        "opentelemetry.exporter",
+        "opentelemetry.sdk.trace.export",
+    )
     assert [name for name in mine if name in modules] == []

@@ -12,13 +12,13 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-import correlation
 from models.db import session_scope
 from models.errors import NotYet
 from models.rules.stripe.billing import EVENTS, Subject, ref
 from models.services.operations import alerts
 from models.services.stripe import invoices, stripe_events
 from models.tables import StripeEvent
+from telemetry import correlation
 from workers.gateways.stripe.errors import StripeFailed, StripeForbidden, StripeMisconfigured, StripeRefused
 from workers.stripe.sync import StripeSync
 

@@ -12,11 +12,11 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-import correlation
 from models.db import session_scope
 from models.services.operations import alerts
 from models.services.stripe import purchases, stripe_requests
 from models.tables import Purchase, PurchaseStatus, RequestKind, RequestStatus, StripeRequest
+from telemetry import correlation
 from workers.gateways.stripe.errors import (
     StripeBroken,
     StripeDeclined,

@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-import tracing
 from models.errors import Conflict, LeaseLost
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import ExecutionStatus
@@ -27,6 +26,7 @@ from models.services.orchestration.run_size import run_bytes
 from models.services.workflows import estimates, runnable
 from models.services.workflows.runnable import Runnable
 from models.tables import Execution, User
+from telemetry import tracing
 
 WAITS_FOR_CHILD = "subworkflow"  # the type of the wait
 

@@ -13,8 +13,6 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-import correlation
-import tracing
 from models.changes import notify_changed
 from models.errors import Conflict, InsufficientCredits, Quota
 from models.raw_statement import RawStatement, columns, loaded
@@ -23,6 +21,7 @@ from models.serialization import Json, to_json
 from models.services.credits import ledger
 from models.services.orchestration.run_size import run_bytes
 from models.tables import Execution
+from telemetry import correlation, tracing
 
 QUEUED_PER_SLOT = 2  # messages per concurrent run of a tier, so that no worker waits for one
 

@@ -14,12 +14,12 @@ from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-import correlation
 from models.errors import Conflict, NotFound
 from models.rules.stripe.billing import EVENTS
 from models.services.operations import alerts
 from models.services.rows import inbox
 from models.tables import EventStatus, StripeEvent
+from telemetry import correlation
 
 MAX_ATTEMPTS = 12
 MIN_WAIT, MAX_WAIT = 2.0, 3600.0  # seconds; doubles with every attempt, over two hours in total

@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-import correlation
 from models.changes import notify_changed
 from models.services.rows import inbox
 from models.services.rows.queries import get_owned
 from models.tables import RequestKind, RequestStatus, StripeRequest, User
+from telemetry import correlation
 
 STUCK = timedelta(seconds=60)  # after which the worker of a request is considered dead
 KEY_LIVES = timedelta(hours=23)  # Stripe may remove a key after a day

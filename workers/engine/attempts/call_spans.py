@@ -1,9 +1,9 @@
 """Spans of calls to the outside, with the attributes that OpenTelemetry names for models: no prompts and no results."""
 
-import tracing
 from models.rules.graph.effects import AgentTurn, Call, HttpCall, HttpResponse, ModelCall, TextResult
 from models.rules.prices.pricing import Provider
-from tracing import Span
+from telemetry import tracing
+from telemetry.tracing import Span
 from workers.gateways.base import CallFailed
 
 

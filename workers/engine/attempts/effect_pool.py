@@ -20,7 +20,7 @@ from models.rules.graph.effects import AgentTurn, EffectResult, HttpCall, ModelC
 from models.serialization import Json
 from models.services.credits.api_calls import CallsUsed
 from models.services.orchestration.leases import Lease
-from tracing import Span
+from telemetry.tracing import Span
 from workers.engine.attempts import call_spans, late_effects
 from workers.engine.attempts.api_call_quota import ApiCallQuota
 from workers.engine.attempts.effect_executor import AttemptContext, EffectExecutor

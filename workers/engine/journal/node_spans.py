@@ -1,11 +1,11 @@
 """Spans of a run's nodes: begun with the first call, or afterwards for nodes that call nothing outside."""
 
-import tracing
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import NodeStatus
 from models.rules.graph.graph import Node
 from models.services.orchestration.journal import NodeRow
-from tracing import Span
+from telemetry import tracing
+from telemetry.tracing import Span
 
 
 class NodeSpans:

@@ -19,13 +19,13 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-import correlation
 import threads
 from models.changes import publish_changed
 from models.db import session_scope
 from models.errors import LeaseLost
 from models.services.orchestration import journal
 from models.services.orchestration.journal import Progress
+from telemetry import correlation
 
 log = structlog.get_logger()
 

@@ -11,8 +11,6 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-import correlation
-import tracing
 from models.db import session_scope, single_statement_scope
 from models.errors import ExpressionError
 from models.rules.executions.states import CrashState
@@ -20,8 +18,9 @@ from models.rules.prices.pricing import Priority, Provider, UnknownPriceList, pr
 from models.services.operations.worker_heartbeats import Calls
 from models.services.orchestration import isolated_runs, leases
 from models.services.orchestration.leases import Lease
+from telemetry import correlation, tracing
+from telemetry.tracing import Span
 from threads import Pool
-from tracing import Span
 from workers import metrics
 from workers.engine.attempts.effect_executor import EffectExecutor
 from workers.engine.attempts.limit_sharing import LimitSharing, Places

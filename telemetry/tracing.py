@@ -20,14 +20,14 @@ HEADER = "traceparent"
 _NONE: Attributes = MappingProxyType({})
 
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
-_otlp: Any = None  # the module `otlp`, once this process sends spans
+_otlp: Any = None  # the module `telemetry.otlp`, once this process sends spans
 _tracer: Any = None
 
 
 def start(service: str, endpoint: str, headers: str = "") -> None:
     """Send this process's spans from now on; called once, after any fork, because a thread sends them."""
     global _otlp, _tracer  # one for the process
-    _otlp = import_module("otlp")
+    _otlp = import_module("telemetry.otlp")
     _tracer = _otlp.tracer(service, endpoint, headers)
 
 

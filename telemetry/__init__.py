@@ -1,0 +1,1 @@
+"""What every process tells of its work: the ids of requests, and traces. It imports no other package of ours."""
