@@ -15,13 +15,13 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.arguments import parse
 from bench.drills.archived_postgres import ROOT, ArchivedPostgres, Repository, programs
 from bench.drills.load import Load
+from bench.drills.progress import Clock, say
 from bench.soak.drift import Drift, measure, query, unfinished, unsettled
 from bench.soak.traffic import make_users
 from bench.soak.trouble import BILLING, Stripe, workers
@@ -36,19 +36,6 @@ from simulators.stripe import running_stripe_simulator
 PROMISED_LOSS_SECONDS, PROMISED_SECONDS = 15 * 60, 60 * 60
 SETTLE_SECONDS = 120
 FIRST_RUN = "the first run has ended"
-
-
-@dataclass
-class Clock:
-    """Prints and keeps when each step of the recovery was done, in seconds since the disaster."""
-
-    begun: float = field(default_factory=time.time)
-    steps: dict[str, float] = field(default_factory=dict)
-
-    def done(self, step: str) -> None:
-        """A step is done now."""
-        self.steps[step] = time.time() - self.begun
-        _say(f"{self.steps[step]:6.1f} s  {step}")
 
 
 class Drill:
@@ -74,7 +61,7 @@ class Drill:
         roles = (ROOT / "deploy/roles.sql").read_text()
         query(self.old.url(DATABASE), f"{roles}; SELECT 1")
         backup = self.old.script("backup.sh", database=DATABASE).strip()
-        _say(f"Backup {backup} is complete, encrypted and verified; the log is archived from now on.")
+        say(f"Backup {backup} is complete, encrypted and verified; the log is archived from now on.")
         return made
 
     def recover(self, target: str, clock: Clock) -> datetime:
@@ -130,7 +117,7 @@ def main() -> int:
     try:
         programs()
     except DevstackError as error:
-        _say(f"Skipped: {error}")
+        say(f"Skipped: {error}")
         return 0
     port = free_port()
     with (
@@ -150,11 +137,11 @@ def _drill(drill: Drill, args: argparse.Namespace) -> int:
     users = drill.begin(args.users)
     with Load(users, pause=args.pause) as load:
         seconds = random.Random(args.seed).uniform(0.4, 1) * args.seconds
-        _say(f"{args.users} users buy credits and run workflows; the database is lost in {seconds:.0f} s.")
+        say(f"{args.users} users buy credits and run workflows; the database is lost in {seconds:.0f} s.")
         time.sleep(seconds)
         clock = Clock()
         drill.old.destroy()
-    _say("kill -9 of PostgreSQL; its data directory is deleted.")
+    say("kill -9 of PostgreSQL; its data directory is deleted.")
     back = datetime.fromtimestamp(clock.begun - args.back, UTC)
     point = drill.recover(back.isoformat(" ") if args.back else "latest", clock)
     _await_run(drill, users[0], point)
@@ -212,11 +199,6 @@ To tell users: "What you did between {point:%H:%M:%S} and {begun:%H:%M:%S} UTC i
 changes of accounts, keys and workflows, and runs, which were not charged. What such a run did elsewhere, like
 mails that it sent, remains. What Stripe charged is complete; a purchase of that time that is missing was not
 charged.\"""")
-
-
-def _say(sentence: str) -> None:
-    with suppress(BrokenPipeError):
-        print(f"{time.strftime('%H:%M:%S')} {sentence}", flush=True)
 
 
 def _arguments() -> argparse.Namespace:

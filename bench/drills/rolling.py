@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -18,6 +18,7 @@ from bench.arguments import parse
 from bench.drills import services
 from bench.drills.balancer import Balancer, program
 from bench.drills.clients import Clients, Requests
+from bench.drills.progress import say
 from bench.drills.services import Service
 from bench.served import percentile, servers
 from bench.soak.drift import query, unfinished
@@ -108,7 +109,7 @@ def main() -> int:
     try:
         program()
     except DevstackError as error:
-        _say(f"Skipped: {error}")
+        say(f"Skipped: {error}")
         return 0
     with (
         tempfile.TemporaryDirectory(prefix="agentforge-rolling-", ignore_cleanup_errors=True) as folder,
@@ -130,7 +131,7 @@ def _demo(deployment: Deployment, database: str, args: argparse.Namespace) -> in
             for port in deployment.apis:
                 status, taken = deployment.replace_api(port)
                 drained.append(status)
-                _say(f"An API is replaced after {taken:.1f} s; while it drained its readiness was {status}.")
+                say(f"An API is replaced after {taken:.1f} s; while it drained its readiness was {status}.")
                 time.sleep(args.pause)
             for worker in deployment.driving:
                 _replace_worker(worker)
@@ -147,7 +148,7 @@ def _replace_worker(worker: Service) -> None:
     worker.terminate()
     _ended(worker)
     worker.start()
-    _say(f"{worker.name} is replaced after {time.monotonic() - begun:.1f} s; the other went on with its runs.")
+    say(f"{worker.name} is replaced after {time.monotonic() - begun:.1f} s; the other went on with its runs.")
 
 
 def _settle(database: str) -> None:
@@ -178,11 +179,6 @@ def _print(database: str, seen: Requests, lasted: float, drained: list[int]) -> 
     for name, value in rows:
         print(f"{name:50}{value}")
     return 1 if seen.failures or lost or problems or set(drained) != {503} else 0
-
-
-def _say(sentence: str) -> None:
-    with suppress(BrokenPipeError):
-        print(f"{time.strftime('%H:%M:%S')} {sentence}", flush=True)
 
 
 def _arguments() -> argparse.Namespace:

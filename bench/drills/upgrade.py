@@ -14,7 +14,6 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from bench.arguments import parse
 from bench.drills import services
 from bench.drills.balancer import Balancer, program
 from bench.drills.clients import Clients
+from bench.drills.progress import say
 from bench.drills.services import ROOT, Service
 from bench.soak.drift import query, unfinished
 from bench.soak.traffic import make_users
@@ -137,7 +137,7 @@ def main() -> int:
         program()
         commit = args.former or former_commit()
     except DevstackError as error:
-        _say(f"Skipped: {error}")
+        say(f"Skipped: {error}")
         return 0
     ports = (free_port(), free_port())
     with (
@@ -176,7 +176,7 @@ def _environment(database: str, redis: str, openclaw: Simulator, stripe: StripeS
 def _drill(upgrade: Upgrade, balancer: Balancer, ports: tuple[int, int], commit: str, args: argparse.Namespace) -> int:
     database = upgrade.old[0].env["DATABASE_URL"]
     before = upgrade.migrate(upgrade.former)
-    _say(f"The former version, {commit[:12]}, is at revision {before}.")
+    say(f"The former version, {commit[:12]}, is at revision {before}.")
     balancer.leave_out(ports[1])
     upgrade.start(upgrade.old)
     connect(database)
@@ -188,7 +188,7 @@ def _drill(upgrade: Upgrade, balancer: Balancer, ports: tuple[int, int], commit:
         after = upgrade.migrate(ROOT)
         migrated = time.monotonic() - begun
         meanwhile = max(clients.seen.seconds[at:], default=0.0)
-        _say(f"Migrated to {after} in {migrated:.1f} s; the former version still serves everybody.")
+        say(f"Migrated to {after} in {migrated:.1f} s; the former version still serves everybody.")
         _hand_over(upgrade, balancer, ports[0], users[0][0], args.seconds)
     finally:
         clients.stop()
@@ -201,14 +201,14 @@ def _hand_over(upgrade: Upgrade, balancer: Balancer, old_port: int, app: AppClie
     time.sleep(seconds)
     upgrade.start(upgrade.new)
     balancer.leave_out()
-    _say("Both versions serve, on the new schema.")
+    say("Both versions serve, on the new schema.")
     for _ in range(3):
         story(app)
     time.sleep(seconds)
     balancer.leave_out(old_port)
     time.sleep(1)
     upgrade.stop(upgrade.old)
-    _say("Only this version serves.")
+    say("Only this version serves.")
     story(app)
 
 
@@ -233,11 +233,6 @@ def _print(database: str, clients: Clients, revisions: str, migrated: float, mea
     for name, value in rows:
         print(f"{name:46}{value}")
     return 1 if seen.failures or lost or problems else 0
-
-
-def _say(sentence: str) -> None:
-    with suppress(BrokenPipeError):
-        print(f"{time.strftime('%H:%M:%S')} {sentence}", flush=True)
 
 
 def _arguments() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from tests.support.stack.processes import eventually
 from tests.support.stack.running import log_of, row, running_stack
 from tests.test_story import finished, new_app
 
-pytestmark = pytest.mark.story
+pytestmark = pytest.mark.faults
 REQUEST = "shown-to-support.1"
 AI_AGENT = {"provider": "openai", "prompt": "[[sim:429*1]] Say something."}
 

@@ -15,7 +15,7 @@ from tests.support.stack.processes import eventually
 from tests.support.stack.running import log_of, running_stack
 from tests.test_story import finished, new_app
 
-pytestmark = pytest.mark.story
+pytestmark = pytest.mark.faults
 SECRET = "what nobody may read in a trace"  # no secret
 EXECUTE = "POST /workflows/<uuid:workflow_id>/execute"
 CHAIN = ["chat gpt-4o-mini", "node ai_agent", "claim and drive"]

@@ -1,8 +1,9 @@
 /** A list that is read page by page, with its states and a button for more. */
-import { Button, Center } from "@mantine/core";
+import { Center } from "@mantine/core";
 import type { UseInfiniteQueryResult } from "@tanstack/react-query";
 
 import { type Column, DataList } from "@/ui/DataList";
+import { ShowMore } from "@/ui/ShowMore";
 import { Empty, ErrorState, Loading } from "@/ui/states";
 
 interface PagedListProps<Row> {
@@ -28,13 +29,7 @@ export function PagedList<Row>({
       {rows?.length ? <DataList label={label} rows={rows} columns={columns} rowKey={rowKey} /> : null}
       {query.hasNextPage ? (
         <Center mt="md">
-          <Button
-            variant="default"
-            loading={query.isFetchingNextPage}
-            onClick={() => void query.fetchNextPage()}
-          >
-            Show more
-          </Button>
+          <ShowMore pages={query} />
         </Center>
       ) : null}
     </>

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
+from devstack.servers.ports import LOOPBACK
 from devstack.servers.postgres import PostgresServer
 from devstack.servers.redis_server import RedisServer
 from models.db import SessionFactory, connect
@@ -20,28 +22,41 @@ from tasks.queue import set_publisher
 from tests.support.faults.programs import ROOT
 from tests.support.faults.world import HEARTBEAT, LEASE, World
 
+W = TypeVar("W", bound=World)
+
 
 @contextmanager
 def running_world(directory: Path) -> Iterator[World]:
     """Servers that write as durably as production, simulators, and no process of ours yet."""
-    with ExitStack() as held:
-        postgres = held.enter_context(PostgresServer(directory / "postgres"))
-        redis = held.enter_context(RedisServer(directory / "redis"))
-        outside = held.enter_context(running_counting_server())
-        openclaw = held.enter_context(running_simulator(delay=0.05))
-        ai = held.enter_context(running_ai_simulator())
-        postgres.create_database("world")
-        settings = environment(directory, postgres, redis, outside, openclaw, ai)
-        migrate(settings)
-        world = World(directory, postgres, redis, settings)
-        world.outside, world.openclaw, world.ai = outside, openclaw, ai
-        held.callback(world.kill_all)
-        held.enter_context(connected(world))
+    with (
+        PostgresServer(directory / "postgres") as postgres,
+        RedisServer(directory / "redis") as redis,
+        world_around(directory, postgres, redis) as world,
+    ):
         yield world
 
 
 @contextmanager
-def connected(world: World) -> Iterator[Engine]:
+def world_around(
+    directory: Path, postgres: PostgresServer, redis: RedisServer, *, kind: type[W] = World, outside_at: str = LOOPBACK
+) -> Iterator[W]:
+    """A world of that kind on these servers, with a migrated database; the counting server is at `outside_at`."""
+    with ExitStack() as held:
+        outside = held.enter_context(running_counting_server(outside_at))
+        openclaw = held.enter_context(running_simulator(delay=0.05))
+        ai = held.enter_context(running_ai_simulator())
+        postgres.create_database("world")
+        settings = _environment(directory, postgres, redis, outside, openclaw, ai)
+        _migrate(settings)
+        world = kind(directory, postgres, redis, settings)
+        world.outside, world.openclaw, world.ai = outside, openclaw, ai
+        held.callback(world.kill_all)
+        held.enter_context(_connected(world))
+        yield world
+
+
+@contextmanager
+def _connected(world: World) -> Iterator[Engine]:
     """Let this process submit runs: connect it to the world's database and broker."""
     world.broker = TaskPublisher(world.redis.url("0"))
     before = set_publisher(world.broker)
@@ -54,7 +69,7 @@ def connected(world: World) -> Iterator[Engine]:
         SessionFactory.configure(bind=None)
 
 
-def environment(
+def _environment(
     directory: Path,
     postgres: PostgresServer,
     redis: RedisServer,
@@ -81,7 +96,7 @@ def environment(
     }
 
 
-def migrate(env: Mapping[str, str]) -> None:
+def _migrate(env: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "alembic", "upgrade", "head"]
     answer = subprocess.run(command, cwd=ROOT, env=dict(env), capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr

@@ -17,10 +17,7 @@ from devstack.servers.ports import free_port
 from devstack.servers.postgres import PostgresServer
 from devstack.servers.redis_server import RedisServer
 from devstack.stack import is_up
-from simulators.ai.server import running_ai_simulator
-from simulators.counting_server import running_counting_server
-from simulators.openclaw import running_simulator
-from tests.support.faults.deployment import connected, environment, migrate
+from tests.support.faults.deployment import world_around
 from tests.support.faults.programs import Program
 from tests.support.faults.world import World
 
@@ -152,17 +149,9 @@ def running_hosts(directory: Path) -> Iterator[tuple[HostsWorld, Host, Host, Hos
         there = {"host": data.address, "enter": data.enter}
         postgres = held.enter_context(PostgresServer(directory / "postgres", **there))
         redis = held.enter_context(RedisServer(directory / "redis", **there))
-        outside = held.enter_context(running_counting_server(network.outside))
-        openclaw = held.enter_context(running_simulator(delay=0.05))
-        ai = held.enter_context(running_ai_simulator())
-        postgres.create_database("world")
-        settings = environment(directory, postgres, redis, outside, openclaw, ai)
-        migrate(settings)
-        world = HostsWorld(directory, postgres, redis, settings)
-        world.outside, world.openclaw, world.ai = outside, openclaw, ai
+        around = world_around(directory, postgres, redis, kind=HostsWorld, outside_at=network.outside)
+        world = held.enter_context(around)
         world.network, world.place = network, first
-        held.callback(world.kill_all)
-        held.enter_context(connected(world))
         yield world, first, second, data
 
 

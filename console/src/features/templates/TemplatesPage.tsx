@@ -7,6 +7,7 @@ import { useState } from "react";
 
 import { FilterChips } from "@/ui/FilterChips";
 import { PageHeader } from "@/ui/PageHeader";
+import { ShowMore } from "@/ui/ShowMore";
 import { Empty, Loaded } from "@/ui/states";
 import { useDeleted } from "@/ui/undo/useDeletion";
 
@@ -58,15 +59,7 @@ export function TemplatesPage() {
                   </li>
                 ))}
             </ul>
-            {templates.hasNextPage ? (
-              <Button
-                variant="default"
-                loading={templates.isFetchingNextPage}
-                onClick={() => void templates.fetchNextPage()}
-              >
-                Show more
-              </Button>
-            ) : null}
+            <ShowMore pages={templates} />
           </Stack>
         )}
       </Loaded>

@@ -17,6 +17,7 @@ import { ButtonLink } from "@/ui/ButtonLink";
 import { type Column, DataList } from "@/ui/DataList";
 import { PageHeader } from "@/ui/PageHeader";
 import { RunDialog } from "@/ui/run/RunDialog";
+import { ShowMore } from "@/ui/ShowMore";
 import { Empty, ErrorState, Loaded } from "@/ui/states";
 import { Time } from "@/ui/values";
 
@@ -60,15 +61,7 @@ export function WorkflowsPage() {
               columns={columnsFor(setStarts)}
               rowKey={(workflow) => workflow.id}
             />
-            {workflows.hasNextPage ? (
-              <Button
-                variant="default"
-                loading={workflows.isFetchingNextPage}
-                onClick={() => void workflows.fetchNextPage()}
-              >
-                Show more
-              </Button>
-            ) : null}
+            <ShowMore pages={workflows} />
           </Stack>
         )}
       </Loaded>

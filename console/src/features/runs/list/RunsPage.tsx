@@ -1,5 +1,5 @@
 /** The caller's runs: found by state, workflow, time, words and tag, live, and changed many at once. */
-import { Button, Stack } from "@mantine/core";
+import { Stack } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
@@ -11,6 +11,7 @@ import { isEnded, type Run } from "@/api/runs";
 import { ButtonLink } from "@/ui/ButtonLink";
 import { PageHeader } from "@/ui/PageHeader";
 import { RunList } from "@/ui/RunList";
+import { ShowMore } from "@/ui/ShowMore";
 import { Empty, Loaded } from "@/ui/states";
 
 import { BulkBar } from "./BulkBar";
@@ -52,15 +53,7 @@ export function RunsPage() {
         {() => (
           <Stack>
             <RunList runs={loaded} chosen={chosen} onChoose={setChosen} />
-            {runs.hasNextPage ? (
-              <Button
-                variant="default"
-                loading={runs.isFetchingNextPage}
-                onClick={() => void runs.fetchNextPage()}
-              >
-                Show more
-              </Button>
-            ) : null}
+            <ShowMore pages={runs} />
           </Stack>
         )}
       </Loaded>

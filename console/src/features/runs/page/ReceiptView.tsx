@@ -8,6 +8,7 @@ import { keys } from "@/api/keys";
 import type { FullRun } from "@/api/runs";
 import { type Column, DataList } from "@/ui/DataList";
 import { formatCount } from "@/ui/format";
+import { ShowMore } from "@/ui/ShowMore";
 import { Empty, Loaded } from "@/ui/states";
 import { StatusBadge } from "@/ui/StatusBadge";
 import { Credits, Time } from "@/ui/values";
@@ -133,15 +134,7 @@ function ChargeList({ runId, seq }: { runId: string; seq: number }) {
             columns={COLUMNS}
             rowKey={(line) => `${line.nodeId} ${line.path} ${line.chargedAt}`}
           />
-          {query.hasNextPage ? (
-            <Button
-              variant="default"
-              loading={query.isFetchingNextPage}
-              onClick={() => void query.fetchNextPage()}
-            >
-              Show more
-            </Button>
-          ) : null}
+          <ShowMore pages={query} />
         </Stack>
       )}
     </Loaded>
