@@ -1,4 +1,9 @@
-"""Selects the version of a workflow for a run, and checks that it may run now and what it costs at most."""
+"""Selects the version of a workflow for a run, and checks that it may run now and what it costs at most.
+
+The version is locked together with its workflow, like by the foreign keys of the run, so that no save takes its number
+before the run is stored. A statement that waited for such a save finds no row, because the version that it saw lost
+its number; repeated, it sees the version of that save.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +59,8 @@ def newest(
         WorkflowReadOnly, NodeLimitReached: the owner's tier does not allow a run.
     """
     parameters = {"workflow": workflow_id, "owner": owner.id}
-    row = _newest(owner.subscription_tier).first(session, parameters)
+    statement = _newest(owner.subscription_tier)
+    row = statement.first(session, parameters) or statement.first(session, parameters)
     if row is None:
         raise NotFound("workflow")
     surplus, version = row[0], _VersionRow._make(row[1:])
@@ -73,7 +79,8 @@ def again(session: Session, owner: User, workflow_id: UUID, version: RequestedVe
     elif isinstance(version, UUID):
         is_requested = WorkflowVersion.id == version
     conditions = (is_requested, Workflow.id == workflow_id, Workflow.user_id == owner.id)
-    row = session.execute(_version_query().where(*conditions)).one_or_none()
+    query = _version_query().where(*conditions)
+    row = session.execute(query).one_or_none() or session.execute(query).one_or_none()
     if row is None:
         message = "Must be the number of a version of this workflow, or `latest`."
         raise InvalidInput("The run cannot be repeated.", errors=[FieldError("version", message)])
@@ -110,7 +117,8 @@ def _version_query(*first: ColumnElement[Any]) -> Select[Any]:
     cost = (version.worst_case_credits, version.price_list)
     columns = (version.id, version.node_count, *cost, version.lint_errors, version.calls, version.agents)
     query = select(*first, *columns, Workflow.name, Workflow.timeout, Workflow.max_queue_seconds)
-    return query.select_from(version).join(Workflow, version.workflow_id == Workflow.id)
+    joined = query.select_from(version).join(Workflow, version.workflow_id == Workflow.id)
+    return joined.with_for_update(read=True, key_share=True, of=(Workflow, version))  # in the order of a save
 
 
 def _problems(session: Session, version_id: UUID, errors: Sequence[Finding]) -> list[Json]:

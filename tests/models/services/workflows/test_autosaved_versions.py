@@ -1,6 +1,7 @@
 """An editor's saves that follow each other are one version, and a version that a run used never changes."""
 
 import threading
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from models.db import SessionFactory, session_scope
 from models.rules.prices.pricing import PLANS
@@ -20,6 +22,8 @@ from tests.support.database.concurrency import at_once
 from tests.support.factories import node
 
 MINE, OTHERS = uuid4(), uuid4()
+
+Read = Callable[[Session, User, UUID], runnable.Runnable]
 
 
 class Desk:
@@ -54,6 +58,12 @@ class Desk:
             version_id = session.get_one(Execution, execution_id).version_id
             return len(session.get_one(WorkflowVersion, version_id).graph["nodes"])
 
+    def number_of(self, execution_id: UUID) -> int | None:
+        """The number of the version that a run follows; None if it is not in the history."""
+        with session_scope() as session:
+            version_id = session.get_one(Execution, execution_id).version_id
+            return session.get_one(WorkflowVersion, version_id).number
+
     def age(self, minutes: int, column: str = "created_at") -> None:
         with session_scope() as session:
             session.execute(text("ALTER TABLE workflow_versions DISABLE TRIGGER workflow_versions_never_change"))
@@ -63,6 +73,14 @@ class Desk:
 
 def graph(size: int) -> dict[str, Any]:
     return {"nodes": [node(f"n{index}", "input") for index in range(size)], "connections": []}
+
+
+def newest(session: Session, owner: User, workflow_id: UUID) -> runnable.Runnable:
+    return runnable.newest(session, owner, workflow_id)
+
+
+def latest_again(session: Session, owner: User, workflow_id: UUID) -> runnable.Runnable:
+    return runnable.again(session, owner, workflow_id, "latest")
 
 
 @pytest.fixture
@@ -120,17 +138,41 @@ def test_the_database_lets_a_version_become_unlisted_and_nothing_else(desk: Desk
         session.execute(text("UPDATE workflow_versions SET number = 2 WHERE number IS NULL"))
 
 
-def test_a_run_that_saw_the_replaced_version_follows_exactly_that(desk: Desk):
-    """A run is accepted of the version that was read, although another save commits in between."""
+@pytest.mark.parametrize("read", [newest, latest_again], ids=["newest", "again"])
+def test_a_save_waits_for_a_run_that_has_read_its_version(desk: Desk, read: Read):
+    """A run is accepted of the version that was read, which therefore stays in the history."""
     desk.save(1)
     with session_scope() as session:
         owner = session.get_one(User, desk.user_id)
-        seen = runnable.newest(session, owner, desk.workflow_id)
+        seen = read(session, owner, desk.workflow_id)
         saver = threading.Thread(target=lambda: desk.save(2))
         saver.start()
-        saver.join(20)
+        saver.join(0.5)
         run = _accept(session, owner, desk, seen)
-    assert desk.size_of(run) == 1
+    saver.join(20)
+    assert (desk.number_of(run), desk.size_of(run)) == (2, 1)
+    assert desk.listed() == [(3, 2), (2, 1), (1, 0)]
+
+
+@pytest.mark.parametrize("read", [newest, latest_again], ids=["newest", "again"])
+def test_a_run_that_waits_for_a_save_takes_the_saved_version(desk: Desk, read: Read):
+    desk.save(1)
+    runs: list[UUID] = []
+
+    def run() -> None:
+        with session_scope() as session:
+            owner = session.get_one(User, desk.user_id)
+            runs.append(_accept(session, owner, desk, read(session, owner, desk.workflow_id)))
+
+    with SessionFactory() as session:
+        owner = session.get_one(User, desk.user_id)
+        workflows.update(session, owner, desk.workflow_id, graph=graph(2), editor=MINE)
+        runner = threading.Thread(target=run)
+        runner.start()
+        runner.join(0.5)
+        session.commit()
+    runner.join(20)
+    assert [(desk.number_of(run), desk.size_of(run)) for run in runs] == [(2, 2)]
     assert desk.listed() == [(2, 2), (1, 0)]
 
 
@@ -172,6 +214,7 @@ def test_saves_and_runs_at_once_never_change_what_a_run_follows(desk: Desk):
         if number % 2:
             run = desk.run()
             sizes[run] = desk.size_of(run)
+            assert desk.number_of(run) is not None
         else:
             desk.save(1 + number % 9)
 
