@@ -1,5 +1,6 @@
 """Schemas of reported usage and of statistics."""
 
+from datetime import UTC
 from typing import Any
 
 from marshmallow import fields, validate
@@ -7,6 +8,7 @@ from marshmallow import fields, validate
 from api.schemas.base import CREDITS_MAX, AppIn, Boolean, Credits, EnumText, Integer, Number, Out, Query, Time
 from models.rules.prices.pricing import COSTS
 from models.rules.values.periods import Period
+from models.rules.values.zones import UnknownTimeZone, time_zone
 
 
 class Amount(fields.Decimal):
@@ -22,6 +24,20 @@ class Amount(fields.Decimal):
         if isinstance(value, str):
             raise self.make_error("text")
         return super()._deserialize(value, attr, data, **kwargs)
+
+
+class TimeZone(fields.String):
+    """The name of a time zone in a query string, as the zone itself."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        words = "The hours, days and months are those of this time zone of the IANA database, such as Europe/Oslo."
+        super().__init__(metadata={"description": words}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        try:
+            return time_zone(super()._deserialize(value, attr, data, **kwargs))
+        except UnknownTimeZone as unknown:
+            raise validate.ValidationError(str(unknown)) from unknown
 
 
 class UsageIn(AppIn):
@@ -41,9 +57,15 @@ class ChargeOut(Out):
 
 
 class StatsQuery(Query):
-    """The period of the statistics."""
+    """The period of the statistics, and the time zone of its days."""
 
-    period = fields.Enum(Period, by_value=True, load_default=Period.MONTH)
+    period = fields.Enum(
+        Period,
+        by_value=True,
+        load_default=Period.MONTH,
+        metadata={"description": "`month` is 30 days, `this_month` the calendar month so far."},
+    )
+    timezone = TimeZone(load_default=UTC)
 
 
 class BarOut(Out):

@@ -1,42 +1,42 @@
 """The periods of charts: how long each is, and into how many bars it is divided."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
 
 class Period(StrEnum):
-    """The period of statistics; the mobile app uses these words."""
+    """The period of statistics; the mobile app uses the first four words."""
 
     DAY = "day"
     WEEK = "week"
-    MONTH = "month"
+    MONTH = "month"  # 30 days
     YEAR = "year"
+    THIS_MONTH = "this_month"  # the calendar month so far
 
 
-# The length of a bar (a field of Postgres' `date_trunc`), and the number of bars.
-BARS: dict[Period, tuple[str, int]] = {
-    Period.DAY: ("hour", 24),
-    Period.WEEK: ("day", 7),
-    Period.MONTH: ("day", 30),
-    Period.YEAR: ("month", 12),
-}
+def bars(period: Period, now: datetime, zone: tzinfo = UTC) -> list[datetime]:
+    """The start of each bar of a chart, oldest first; the last bar contains `now`.
+
+    Bars are hours, days or months of `zone`; their starts are times in UTC.
+    """
+    local = now.astimezone(zone)
+    today = local.date()
+    match period:
+        case Period.DAY:
+            hour = local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+            return [hour - timedelta(hours=back) for back in reversed(range(24))]
+        case Period.YEAR:
+            first = today.replace(day=1)
+            days = [_months_before(first, back) for back in reversed(range(12))]
+        case _:
+            count = {Period.WEEK: 7, Period.MONTH: 30}.get(period, today.day)
+            days = [today - timedelta(days=back) for back in reversed(range(count))]
+    return [datetime.combine(day, time(), zone).astimezone(UTC) for day in days]
 
 
-def bars(period: Period, now: datetime) -> list[datetime]:
-    """The start of each bar of a chart in UTC, oldest first; the last bar contains `now`."""
-    unit, count = BARS[period]
-    hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    match unit:
-        case "hour":
-            return [hour - timedelta(hours=back) for back in reversed(range(count))]
-        case "day":
-            return [hour.replace(hour=0) - timedelta(days=back) for back in reversed(range(count))]
-    return [_months_before(hour.replace(hour=0, day=1), back) for back in reversed(range(count))]
-
-
-def _months_before(first: datetime, months: int) -> datetime:
+def _months_before(first: date, months: int) -> date:
     years, month = divmod(first.year * 12 + first.month - 1 - months, 12)
-    return first.replace(year=years, month=month + 1)
+    return date(years, month + 1, 1)
 
 
 class TimeRange(StrEnum):
@@ -87,5 +87,4 @@ def spans(grain: Grain, today: date) -> list[date]:
             return [today - timedelta(days=today.weekday() + 7 * weeks) for weeks in back]
         case Grain.YEAR:
             return [date(today.year - years, 1, 1) for years in back]
-    first = datetime(today.year, today.month, 1, tzinfo=UTC)
-    return [_months_before(first, months).date() for months in back]
+    return [_months_before(today.replace(day=1), months) for months in back]

@@ -5,7 +5,7 @@ Reported usage is charged to the available credits, in one statement with its tr
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import FieldError, InsufficientCredits, InvalidInput
 from models.rules.prices.pricing import CENT, COSTS, MAX_CREDITS
-from models.rules.values.periods import BARS, Period, bars
+from models.rules.values.periods import Period, bars
 from models.services.credits import ledger
 from models.tables import User
 
@@ -35,7 +35,7 @@ _SPEND = text("""
 """)
 
 _RUNS = text("""
-    SELECT date_trunc(:unit, created_at, 'UTC') AS start,
+    SELECT width_bucket(created_at, CAST(:starts AS timestamptz[])) AS number,
            count(*) AS total,
            count(*) FILTER (WHERE status = 'success') AS successful,
            count(*) FILTER (WHERE status = 'failed') AS failed,
@@ -44,16 +44,16 @@ _RUNS = text("""
            count(finished_at - started_at) AS timed,
            coalesce(extract(epoch FROM sum(finished_at - started_at)), 0) AS seconds
       FROM counted_runs
-     WHERE user_id = :user AND created_at >= :since
+     WHERE user_id = :user AND created_at >= (CAST(:starts AS timestamptz[]))[1]
      GROUP BY 1
 """)
 
 _MOVES = text("""
-    SELECT date_trunc(:unit, created_at, 'UTC') AS start, source,
+    SELECT width_bucket(created_at, CAST(:starts AS timestamptz[])) AS number, source,
            coalesce(sum(amount) FILTER (WHERE type = 'debit'), 0) AS used,
            coalesce(sum(amount) FILTER (WHERE type = 'credit'), 0) AS added
       FROM credit_transactions
-     WHERE user_id = :user AND created_at >= :since
+     WHERE user_id = :user AND created_at >= (CAST(:starts AS timestamptz[]))[1]
      GROUP BY 1, 2
 """)
 
@@ -127,12 +127,12 @@ def track(
     return Charge(cost, balance)
 
 
-def stats(session: Session, owner: User, period: Period) -> UsageStats:
-    """Statistics of the last day, week, month (30 days) or year, with its intervals in UTC."""
+def stats(session: Session, owner: User, period: Period, timezone: tzinfo = UTC) -> UsageStats:
+    """Statistics of a period until now, with its hours, days or months in a time zone."""
     now = datetime.now(UTC)
-    starts = bars(period, now)
+    starts = bars(period, now, timezone)
     found = UsageStats(period, starts[0], now, series=[Bar(start) for start in starts])
-    parameters = {"user": owner.id, "since": starts[0], "unit": BARS[period][0]}
+    parameters = {"user": owner.id, "starts": starts}
     _add_runs(found, session.execute(_RUNS, parameters).all())
     _add_moves(found, session.execute(_MOVES, parameters).all())
     return found
@@ -151,7 +151,7 @@ def _cost(resource_type: str, amount: Decimal) -> Decimal:
 
 def _add_runs(found: UsageStats, rows: Sequence[Row[Any]]) -> None:
     for row in rows:
-        bar = _bar(found, row.start)
+        bar = found.series[row.number - 1]
         bar.executions += row.total
         bar.successful += row.successful
         bar.failed += row.failed
@@ -169,15 +169,10 @@ def _add_runs(found: UsageStats, rows: Sequence[Row[Any]]) -> None:
 
 def _add_moves(found: UsageStats, rows: Sequence[Row[Any]]) -> None:
     for row in rows:
-        bar = _bar(found, row.start)
+        bar = found.series[row.number - 1]
         bar.credits_used += row.used
         bar.credits_added += row.added
         found.credits_used += row.used
         found.credits_added += row.added
         if row.used:
             found.credits_by_source[row.source] = found.credits_by_source.get(row.source, Decimal(0)) + row.used
-
-
-def _bar(found: UsageStats, start: datetime) -> Bar:
-    """The interval that begins at `start`, or the last one, as the database's clock may be ahead of this process's."""
-    return next((bar for bar in found.series if bar.start == start), found.series[-1])

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -183,6 +184,31 @@ class TestStatistics:
         totals = [client.get(f"/usage/stats?period={period}").json for period in ("day", "week", "month", "year")]
         assert [total["totalExecutions"] for total in totals] == [0, 1, 2, 2]
         assert [sum(bar["executions"] for bar in total["series"]) for total in totals] == [0, 1, 2, 2]
+
+    def test_of_this_month_begin_with_the_month_of_the_time_zone(self, client):
+        for name in ("UTC", "Pacific/Auckland", "America/Los_Angeles"):
+            before, after = (datetime.now(ZoneInfo(name)) for _ in range(2))
+            answer = client.get("/usage/stats", query_string={"period": "this_month", "timezone": name}).json
+            start = datetime.fromisoformat(answer["from"]).astimezone(ZoneInfo(name))
+            assert (start.day, start.hour, start.minute) == (1, 0, 0)
+            assert start.month in (before.month, after.month)
+            assert len(answer["series"]) in (before.day, after.day)
+
+    def test_put_each_run_into_the_day_of_the_time_zone(self, client, session, user):
+        zone = ZoneInfo("Asia/Kathmandu")
+        midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        row = factories.workflow(session, user)
+        for minutes in (-1, 0):
+            factories.execution(session, row, created_at=midnight + timedelta(minutes=minutes), cap=0)
+        session.commit()
+        bars = client.get("/usage/stats", query_string={"period": "week", "timezone": zone.key}).json["series"]
+        assert [bar["executions"] for bar in bars[-2:]] == [1, 1]
+        assert datetime.fromisoformat(bars[-1]["start"]) == midnight
+
+    @pytest.mark.parametrize("name", ["Mars/Base", "", "../etc/passwd", "localtime"])
+    def test_of_a_time_zone_that_is_none_are_refused(self, client, name):
+        answer = client.get("/usage/stats", query_string={"timezone": name})
+        assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "timezone")
 
     def test_of_a_period_that_is_none_are_refused(self, client):
         answer = client.get("/usage/stats?period=decade")

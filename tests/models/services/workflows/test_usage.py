@@ -25,6 +25,7 @@ NOW = datetime(2027, 1, 31, 14, 35, 10, tzinfo=UTC)
         (Period.WEEK, 7, datetime(2027, 1, 25, tzinfo=UTC), datetime(2027, 1, 31, tzinfo=UTC)),
         (Period.MONTH, 30, datetime(2027, 1, 2, tzinfo=UTC), datetime(2027, 1, 31, tzinfo=UTC)),
         (Period.YEAR, 12, datetime(2026, 2, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
+        (Period.THIS_MONTH, 31, datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 1, 31, tzinfo=UTC)),
     ],
 )
 def test_a_period_ends_with_the_bar_of_now(period: Period, count: int, first: datetime, last: datetime) -> None:
@@ -73,7 +74,7 @@ def test_statistics_are_read_from_an_index(session: Session, statement: object) 
         """),
         {"user": crowd.id, "workflow": row.workflow_id, "version": row.version_id},
     )
-    asked = {"user": user.id, "since": NOW.replace(year=2020), "unit": "day"}
+    asked = {"user": user.id, "starts": bars(Period.YEAR, NOW)}
     plan = "\n".join(session.scalars(text(f"EXPLAIN {statement}"), asked))
     assert "Index" in plan, plan
     assert "Seq Scan" not in plan, plan
