@@ -13,6 +13,7 @@ from api.jobs.idempotency import idempotent
 from api.limits.heavy import heavy
 from api.openapi import TIER_LIMITS, Page, describes
 from api.routes.workflows.preconditions import shown_with_tag
+from api.schemas.accounts.accounts import NothingIn
 from api.schemas.workflows.templates import (
     CategoryOut,
     InstantiateIn,
@@ -107,6 +108,20 @@ def delete(template_id: UUID) -> ResponseReturnValue:
     """Delete a template of the caller; workflows created from it stay."""
     templates.delete(db(), current_user(), template_id)
     return Response(status=204)
+
+
+@bp.post("/<uuid:template_id>/undelete")
+@signed_in
+@describes(
+    response={"template": TemplateOut},
+    body=NothingIn,
+    optional=True,
+    errors=("template_limit_reached", "storage_limit_reached"),
+)
+def undelete(template_id: UUID) -> ResponseReturnValue:
+    """Restore a template of the caller that was deleted in the last ten minutes."""
+    body(NothingIn, optional=True)
+    return {"template": show(TemplateOut, templates.undelete(db(), current_user(), template_id))}
 
 
 @bp.post("/<uuid:template_id>/instantiate")

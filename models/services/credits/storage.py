@@ -38,7 +38,8 @@ _MEASURE = text("""
            (SELECT coalesce(sum(pg_column_size(v.graph) + pg_column_size(v.description)), 0)
               FROM workflows w JOIN workflow_versions v ON v.workflow_id = w.id
              WHERE w.user_id = :user AND w.deleted_at IS NULL)
-           + (SELECT coalesce(sum(pg_column_size(graph)), 0) FROM templates WHERE owner_id = :user)
+           + (SELECT coalesce(sum(pg_column_size(graph)), 0) FROM templates
+               WHERE owner_id = :user AND deleted_at IS NULL)
            -- Ended runs of deleted workflows are not counted, because they are about to be removed.
            + (SELECT coalesce(sum(e.stored_bytes), 0)
                 FROM workflow_executions e JOIN workflows w ON w.id = e.workflow_id

@@ -69,6 +69,8 @@ RULES = {
     ),
     # The mail with the link names this time.
     "data_exports": RetentionRule("data_exports", 7 * DAY),
+    # Their deletion can be undone for less than that.
+    "templates": RetentionRule("templates", 1, "deleted_at", only="deleted_at IS NOT NULL"),
     # Unlisted versions are there for their runs. A run that was just submitted may not be committed yet.
     "versions": RetentionRule(
         "workflow_versions",
@@ -98,6 +100,7 @@ class Pruned:
     stripe_events: int = 0
     notifications: int = 0
     data_exports: int = 0
+    templates: int = 0
     versions: int = 0
     findings: int = 0
     audit_entries: int = 0

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, contains_eager
 
 from models.errors import Conflict, NotFound, Quota, TooManyAttempts
 from models.services.notifications import notifications
@@ -82,8 +82,12 @@ def listed(
     offset: int = 0,
     after: Position | None = None,
 ) -> Sequence[TemplateReport]:
-    """A page of reports with their templates, newest first; only of one status or template if given."""
-    query = select(TemplateReport).options(joinedload(TemplateReport.template))
+    """A page of reports with their templates, newest first; only of one status or template if given.
+
+    Reports of templates that their owners deleted are left out.
+    """
+    query = select(TemplateReport).join(TemplateReport.template).where(Template.deleted_at.is_(None))
+    query = query.options(contains_eager(TemplateReport.template))
     if status is not None:
         closed = TemplateReport.closed_at
         query = query.where(closed.is_(None) if status is ReportStatus.OPEN else closed.is_not(None))
@@ -116,7 +120,7 @@ def unpublish(
     Returns the template and the ids of the notifications to publish. Raises `NotFound` and `NotPublished`.
     """
     template = session.get(Template, template_id, with_for_update={"of": Template}, populate_existing=True)
-    if template is None:
+    if template is None or template.deleted_at is not None:
         raise NotFound("template")
     if not template.published:
         raise NotPublished

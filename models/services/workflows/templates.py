@@ -14,7 +14,7 @@ from models.rules.values.categories import category_of
 from models.services.credits import storage
 from models.services.rows.queries import Position, lock_user
 from models.services.workflows import saved_versions, workflows
-from models.tables import Template, User, Workflow
+from models.tables import UNDO_DELETION, Template, User, Workflow
 
 MAX_OWNED = 100
 
@@ -70,7 +70,9 @@ def list_visible(
 
     Templates of the service come first, then the newest.
     """
-    query = select(Template).where(Template.owner_id == viewer.id if own else _visible(viewer))
+    query = select(Template).where(_visible(viewer))
+    if own:
+        query = query.where(Template.owner_id == viewer.id)
     if category is not None:
         query = query.where(Template.category == category_of(category))
     query = query.options(joinedload(Template.owner))
@@ -122,9 +124,7 @@ def create(
     """
     problems = workflows.problems_of(owner, graph)
     lock_user(session, owner.id)
-    owned = select(func.count()).where(Template.owner_id == owner.id)
-    if session.execute(owned).scalar_one() >= MAX_OWNED:
-        raise TemplateLimitReached
+    _check_number(session, owner)
     storage.require_room(session, owner)
     template = Template(
         id=(template_id := uuid4()),
@@ -176,9 +176,32 @@ def change(
 
 
 def delete(session: Session, owner: User, template_id: UUID) -> None:
-    """Delete a template of `owner`; workflows created from it stay. Raises `NotFound`."""
-    session.delete(_locked(session, owner, template_id))
+    """Mark a template of `owner` as deleted; workflows created from it stay. Raises `NotFound`."""
+    _locked(session, owner, template_id).deleted_at = func.now()
     session.flush()
+    storage.freed(session, [owner.id])
+
+
+def undelete(session: Session, owner: User, template_id: UUID) -> Template:
+    """Restore a template that `owner` deleted in the last ten minutes, published as it was.
+
+    Raises `NotFound`, also later, and `TemplateLimitReached` or `StorageLimitReached` if there is no room for it any
+    more. A template that was not deleted is returned as it is.
+    """
+    lock_user(session, owner.id)  # before the template, as in `create`
+    deleted = select(Template).where(
+        Template.id == template_id,
+        Template.owner_id == owner.id,
+        Template.deleted_at > func.now() - UNDO_DELETION,
+    )
+    template = session.scalar(deleted.with_for_update().execution_options(populate_existing=True))
+    if template is not None:
+        _check_number(session, owner)
+        template.deleted_at = None
+        session.flush()
+        storage.freed(session, [owner.id])  # measured again, because it counts again
+        storage.require_room(session, owner)
+    return get(session, owner, template_id)
 
 
 def instantiate(session: Session, owner: User, template_id: UUID, *, name: str | None = None) -> Workflow:
@@ -198,14 +221,23 @@ def instantiate(session: Session, owner: User, template_id: UUID, *, name: str |
 
 
 def _visible(viewer: User) -> ColumnElement[bool]:
+    """Whether a template is in the gallery, or the viewer's own, and not deleted."""
     verified = exists().where(User.id == Template.owner_id, User.email_verified_at.is_not(None))
     in_gallery = Template.published & or_(Template.owner_id.is_(None), verified)
-    return or_(in_gallery, Template.owner_id == viewer.id)
+    return and_(Template.deleted_at.is_(None), or_(in_gallery, Template.owner_id == viewer.id))
+
+
+def _check_number(session: Session, owner: User) -> None:
+    """Raise `TemplateLimitReached` if `owner`, who is locked, has as many as are allowed."""
+    owned = select(func.count()).where(Template.owner_id == owner.id, Template.deleted_at.is_(None))
+    if session.execute(owned).scalar_one() >= MAX_OWNED:
+        raise TemplateLimitReached
 
 
 def _locked(session: Session, owner: User, template_id: UUID) -> Template:
-    owned = select(Template).where(Template.id == template_id, Template.owner_id == owner.id).with_for_update()
-    template = session.scalar(owned.execution_options(populate_existing=True))
+    owned = (Template.id == template_id, Template.owner_id == owner.id, Template.deleted_at.is_(None))
+    query = select(Template).where(*owned).with_for_update()
+    template = session.scalar(query.execution_options(populate_existing=True))
     if template is None:
         raise NotFound("template")
     return template

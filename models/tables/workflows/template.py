@@ -17,6 +17,7 @@ class Template(UpdatedAtMixin, Record):
         CheckConstraint("estimated_minutes > 0", name="estimated_minutes_positive"),
         CheckConstraint("unpublished_at IS NULL OR NOT published", name="not_published_again"),
         Index("ix_templates_gallery", text("created_at DESC"), text("id DESC"), postgresql_where=text("published")),
+        Index("ix_templates_deleted", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),  # for pruning
         Index("ix_templates_owned", "owner_id", postgresql_where=text("owner_id IS NOT NULL")),
     )
 
@@ -31,6 +32,7 @@ class Template(UpdatedAtMixin, Record):
     owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # None for templates of the service
     published: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     unpublished_at: Mapped[UtcTime | None]  # when an administrator removed it from the gallery permanently
+    deleted_at: Mapped[UtcTime | None]  # by its owner, who can restore it for a while
     uses: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # workflows that other users created from it
 
     owner: Mapped[User | None] = relationship(viewonly=True)

@@ -4,7 +4,7 @@ An unlisted version has no number: it is not in the history of its workflow, and
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from models.rules.executions.states import WorkflowStatus
 from models.rules.prices.pricing import PRICE_LIST
 from models.serialization import Json
 
-UNDO_DELETION = timedelta(minutes=10)  # for which a deleted workflow can be restored
+UNDO_DELETION = timedelta(minutes=10)  # for which a deleted workflow or template can be restored
 
 
 class WorkflowVersion(Record):
@@ -53,6 +53,11 @@ class WorkflowVersion(Record):
     begun_at: Mapped[UtcTime] = mapped_column(server_default=func.now())
     # The workflows that it runs, as [{node, field, workflow, times, certain}], because their costs change.
     calls: Mapped[JsonB] = mapped_column(default=list, server_default=text("'[]'"))
+
+    @property
+    def first_saved_at(self) -> datetime:
+        """When the first of the saves was made that it stands for; older rows have a later `begun_at`."""
+        return min(self.begun_at, self.created_at)
 
 
 class Workflow(UpdatedAtMixin, Record):

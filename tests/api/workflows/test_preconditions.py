@@ -235,10 +235,13 @@ class TestEditorsThatSaveThemselves:
 
     def test_make_one_version_with_a_tag_for_each_save(self, client, made, address):
         first = self.save(client, address, made.headers["ETag"], "a")
+        (began, *_) = client.get(f"{address}/versions").json["versions"]
         second = self.save(client, address, first.headers["ETag"], "a", "b")
         assert [answer.json["workflow"]["version"] for answer in (first, second)] == [2, 2]
         assert len({made.headers["ETag"], first.headers["ETag"], second.headers["ETag"]}) == 3
-        assert [row["nodeCount"] for row in client.get(f"{address}/versions").json["versions"]] == [2, 2]
+        versions = client.get(f"{address}/versions").json["versions"]
+        assert [row["nodeCount"] for row in versions] == [2, 2]
+        assert [row["begunAt"] for row in versions] == [began["createdAt"], versions[1]["createdAt"]]
 
     def test_are_told_of_each_other_s_saves_within_one_version(self, client, made, address):
         """Two tabs of one session: the second one saw the first save of the version, and not the next."""

@@ -1,8 +1,9 @@
 """Reporting a published template, and what administrators do about it."""
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
+from models.services.operations.pruning import prune
 from models.services.workflows import template_reports
 from models.tables import AuditEntry, Channel, Notification, NotificationKind, Role, Template, TemplateReport
 from tasks.queue import TaskName
@@ -63,9 +64,13 @@ class TestReporting:
         assert eve.post(f"{places[0]}/report", json=SPAM).status_code == 204
         assert sign_in(new_user("bob@example.com")).post(f"{places[2]}/report", json=SPAM).status_code == 204
 
-    def test_goes_with_the_template_and_with_its_author(self, client, eve, address, session):
+    def test_goes_with_the_template_and_with_its_author(self, boss, client, eve, address, session):
         eve.post(f"{address}/report", json=SPAM)
         client.delete(address)
+        assert boss.get("/admin/template-reports").json["reports"] == []
+        assert unpublish(boss, address).status_code == 404
+        session.execute(text("UPDATE templates SET deleted_at = deleted_at - interval '61 minutes'"))
+        assert prune(session).templates == 1
         assert session.scalars(select(func.count()).select_from(TemplateReport)).one() == 0
 
 

@@ -1,11 +1,15 @@
 """What was changed or deleted by mistake is seen and taken back."""
 
+from types import MappingProxyType
+
 import pytest
 from sqlalchemy import text
 
 from models.rules.prices.pricing import PLANS, Tier
 from models.services.accounts import account_access
-from tests.support.api.graphs import node, workflow
+from models.services.operations.pruning import prune
+from models.services.workflows import templates
+from tests.support.api.graphs import node, two_steps, workflow
 
 
 @pytest.fixture
@@ -26,6 +30,48 @@ def test_a_version_shows_what_it_changed(client, workflow_id):
         ("out", [{"field": "config.outputType", "before": "json", "after": "text"}])
     ]
     assert client.get(f"/workflows/{workflow_id}/versions/1/diff/3").status_code == 404
+
+
+class TestUndeletingTemplates:
+    OWN = MappingProxyType({"name": "Mine", "category": "mine", **two_steps(), "published": True})
+
+    @pytest.fixture
+    def address(self, client) -> str:
+        address = client.post("/templates", json=dict(self.OWN)).headers["Location"]
+        assert client.delete(address).status_code == 204
+        return address
+
+    def test_brings_one_back_as_it_was(self, client, sign_in, other, address):
+        eve = sign_in(other)
+        assert [asker.get(address).status_code for asker in (client, eve)] == [404, 404]
+        assert client.put(address, json={"name": "Better"}).status_code == 404
+        assert client.delete(address).status_code == 404
+        assert client.get("/templates?own=true").json["count"] == 0
+        assert "mine" not in client.get("/templates/categories").text
+        answer = client.post(f"{address}/undelete")
+        assert (answer.status_code, answer.json["template"]["published"]) == (200, True)
+        assert [asker.get(address).json for asker in (client, eve)] == [answer.json] * 2
+
+    def test_is_too_late_after_ten_minutes_and_then_it_is_pruned(self, client, session, address):
+        session.execute(text("UPDATE templates SET deleted_at = deleted_at - interval '10 minutes'"))
+        session.commit()
+        assert client.post(f"{address}/undelete").status_code == 404
+        session.execute(text("UPDATE templates SET deleted_at = deleted_at - interval '1 hour'"))
+        assert prune(session).templates == 1
+        assert session.scalar(text("SELECT count(*) FROM templates WHERE owner_id IS NOT NULL")) == 0
+
+    def test_changes_nothing_for_a_template_that_is_there(self, client, address):
+        restored = client.post(f"{address}/undelete").json
+        assert client.post(f"{address}/undelete").json == restored
+
+    def test_needs_room(self, client, monkeypatch, address):
+        monkeypatch.setattr(templates, "MAX_OWNED", 1)
+        assert client.post("/templates", json=dict(self.OWN)).status_code == 201
+        refused = client.post(f"{address}/undelete")
+        assert (refused.status_code, refused.json["code"]) == (403, "template_limit_reached")
+
+    def test_is_not_for_others(self, sign_in, other, address):
+        assert sign_in(other).post(f"{address}/undelete").status_code == 404
 
 
 class TestUndeleting:
