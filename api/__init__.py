@@ -1,6 +1,7 @@
 """The web process, which parses requests, calls services, enqueues tasks and responds. `create_app` builds it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -19,6 +20,9 @@ from api.serving.request_run import App
 from models.vault import Vault
 from settings import Settings
 from tasks.probes.broker import BrokerProbe
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 CONSOLE = Path(__file__).parent.parent / "console" / "dist"
 
@@ -55,9 +59,10 @@ def create_app(settings: Settings) -> App:
 
 def _wrap(app: App, settings: Settings) -> None:
     """Put the console, the mount points and the proxies before the routes."""
-    app.wsgi_app = Console(Mounts(app.wsgi_app), CONSOLE, is_secure=settings.environment == "production")
+    outermost: WSGIApplication = Console(Mounts(app.wsgi_app), CONSOLE, is_secure=settings.environment == "production")
     if settings.proxy_prefix_hops:
-        app.wsgi_app = Mount(app.wsgi_app)
+        outermost = Mount(outermost)
     if hops := settings.proxy_hops:
         prefix_hops = settings.proxy_prefix_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=prefix_hops)
+        outermost = ProxyFix(outermost, x_for=hops, x_proto=hops, x_host=hops, x_prefix=prefix_hops)
+    app.wsgi_app = outermost  # type: ignore[assignment, method-assign]  # as Flask documents it

@@ -155,7 +155,7 @@ def signed_in(view: Callable[P, R]) -> Callable[P, R]:
             scopes.require(g.caller.scopes)
         return view(*args, **kwargs)
 
-    guarded.signed_in = True  # `wraps` copies this mark to outer decorators
+    vars(guarded)["signed_in"] = True  # `wraps` copies this mark to outer decorators
     return guarded
 
 

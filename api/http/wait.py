@@ -21,7 +21,7 @@ Load = Callable[[Collection[Any]], Mapping[Any, Any]]
 class Wakeable(Protocol):
     """Something that wakes whoever waits for it, from any thread."""
 
-    def when_woken(self, call: Callable[[], None]) -> None:
+    def when_woken(self, call: Callable[[], object]) -> None:
         """Call `call` once: now if it was woken since the last wait, or when it is."""
 
     def take_wake(self) -> bool:

@@ -59,7 +59,7 @@ def idempotent(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseRe
             _remember(db(), key, response)
         return response
 
-    once.idempotent = True  # `wraps` copies this mark to outer decorators
+    vars(once)["idempotent"] = True  # `wraps` copies this mark to outer decorators
     return once
 
 

@@ -27,7 +27,7 @@ return {count, redis.call('pttl', KEYS[1])}
 class RememberedStorage(RedisStorage):
     """A Redis storage that keeps counts for the rest of the request; usable only in requests."""
 
-    STORAGE_SCHEME: ClassVar[list[str]] = [PREFIX + scheme for scheme in REDIS_SCHEMES]
+    STORAGE_SCHEME: ClassVar[list[str]] = [PREFIX + scheme for scheme in REDIS_SCHEMES]  # type: ignore[misc]  # the library has no ClassVar
 
     def __init__(self, uri: str, **options: Any) -> None:
         url = uri.removeprefix(PREFIX)

@@ -7,7 +7,7 @@ are the user's id or the caller's network, never a value that the caller can cho
 import math
 import time
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
@@ -32,7 +32,7 @@ REMEMBERED = frozenset(RememberedStorage.STORAGE_SCHEME)
 KEY_PREFIX, SCOPE = "agentforge", "global"  # the library's scope for a limit that all routes share
 UNCOUNTED = {"health", "webhooks"}  # blueprints; Stripe sends bursts from few addresses
 # A request must not wait for an unavailable store: one try, one second.
-STORE_OPTIONS = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
+STORE_OPTIONS: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
 
 
 def _caller_key() -> str:

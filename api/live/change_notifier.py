@@ -60,7 +60,7 @@ class ChangeSubscription:
         self.is_closed = False
         self._lock = threading.Lock()
         self._is_woken = False
-        self._call: Callable[[], None] | None = None
+        self._call: Callable[[], object] | None = None
 
     def changed(
         self, seen: Mapping[UUID, Hashable], seconds: float, at_least: float = 0.0, then: Read | None = None
@@ -75,7 +75,7 @@ class ChangeSubscription:
             is_woken, self._is_woken = self._is_woken, False
         return is_woken and not self.is_closed
 
-    def when_woken(self, call: Callable[[], None]) -> None:
+    def when_woken(self, call: Callable[[], object]) -> None:
         """Call `call` once: now if a row may have changed or this is closed, or when that happens."""
         with self._lock:
             if not self._is_woken and not self.is_closed:

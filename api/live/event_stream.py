@@ -6,7 +6,9 @@ names the last event that it saw. If no slot is free, the client gets the presen
 
 import re
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -17,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from api.auth.authenticate import current_credential
 from api.http.json import encode
 from api.http.parsing import query
-from api.http.wait import Messages, Read, StreamedResponse
+from api.http.wait import Messages, Pause, Read, StreamedResponse
 from api.live import run_views
 from api.live.change_notifier import ChangeNotifier, ChangeSubscription
 from api.live.long_poll import notifier
@@ -109,16 +111,23 @@ def _listen(notifier: ChangeNotifier, events: EventStream) -> Messages:
             news = yield events.news()
             while True:
                 yield events.messages(news) or HEARTBEAT
-                if events.is_over or (subscription is None and not events.has_more):
+                if events.is_over:
                     return
-                news = (yield events.news()) if events.has_more else (yield from _wait(subscription, events, until))
+                if events.has_more:
+                    news = yield events.news()
+                elif subscription is not None:
+                    news = yield from _wait(subscription, events, until)
+                else:
+                    return
                 if news is None:
                     return
         except (DBAPIError, PoolTimeout, ForgeError) as error:
             log.warning("stream.ended", execution_id=str(run_id), error=type(error).__name__)
 
 
-def _wait(subscription: ChangeSubscription, events: EventStream, until: float) -> Messages:
+def _wait(
+    subscription: ChangeSubscription, events: EventStream, until: float
+) -> Generator[bytes | Pause, Any, RunNews | None]:
     """Send heartbeats until there are news, which are returned; None at the end of the stream."""
     while True:
         left = max(0.0, min(until - time.monotonic(), HEARTBEAT_SECONDS))

@@ -60,7 +60,7 @@ def poll(execution_id: UUID, *, wait: int, since: int | None) -> Waits[Response]
     response = unless_known(tag, shown.document)
     close()  # nothing was written, and closing costs less than a commit
     if shown.run.status not in TERMINAL:
-        position = shown.wait_status and shown.wait_status.queue_position
+        position = shown.wait_status.queue_position if shown.wait_status else None
         response.headers["Retry-After"] = str(retry_after(shown.run, position) if pause is None else pause)
     return response
 

@@ -98,7 +98,7 @@ def describes(
     )
 
     def mark(view: View) -> View:
-        view.described = description  # `wraps` copies this mark to outer decorators
+        vars(view)["described"] = description  # `wraps` copies this mark to outer decorators
         return view
 
     return mark

@@ -94,7 +94,8 @@ def _tag(content: bytes) -> str:
 def _kept(response: Response, tag: str) -> Response:
     response.set_etag(tag)
     response.headers["Cache-Control"] = HOUR
-    return response.make_conditional(request.environ)
+    response.make_conditional(request.environ)
+    return response
 
 
 @cache

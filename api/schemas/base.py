@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
@@ -131,14 +131,17 @@ class Credits(fields.Decimal):
 
     def __init__(self, **kwargs: Any) -> None:
         bounds = validate.Range(min=0, max=CREDITS_MAX)
-        messages = {"decimals": "Must have at most two decimals.", "text": "Must be a number."}
+        messages: dict[str, str | list[Any] | dict[Any, Any]] = {
+            "decimals": "Must have at most two decimals.",
+            "text": "Must be a number.",
+        }
         super().__init__(allow_nan=False, validate=bounds, error_messages=messages, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
             raise self.make_error("text")
         number = super()._deserialize(value, attr, data, **kwargs)
-        if number.as_tuple().exponent < -2:
+        if cast("int", number.as_tuple().exponent) < -2:  # a number, because it is finite
             raise self.make_error("decimals")
         return number
 

@@ -64,8 +64,7 @@ class _Range(validate.Range):
     """A range check whose message names the violated bound."""
 
     def __init__(self, check: validate.Range) -> None:
-        inclusive = {"min_inclusive": check.min_inclusive, "max_inclusive": check.max_inclusive}
-        super().__init__(check.min, check.max, **inclusive)
+        super().__init__(check.min, check.max, min_inclusive=check.min_inclusive, max_inclusive=check.max_inclusive)
         lowest, highest = ("at least" if self.min_inclusive else "more than"), "at most"
         self._low, self._high = f"Must be {lowest} {self.min}.", f"Must be {highest} {self.max}."
 

@@ -62,7 +62,12 @@ class Process:
         runs: list[RequestRun] = []
         environ[ADOPT] = runs.append
         started: list[Any] = []
-        body = self.app.wsgi_app(environ, lambda *args: started.append(args) or _write_nothing)
+
+        def start_response(*args: Any) -> Callable[[bytes], object]:
+            started.append(args)
+            return _write_nothing
+
+        body = self.app.wsgi_app(environ, start_response)
         if not runs:
             return Response(b"".join(body), *started[0])
         result = runs[0].step()
@@ -150,7 +155,7 @@ class Exchange:
             await asyncio.sleep(wait.at_least)
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
-        wait.source.when_woken(lambda: loop.call_soon_threadsafe(_resolve, woken))
+        wait.source.when_woken(partial(loop.call_soon_threadsafe, _resolve, woken))
         timer = loop.call_later(wait.seconds, _resolve, woken)
         is_gone = partial(_resolve, woken)
         if self._gone is None:

@@ -1,7 +1,7 @@
 """The run of one request through Flask, in as many steps as it pauses. Each step may run in another thread."""
 
 from collections.abc import Callable, Iterable
-from inspect import isgenerator
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g
@@ -76,14 +76,14 @@ class RequestRun:
 
     def _first(self) -> Any:
         try:
-            result = self._app.preprocess_request()
+            result: Any = self._app.preprocess_request()
             if result is None:
                 result = self._app.dispatch_request()
-            if not isgenerator(result):
+            if not isinstance(result, GeneratorType):
                 result = self._app.after_view(self._app.make_response(result))
         except Exception as error:
             return self._app.handle_user_exception(error)
-        if not isgenerator(result):
+        if not isinstance(result, GeneratorType):
             return result
         self._steps = result
         return self._advance(result)

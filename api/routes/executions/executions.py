@@ -60,7 +60,7 @@ bp = Blueprint("executions", __name__, url_prefix="/executions")
 )
 def index() -> ResponseReturnValue:
     """List the caller's runs, newest first. With `ids` and `wait` the response comes once one of these runs changes."""
-    return poll_list(**page_query(ExecutionListQuery))
+    return poll_list(**page_query(ExecutionListQuery))  # type: ignore[return-value]  # `App` takes pauses
 
 
 @bp.get("/<uuid:execution_id>")
@@ -74,7 +74,7 @@ def index() -> ResponseReturnValue:
 )
 def get(execution_id: UUID) -> ResponseReturnValue:
     """Get a run with the state of each node and its receipt. With `wait` the response comes once the run changes."""
-    return poll(execution_id, **query(ExecutionQuery))
+    return poll(execution_id, **query(ExecutionQuery))  # type: ignore[return-value]  # `App` takes pauses
 
 
 @bp.get("/<uuid:execution_id>/receipt")

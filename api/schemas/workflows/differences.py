@@ -19,7 +19,7 @@ class NodeDifferenceOut(Out):
     id = String()
     label = String()
     type = String()
-    fields = fields.List(fields.Nested(FieldDifferenceOut))
+    fields = fields.List(fields.Nested(FieldDifferenceOut))  # type: ignore[assignment]  # marshmallow takes it away
 
 
 class VersionDifferenceOut(Out):
