@@ -3,7 +3,7 @@
 from datetime import UTC
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from api.schemas.base import CREDITS_MAX, AppIn, Boolean, Credits, EnumText, Integer, Number, Out, Query, Time
 from models.rules.prices.pricing import COSTS
@@ -37,7 +37,7 @@ class TimeZone(fields.String):
         try:
             return time_zone(super()._deserialize(value, attr, data, **kwargs))
         except UnknownTimeZone as unknown:
-            raise validate.ValidationError(str(unknown)) from unknown
+            raise ValidationError(str(unknown)) from unknown
 
 
 class UsageIn(AppIn):
