@@ -19,18 +19,20 @@ from uuid import UUID, uuid4
 
 import orjson
 import psutil
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from bench.arguments import parse
 from bench.served import running, servers, until_ready
 from bench.workers import cpu_seconds, finished, http_call, new_user, no_op, worker
 from devstack.servers.ports import LOOPBACK, free_port
 from models.db import session_scope
+from models.rules.prices.pricing import Priority
 from models.serialization import Json
 from models.services.executions import executions
+from models.services.orchestration.redelivery import TaskTarget
 from models.services.workflows import workflows
-from models.tables import User
-from tasks.queue import TaskName, enqueue
+from models.tables import Execution, User
+from tasks.queue import enqueue_run
 
 CALL_MS, CHAIN_CALL_MS = 50, 10
 CHAIN = 40
@@ -219,8 +221,9 @@ def _shares(runs: int, users: int) -> list[int]:
 
 def _start(submitted: list[UUID]) -> None:
     with session_scope() as session:
-        for execution_id in submitted:
-            enqueue(session, TaskName.DRIVE_EXECUTION, priority="high", execution_id=execution_id)
+        found = select(Execution.id, Execution.workflow_id).where(Execution.id.in_(submitted))
+        for execution_id, workflow_id in session.execute(found):
+            enqueue_run(session, TaskTarget(execution_id, Priority.HIGH, workflow_id))
 
 
 def _submit_bare(graph: Json, runs: int) -> list[UUID]:

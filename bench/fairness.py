@@ -17,13 +17,14 @@ from bench.arguments import parse
 from bench.served import servers
 from bench.workers import worker
 from models.db import session_scope
-from models.rules.prices.pricing import Tier
+from models.rules.prices.pricing import Priority, Tier
 from models.services.accounts import accounts
 from models.services.credits import ledger
 from models.services.executions import executions
+from models.services.orchestration.redelivery import TaskTarget
 from models.services.workflows import workflows
 from models.tables import User
-from tasks.queue import TaskName, enqueue
+from tasks.queue import enqueue_run, target_of
 
 _WAITED = text("SELECT extract(epoch FROM started_at - created_at)::float FROM workflow_executions WHERE id = :id")
 
@@ -94,7 +95,7 @@ def _flood(user_id: UUID, runs: int, *, enqueue_all: bool) -> float:
         copies = session.scalars(_COPY, {"id": last, "runs": max(runs - BATCH, 0), "enqueue": enqueue_all}).all()
         session.execute(_HOLD, {"ids": copies, "user": user_id})
         for execution_id in copies if enqueue_all else ():
-            enqueue(session, TaskName.DRIVE_EXECUTION, priority="low", execution_id=execution_id)
+            enqueue_run(session, TaskTarget(execution_id, Priority.LOW, workflow_id))
     return time.monotonic() - started
 
 
@@ -105,7 +106,7 @@ def _queue(user_id: UUID, workflow_id: UUID, runs: int, *, enqueue_all: bool = F
         queued = [executions.submit(session, owner, workflow_id) for _ in range(runs)]
         for execution in queued:
             if enqueue_all or not execution.deferred_at:
-                enqueue(session, TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+                enqueue_run(session, target_of(execution))
         return [execution.id for execution in queued]
 
 

@@ -19,11 +19,13 @@ from bench.arguments import parse
 from bench.served import servers
 from bench.workers import finished, new_user, node, worker
 from models.db import session_scope
+from models.rules.prices.pricing import Priority
 from models.serialization import Json
 from models.services.executions import executions
+from models.services.orchestration.redelivery import TaskTarget
 from models.services.workflows import workflows
 from models.tables import User
-from tasks.queue import TaskName, enqueue
+from tasks.queue import enqueue_run
 
 MIB = 1024 * 1024
 
@@ -105,7 +107,7 @@ def _run(user_id: UUID, graph: Json, run_input: Json, runs: int, look: Callable[
         for _ in range(runs):
             run = executions.submit(session, owner, workflow.id, input=run_input, max_credits=None, priority=None)
             ids.append(run.id)
-            enqueue(session, TaskName.DRIVE_EXECUTION, priority="high", execution_id=run.id)
+            enqueue_run(session, TaskTarget(run.id, Priority.HIGH, workflow.id))
     while not finished(ids):
         look()
         time.sleep(0.02)

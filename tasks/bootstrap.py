@@ -20,13 +20,13 @@ from redis.retry import Retry
 
 import threads
 from models.db import connect
-from models.rules.prices.pricing import Priority
 from models.services.operations.worker_heartbeats import Calls
 from models.services.orchestration.isolated_runs import ISOLATED_PREFIX
+from models.services.orchestration.redelivery import TaskTarget
 from models.vault import Vault
 from settings import process_settings
 from tasks import redis_client
-from tasks.queue import QueueName, TaskMessage, TaskName, publish
+from tasks.queue import publish, run_message
 from workers.engine.attempts.effect_executor import GatewayExecutor, Gateways
 from workers.engine.attempts.redis_places import RedisPlaces
 from workers.engine.process.isolation import Subprocess
@@ -169,11 +169,9 @@ def _start_isolated(execution_id: UUID, epoch: int) -> Subprocess:
     return Subprocess([sys.executable, "-m", "tasks.isolated_run", str(execution_id), str(epoch)], ROOT)
 
 
-def _enqueue_child(execution_id: UUID, priority: Priority) -> None:
+def _enqueue_child(run: TaskTarget) -> None:
     """Enqueue a child run that a driver of this process started."""
-    publish(
-        TaskMessage(TaskName.DRIVE_EXECUTION, QueueName(f"executions.{priority}"), {"execution_id": str(execution_id)})
-    )
+    publish(run_message(run))
 
 
 def _leave_soon(**_: Any) -> None:

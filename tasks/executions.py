@@ -7,7 +7,7 @@ from celery import shared_task
 from models.db import single_statement_scope
 from models.services.orchestration import redelivery
 from tasks.bootstrap import runtime
-from tasks.queue import TaskName, enqueue
+from tasks.queue import TaskName, enqueue_run
 from workers.engine.driver.outcomes import DriveResult
 
 
@@ -23,5 +23,5 @@ def enqueue_next(execution_id: UUID, left: DriveResult | None) -> None:
     # before it was claimed, such as by a cancellation.
     find = {None: redelivery.woken_by, DriveResult.RELEASED: redelivery.requeue}.get(left, redelivery.next_after)
     with single_statement_scope() as session:
-        for run, priority in find(session, execution_id):
-            enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=run)
+        for run in find(session, execution_id):
+            enqueue_run(session, run)

@@ -19,7 +19,7 @@ from models.services.operations import analytics, pruning, worker_heartbeats
 from models.services.orchestration import deadlines, redelivery
 from tasks.bootstrap import process_name
 from tasks.parts import in_transaction, run_each
-from tasks.queue import TaskName, enqueue, enqueue_mails
+from tasks.queue import TaskName, enqueue, enqueue_mails, enqueue_run
 from workers import exports, metrics
 
 MAX_BATCHES = 40  # of one part in one task; a few seconds of work
@@ -67,8 +67,8 @@ def _end_overdue() -> None:
 
 
 def _enqueue(session: Session) -> None:
-    for execution_id, priority in (*redelivery.stalled(session), *redelivery.unclaimed_slots(session)):
-        enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=execution_id)
+    for run in (*redelivery.stalled(session), *redelivery.unclaimed_slots(session)):
+        enqueue_run(session, run)
     for export_id in data_exports.due(session):
         enqueue(session, TaskName.BUILD_EXPORT, export_id=export_id)
     for key_id in provider_keys.due_tests(session):

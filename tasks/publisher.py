@@ -163,8 +163,9 @@ def install(settings: Settings) -> TaskPublisher:
 def _message(message: TaskMessage) -> task_message:
     """Celery's message; `argsrepr` and `kwargsrepr` are given because Celery's own cost more than all the rest."""
     ids: Mapping[str, Any] = message.ids
+    shown = repr({**message.shown, **ids})  # what Flower lists as the arguments
     made = _celery.amqp.create_task_message(
-        str(uuid4()), message.task.value, kwargs=ids, argsrepr="()", kwargsrepr=repr(ids), ignore_result=True
+        str(uuid4()), message.task.value, kwargs=ids, argsrepr="()", kwargsrepr=shown, ignore_result=True
     )
     made.headers.update(message.headers)
     return made

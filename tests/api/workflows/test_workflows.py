@@ -206,8 +206,8 @@ class TestExecuting:
         assert answer.json["cancelUrl"] == f"/api/executions/{execution_id}/cancel"
         assert int(answer.headers["Retry-After"]) > 0
         assert client.get(answer.json["statusUrl"]).json["status"] == "queued"
-        low = TaskMessage(TaskName.DRIVE_EXECUTION, QueueName.EXECUTIONS_LOW, {"execution_id": execution_id})
-        assert sent == [low]
+        ids, shown = {"execution_id": execution_id}, {"workflow_id": workflow_id}
+        assert sent == [TaskMessage(TaskName.DRIVE_EXECUTION, QueueName.EXECUTIONS_LOW, ids, shown)]
 
     def test_needs_no_body(self, client):
         assert client.post(f"/workflows/{created(client)['id']}/execute").status_code == 202

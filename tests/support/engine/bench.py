@@ -79,7 +79,7 @@ class Bench:
             self.performer,
             owner=owner,
             config=config,
-            enqueue=lambda run, _: self.enqueued.put(run),
+            enqueue=lambda run: self.enqueued.put(run.execution_id),
             start_isolated=start_isolated or (lambda run, epoch: Elsewhere(self.another(name="isolated:"), run, epoch)),
         )
         self.runtimes.append(runtime)
@@ -117,7 +117,7 @@ class Bench:
                 todo.append(self.enqueued.get())
             with session_scope() as session:
                 find = redelivery.woken_by if left is None else redelivery.next_after
-                todo.extend(turn for turn, _ in find(session, run))
+                todo.extend(turn.execution_id for turn in find(session, run))
         return self.execution(execution_id)
 
     def children(self, execution_id: UUID) -> list[Execution]:

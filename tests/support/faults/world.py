@@ -21,7 +21,7 @@ from simulators.ai.server import AiSimulator
 from simulators.counting_server import CountingServer
 from simulators.openclaw import Simulator
 from tasks.publisher import TaskPublisher
-from tasks.queue import QueueName, TaskMessage, TaskName, enqueue
+from tasks.queue import QueueName, TaskMessage, TaskName, enqueue_execution
 from tests.support import factories
 from tests.support.engine.bench import connect_all
 from tests.support.faults.programs import LIMIT_SECONDS, Program, Programs, eventually
@@ -90,8 +90,8 @@ class World(Programs):
         for _ in range(number):
             with session_scope() as session:
                 run = executions.submit(session, session.get_one(User, owner), workflow.id, input=value)
-                if publish and run.deferred_at is None:
-                    enqueue(session, TaskName.DRIVE_EXECUTION, priority=run.priority, execution_id=run.id)
+                if publish:
+                    enqueue_execution(session, run)
                 submitted.append(run.id)
         return submitted
 

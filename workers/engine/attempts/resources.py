@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from uuid import UUID
 
-from models.rules.prices.pricing import Priority
+from models.services.orchestration.redelivery import TaskTarget
 from workers.engine.attempts.effect_executor import EffectExecutor
 from workers.engine.attempts.limiter import AdaptiveLimiter
 from workers.engine.journal.progress_buffer import ProgressWriter
 
-EnqueueRun = Callable[[UUID, Priority], None]
+EnqueueRun = Callable[[TaskTarget], None]
 
 
 @dataclass(frozen=True)

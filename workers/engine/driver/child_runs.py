@@ -169,7 +169,7 @@ class ChildRuns:
         facts = {name: started.reference[name] for name in ("childExecutionId", "workflowId")}
         message = f"{child.call.node.label}: {child.reason.message}"
         self._buffer.event("child.started", message, step=child.step, data=facts)
-        self._enqueue(started.id, started.priority)
+        self._enqueue(started.run)
         return ChildWaits(started=True)
 
     def _failed(self, child: ChildStep, failure: ChildFailed) -> ChildMove:

@@ -14,10 +14,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from models.db import session_scope, single_statement_scope
 from models.errors import ExpressionError
 from models.rules.executions.states import CrashState
-from models.rules.prices.pricing import Priority, Provider, UnknownPriceList, price_list
+from models.rules.prices.pricing import Provider, UnknownPriceList, price_list
 from models.services.operations.worker_heartbeats import Calls
 from models.services.orchestration import isolated_runs, leases
 from models.services.orchestration.leases import Lease
+from models.services.orchestration.redelivery import TaskTarget
 from telemetry import correlation, tracing
 from telemetry.tracing import Span
 from threads import Pool
@@ -57,7 +58,7 @@ def _sharing(places: Places, owner: str, config: EngineConfig) -> LimitSharing:
     return LimitSharing(places, process=owner, lease_seconds=lease, renew_seconds=renew)
 
 
-def enqueue_nothing(execution_id: UUID, priority: Priority) -> None:
+def enqueue_nothing(run: TaskTarget) -> None:
     """Enqueue nothing."""
 
 

@@ -41,10 +41,10 @@ class TestCrashes:
         ids = set()
         for _ in range(3):
             with session_scope() as session:
-                ids.add(children.start(session, lease, self.wanted(inner)).id)
+                ids.add(children.start(session, lease, self.wanted(inner)).run.execution_id)
         assert len(ids) == len(bench.children(run_id)) == 1
         with session_scope() as session:
-            assert children.start(session, lease, self.wanted(inner, attempt=2)).id not in ids
+            assert children.start(session, lease, self.wanted(inner, attempt=2)).run.execution_id not in ids
 
     def test_a_driver_whose_time_is_over_starts_nothing(self, bench: Bench):
         inner = bench.save([call("a")])
@@ -126,7 +126,7 @@ class TestTurns:
         for wait in busy:
             wait()
         with session_scope() as session:
-            assert top in [run for run, _ in redelivery.next_after(session, top)]
+            assert top in [run.execution_id for run in redelivery.next_after(session, top)]
         assert bench.settle(top).status == "success"
 
 
@@ -193,7 +193,7 @@ class TestAChildWhoseStartWasNotConfirmed:
             if len(tries) == 1:
                 session.commit()
                 if is_over:
-                    other.drive(started.id)
+                    other.drive(started.run.execution_id)
                 raise OperationalError("COMMIT", {}, Exception("the connection is cut"))
             return started
 

@@ -70,7 +70,7 @@ class TestAChild:
         bench.runtime.drive(bench.enqueued.get())
         assert bench.execution(run_id).wake_at is not None
         with session_scope() as session:
-            assert [run for run, _ in redelivery.woken_by(session, bench.children(run_id)[0].id)] == [run_id]
+            assert [run.execution_id for run in redelivery.woken_by(session, bench.children(run_id)[0].id)] == [run_id]
         assert bench.another().drive(run_id) is DriveResult.ENDED
 
     def test_a_message_that_was_lost_is_found_by_the_sweep(self, bench: Bench):
@@ -78,7 +78,7 @@ class TestAChild:
         bench.runtime.drive(run_id)
         bench.runtime.drive(bench.enqueued.get())
         with session_scope() as session:
-            assert run_id in [run for run, _ in redelivery.stalled(session)]
+            assert run_id in [run.execution_id for run in redelivery.stalled(session)]
 
     def test_a_parent_busy_with_another_branch_gets_its_result_too(self, bench: Bench):
         bench.world.on("slow", bench.world.hang)

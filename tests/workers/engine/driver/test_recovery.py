@@ -114,7 +114,7 @@ class TestParking:
         with session_scope() as session:
             journal.record(session, [Progress(execution_id, lease.epoch, Decimal(0), 0, 1, 0, ending=parked)])
         with session_scope() as session:
-            assert execution_id in {found for found, _ in redelivery.stalled(session)}
+            assert execution_id in {found.execution_id for found in redelivery.stalled(session)}
         assert bench.another().drive(execution_id) is DriveResult.ENDED
         run = bench.execution(execution_id)
         assert (run.status, run.crash_state, run.waiting_for) == ("cancelled", "clear", None)

@@ -26,6 +26,10 @@ def next_after(execution_id: UUID) -> Sequence[redelivery.TaskTarget]:
         return redelivery.next_after(session, execution_id)
 
 
+def enqueued_after(execution_id: UUID) -> list[tuple[UUID, Priority]]:
+    return [(run.execution_id, run.priority) for run in next_after(execution_id)]
+
+
 def test_no_more_runs_of_a_user_are_driven_than_the_tier_allows(bench: Bench):
     runs = [bench.submit([call("a")]) for _ in range(ROOM + 2)]
     assert [claim(run) for run in runs] == [True] * ROOM + [False] * 2
@@ -47,7 +51,7 @@ def test_of_a_flood_only_the_first_runs_are_queued_and_each_end_adds_one(bench: 
     messages = [run.id for run in runs if not run.deferred_at]
     while messages:
         assert bench.runtime.drive(messages[0]) is DriveResult.ENDED
-        messages += [run for run, _ in next_after(messages.pop(0))]
+        messages += [run.execution_id for run in next_after(messages.pop(0))]
     assert {bench.execution(run.id).status for run in runs} == {"success"}
     assert submit(bench.user_id, workflow_id).deferred_at is None
 
@@ -88,8 +92,8 @@ def test_skipped_runs_are_next_the_oldest_first(bench: Bench):
     runs = [bench.submit([call("a")]) for _ in range(ROOM + 2)]
     for run in runs:
         claim(run)
-    assert next_after(runs[0]) == [(runs[ROOM], Priority.LOW)]
-    assert next_after(runs[0]) == [(runs[ROOM + 1], Priority.LOW)]
+    assert enqueued_after(runs[0]) == [(runs[ROOM], Priority.LOW)]
+    assert enqueued_after(runs[0]) == [(runs[ROOM + 1], Priority.LOW)]
     assert next_after(runs[0]) == []
 
 
@@ -112,7 +116,7 @@ def test_a_run_whose_first_message_is_lost_is_soon_enqueued_again(bench: Bench):
     runs = [bench.submit([call("a")]) for _ in range(ROOM + 1)]
     for run in runs:
         claim(run)
-    assert next_after(runs[0]) == [(runs[ROOM], Priority.LOW)]
+    assert enqueued_after(runs[0]) == [(runs[ROOM], Priority.LOW)]
     assert enqueued_again(bench, after=redelivery.FIRST_REDELIVERY_SECONDS - 1) == []
     assert enqueued_again(bench, after=2) == [runs[ROOM]]
     assert enqueued_again(bench, after=redelivery.REDELIVERY_SECONDS - 1) == []
@@ -123,7 +127,7 @@ def enqueued_again(bench: Bench, *, after: float) -> list[UUID]:
     """The runs that a sweep finds so many seconds later."""
     bench.sql("UPDATE workflow_executions SET enqueued_at = enqueued_at - make_interval(secs => :after)", after=after)
     with session_scope() as session:
-        return [execution_id for execution_id, _ in redelivery.stalled(session)]
+        return [run.execution_id for run in redelivery.stalled(session)]
 
 
 def test_deferred_runs_are_not_enqueued_repeatedly(bench: Bench):
@@ -137,4 +141,4 @@ def test_deferred_runs_are_not_enqueued_repeatedly(bench: Bench):
 
 def forgotten() -> list[UUID]:
     with session_scope() as session:
-        return [execution_id for execution_id, _ in redelivery.unclaimed_slots(session)]
+        return [run.execution_id for run in redelivery.unclaimed_slots(session)]

@@ -295,4 +295,4 @@ class TestQueue:
 
 def due() -> list[UUID]:
     with session_scope() as session:
-        return [execution_id for execution_id, _ in redelivery.stalled(session)]
+        return [run.execution_id for run in redelivery.stalled(session)]

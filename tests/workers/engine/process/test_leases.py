@@ -68,7 +68,7 @@ class TestSweeps:
             leases.claim(session, dropped, owner="doomed", seconds=-1)
         park(bench, parked, "0 s")
         with session_scope() as session:
-            assert {run for run, _ in redelivery.stalled(session, limit=1)} == {queued, dropped, parked}
+            assert {run.execution_id for run in redelivery.stalled(session, limit=1)} == {queued, dropped, parked}
 
     def test_a_run_whose_time_has_come_is_enqueued(self, bench: Bench):
         execution_id = bench.submit([call("a")])
@@ -87,4 +87,4 @@ class TestSweeps:
     @staticmethod
     def due() -> list[UUID]:
         with session_scope() as session:
-            return [execution_id for execution_id, _ in redelivery.stalled(session)]
+            return [run.execution_id for run in redelivery.stalled(session)]
