@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import redis
 import structlog
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -34,6 +35,11 @@ ROOM = 4 * 2**30  # bytes
 LONG = 300  # characters of a value that make a bad name
 
 _numbers = itertools.count(1)
+
+
+# How long an example takes says nothing on a machine that does other things too.
+settings.register_profile("untimed", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

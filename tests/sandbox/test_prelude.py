@@ -87,7 +87,7 @@ class TestLists:
 
 class TestBytes:
     @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200), st.text("abäß€😀", max_size=100))
-    @settings(max_examples=examples(60), deadline=None)
+    @settings(max_examples=examples(60))
     def test_encodes_and_signs_as_python_does(self, text, key):
         text, data, secret = text.replace("\x00", ""), text.replace("\x00", "").encode(), key.encode()
         source = (
@@ -155,7 +155,7 @@ class TestTexts:
         assert value_of(source) == value
 
     @given(st.lists(st.lists(st.text('ab,"\n;ä ', min_size=1, max_size=8), min_size=2, max_size=2), max_size=8))
-    @settings(max_examples=examples(60), deadline=None)
+    @settings(max_examples=examples(60))
     def test_reads_the_csv_that_python_writes(self, rows):
         written = io.StringIO()
         csv.writer(written).writerows(rows)

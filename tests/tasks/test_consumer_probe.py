@@ -84,7 +84,7 @@ class TestConsumerProbe:
             around.probe.record_echo()
             time.sleep(PACE)
         assert not around.left
-        assert seen() == {"me": WorkerStatus.UP}
+        eventually(lambda: around.probe.record_echo() or seen() == {"me": WorkerStatus.UP})
         with session_scope() as session:
             assert worker_heartbeats.calls(session) == {("openai", "queued"): 7}
 
@@ -111,7 +111,7 @@ class TestConsumerProbe:
         around.is_full = True
         time.sleep(PACE * 15)
         assert not around.left
-        assert seen() == {"me": WorkerStatus.FULL}
+        eventually(lambda: seen() == {"me": WorkerStatus.FULL})
 
     def test_keeps_listening_while_the_database_is_away(self, around):
         eventually(seen)
@@ -182,7 +182,7 @@ def test_an_unresponsive_worker_is_reported_and_exits_unlike_others(committed_da
         assert deaf.wait(60) is not None
         assert time.monotonic() - begun < 60
         assert '"event":"worker.unresponsive"' in deaf.stdout.read()
-        assert seen()["other"] is WorkerStatus.UP
+        eventually(lambda: seen()["other"] is WorkerStatus.UP)
         run = submitted(redis_url)
         eventually(lambda: over(run))
 

@@ -92,7 +92,7 @@ def graphs(draw: st.DrawFn) -> tuple[Graph, dict[str, str | None], set[str], dic
 class TestAgainstTheReference:
     @pytest.mark.thorough
     @given(graphs(), st.randoms(use_true_random=False))
-    @settings(max_examples=examples(200), deadline=None)
+    @settings(max_examples=examples(200))
     def test_each_node_runs_as_often_as_the_plain_rules_say_in_any_order(self, case, pick):
         graph, chosen, failing, loops = case
         ran, _ = play(Schedule(GraphPlan(graph)), chosen, failing, loops, pick)
@@ -101,7 +101,7 @@ class TestAgainstTheReference:
 
     @pytest.mark.thorough
     @given(graphs(), st.randoms(use_true_random=False))
-    @settings(max_examples=examples(100), deadline=None)
+    @settings(max_examples=examples(100))
     def test_every_top_level_node_either_runs_or_is_skipped(self, case, pick):
         graph, chosen, failing, loops = case
         ran, skipped = play(Schedule(GraphPlan(graph)), chosen, failing, loops, pick)
@@ -160,7 +160,7 @@ def ancestors(graph: Graph, node_id: str) -> set[str]:
 class TestForgetting:
     @pytest.mark.thorough
     @given(graphs(), st.data())
-    @settings(max_examples=examples(150), deadline=None)
+    @settings(max_examples=examples(150))
     def test_every_step_sees_what_it_saw_before_and_the_run_ends_with_it(self, case, data):
         graph, chosen, failing, loops = case
         reads: dict[str, frozenset[str] | None] = {

@@ -15,7 +15,7 @@ from tests.support.thorough import examples
 
 @pytest.mark.thorough
 @given(st.lists(PIECES, max_size=25).map("".join))
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 def test_answers_json_or_refuses_whatever_is_written(source):
     try:
         value = compile_expression(source, IDS).evaluate(SCOPE)
@@ -36,7 +36,7 @@ SOURCES = st.sampled_from(
 
 @pytest.mark.thorough
 @given(SOURCES, JSON)
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 def test_answers_or_refuses_whatever_the_data_is(source, data):
     with contextlib.suppress(ExpressionFailed):
         compile_expression(source).evaluate(Scope({"input": data}))
@@ -53,7 +53,7 @@ def exact(value):
 
 @pytest.mark.thorough
 @given(JSON)
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 def test_values_cross_unchanged(data):
     crossed = compile_expression("(input)").evaluate(Scope({"input": data}))
     assert crossed == exact(data) or "\\u0000" in repr(data) or "\\x00" in repr(data) or "\\ud" in repr(data)

@@ -68,7 +68,7 @@ def test_a_condition_may_be_written_bare_or_in_braces():
 
 @pytest.mark.thorough
 @given(st.lists(PIECES | st.sampled_from(["{{", "}}", "'''"]), max_size=20).map("".join))
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 def test_a_template_renders_or_refuses_whatever_is_written(text):
     with contextlib.suppress(ExpressionError, ExpressionFailed):
         compile_template(text, IDS).render(SCOPE)

@@ -66,7 +66,7 @@ DOCUMENT = st.fixed_dictionaries(
 
 @pytest.mark.thorough
 @given(DOCUMENT | ANY)
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 def test_judges_any_document_without_raising(document):
     report = lint(document)
     assert bool(check_shape(document)) <= bool(report.errors)
@@ -76,7 +76,7 @@ def test_judges_any_document_without_raising(document):
 
 @pytest.mark.thorough
 @given(st.fixed_dictionaries({"nodes": st.lists(NODE, max_size=6), "connections": st.lists(CONNECTION, max_size=8)}))
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 def test_what_the_linter_accepts_compiles(document):
     if not lint(document).errors:
         graph = parse(document)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -171,9 +171,7 @@ class Story(RuleBasedStateMachine):
 
 def test_any_story_leaves_it_whole(engine: Engine) -> None:
     Story.engine = engine
-    patient = settings(
-        max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
-    )
+    patient = settings(max_examples=12, stateful_step_count=25, database=None)
     run_state_machine_as_test(Story, settings=patient)
 
 

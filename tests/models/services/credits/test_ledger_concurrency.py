@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from sqlalchemy import text
@@ -204,9 +204,7 @@ def test_the_books_are_whole_whatever_happens_at_once() -> None:
         settings=settings(
             max_examples=8,
             stateful_step_count=8,
-            deadline=None,
             phases=[Phase.generate],  # a race does not become smaller by trying
-            suppress_health_check=list(HealthCheck),
             database=None,
         ),
     )
