@@ -45,7 +45,7 @@ def test_a_body_in_chunks_is_received_up_to_its_limit(caller):
 
 
 def test_requests_whose_body_is_refused_begin_one_after_another(monkeypatch, caller, port):
-    monkeypatch.setattr(exchange, "LINGER_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(exchange, "LINGER_PAUSE_SECONDS", 0.5)
     begun = time.monotonic()
     with ExitStack() as stack:
         lines = [stack.enter_context(Line(port)) for _ in range(4)]
@@ -54,9 +54,9 @@ def test_requests_whose_body_is_refused_begin_one_after_another(monkeypatch, cal
         with caller.line() as other:
             other.ask("GET", "/health/live")
             assert other.answer().status == 200
-            assert time.monotonic() - begun < 0.8
+            assert time.monotonic() - begun < 2
         assert {line.answer().status for line in lines} == {413}
-    assert time.monotonic() - begun >= 0.8
+    assert time.monotonic() - begun >= 2
 
 
 def test_refused_bodies_are_received_one_piece_after_another(monkeypatch, port):
