@@ -12,6 +12,9 @@ MOST = 4
 ENV = {"OPENCLAW_MAX_IN_FLIGHT": str(MOST)}
 
 
+pytestmark = pytest.mark.faults
+
+
 @pytest.fixture
 def workers(world: World) -> list[Program]:
     """Two, which share a limit."""
@@ -44,7 +47,6 @@ def test_two_workers_never_exceed_it_and_use_nearly_all_of_it(world: World, work
     assert used > 0.5
 
 
-@pytest.mark.faults
 def test_places_of_a_killed_worker_come_back_and_its_turns_count_meanwhile(world: World, workers: list[Program]):
     runs = world.submit_many([turn(6)], number=3 * MOST, owner=world.user())
     eventually(lambda: world.openclaw.active() == MOST and len(drivers(world, runs)) == 2)
@@ -55,7 +57,6 @@ def test_places_of_a_killed_worker_come_back_and_its_turns_count_meanwhile(world
     assert len(world.openclaw.calls) >= 3 * MOST
 
 
-@pytest.mark.faults
 def test_it_holds_while_redis_is_away_and_when_it_comes_back_empty(world: World, workers: list[Program]):
     runs = world.submit_many([turn(3)], number=5 * MOST, owner=world.user())
     eventually(lambda: world.openclaw.active() == MOST)

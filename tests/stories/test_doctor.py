@@ -18,7 +18,7 @@ from devstack.stack import EXECUTION_QUEUES, OTHER_QUEUES
 from tests.support.stack.processes import command_of, eventually
 from tests.support.stack.running import ROOT, running_stack
 
-pytestmark = pytest.mark.story
+pytestmark = pytest.mark.faults
 
 
 @pytest.fixture(scope="module")
