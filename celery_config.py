@@ -98,6 +98,11 @@ app.conf.update(
         # A sweep that no worker took expires before the next one, so a backlog of them never builds.
         "sweep": {"task": TaskName.SWEEP.value, "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}},
         "prune": {"task": TaskName.PRUNE.value, "schedule": PRUNE_SECONDS, "options": {"expires": PRUNE_SECONDS}},
+        "schedules": {
+            "task": TaskName.START_SCHEDULED.value,
+            "schedule": SWEEP_SECONDS,
+            "options": {"expires": SWEEP_SECONDS},
+        },
         "billing": {
             "task": TaskName.BILLING_SWEEP.value,
             "schedule": BILLING_SWEEP_SECONDS,

@@ -63,6 +63,7 @@ READS: Mapping[ProcessRole, frozenset[str]] = {
     | _PRICES
     | {"STRIPE_SECRET_KEY", "STRIPE_API_BASE"}
     | {"SMTP_URL", "MAIL_FROM", "EXPO_URL", "EXPO_ACCESS_TOKEN", "APP_URL", "CONSOLE_URL", "PORT"}
+    | {"RUN_TIMEOUT_SECONDS", "RUN_TIMEOUT_MAX_SECONDS", "RUN_QUEUE_SECONDS"}  # of runs that schedules start
     | {"PRESENCE_SECONDS"},
     ProcessRole.BEAT: _EVERY | _BROKER | _OWN_METRICS,
     ProcessRole.FLOWER: _EVERY | _BROKER | {"FLOWER_BASIC_AUTH"},  # which Flower reads by itself

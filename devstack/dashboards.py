@@ -95,6 +95,8 @@ DASHBOARDS: Mapping[str, tuple[Chart, ...]] = {
             "short",
             {"all": _total("runs"), "successful": _total("successful"), "failed": _total("failed")},
         ),
+        Chart("Times of schedules", "ops", _rate("agentforge_schedules_due_total", "result")),
+        Chart("Age of the oldest time of a schedule", "s", _one("agentforge_schedules_overdue_seconds", "age")),
         Chart("Ended runs", "ops", _rate("agentforge_runs_finished_total", "end", "tier")),
         Chart("Runs that began or ended too late", "ops", {"runs": "sum(rate(agentforge_runs_overdue_total[5m]))"}),
         Chart(

@@ -17,12 +17,14 @@ from models.services.credits import api_calls, orphaned_holds, storage
 from models.services.executions import retention
 from models.services.operations import analytics, pruning, worker_heartbeats
 from models.services.orchestration import deadlines, redelivery
-from tasks.bootstrap import process_name
+from models.services.schedules import due_times
+from tasks.bootstrap import process_name, settings
 from tasks.parts import in_transaction, run_each
-from tasks.queue import TaskName, enqueue, enqueue_mails, enqueue_run
+from tasks.queue import TaskName, enqueue, enqueue_execution, enqueue_mails, enqueue_run
 from workers import exports, metrics
 
 MAX_BATCHES = 40  # of one part in one task; a few seconds of work
+SCHEDULES = 50  # in one batch, each in a transaction of its own
 
 log = structlog.get_logger()
 
@@ -47,6 +49,32 @@ def prune() -> None:
         partial(in_transaction, analytics.close_days),
         partial(in_transaction, analytics.recount),
     )
+
+
+@shared_task(name=TaskName.START_SCHEDULED, send_events=False)
+def start_scheduled() -> None:
+    """Start the runs of schedules whose time has come; a failure is logged and does not keep the others from theirs."""
+    last = None
+    for _ in range(MAX_BATCHES):
+        batch = in_transaction(partial(due_times.due, limit=SCHEDULES, after=last))
+        for _, schedule_id in batch:
+            try:
+                in_transaction(partial(_start_scheduled, schedule_id=schedule_id))
+            except Exception:
+                log.exception("schedule.failed", schedule_id=str(schedule_id))
+        if len(batch) < SCHEDULES:
+            return
+        last = batch[-1]
+
+
+def _start_scheduled(session: Session, schedule_id: UUID) -> None:
+    handled = due_times.handle(session, schedule_id, limits=settings.run_limits)
+    if handled is None:
+        return
+    metrics.SCHEDULED.labels(handled.result).inc()
+    if handled.execution is not None:
+        enqueue_execution(session, handled.execution)
+    enqueue_mails(session, handled.notifications)
 
 
 def _repeat(batch: Callable[[Session], int]) -> None:

@@ -30,6 +30,7 @@ class TaskName(StrEnum):
     LIST_AGENTS = "agents.list"
     SWEEP = "maintenance.sweep"
     PRUNE = "maintenance.prune"
+    START_SCHEDULED = "schedules.start"
     QUEUE_PROBE = "maintenance.queue_probe"
     ECHO = "maintenance.echo"
     STRIPE_REQUEST = "billing.request"
@@ -62,6 +63,7 @@ ROUTES: dict[TaskName, QueueName] = {
     TaskName.LIST_AGENTS: QueueName.EXECUTIONS_NORMAL,
     TaskName.SWEEP: QueueName.MAINTENANCE,
     TaskName.PRUNE: QueueName.MAINTENANCE,
+    TaskName.START_SCHEDULED: QueueName.MAINTENANCE,
     TaskName.QUEUE_PROBE: QueueName.MAINTENANCE,  # and through every other queue
     TaskName.ECHO: QueueName.MAINTENANCE,  # but sent to the queue of one worker
     TaskName.STRIPE_REQUEST: QueueName.BILLING,

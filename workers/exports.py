@@ -47,6 +47,7 @@ EXPORTED: Mapping[str, tuple[str, frozenset[str]]] = {
     ),
     "workflows": ("workflows", frozenset()),
     "workflow_versions": ("workflow-versions", frozenset()),
+    "workflow_schedules": ("schedules", frozenset()),
     "workflow_executions": (
         "runs",
         frozenset({"lease_owner", "lease_expires_at", "epoch", "crash_log", "crash_state", "enqueued_at"}),

@@ -14,6 +14,7 @@ from models.services.orchestration.journal import NodeRow
 from workers.gateways.base import CallFailed
 
 RUNS = Counter("agentforge_runs_finished", "Runs that a driver ended.", ("end", "tier"))
+SCHEDULED = Counter("agentforge_schedules_due", "Times of schedules that were handled, by result.", ("result",))
 OVERDUE = Counter("agentforge_runs_overdue", "Runs that the sweep ended, because they began or ended too late.")
 NODE_SECONDS = Histogram(
     "agentforge_node_seconds",

@@ -27,6 +27,7 @@ BILLING = (KeyScope.BILLING_READ, KeyScope.BILLING_WRITE)
 RESOURCES: dict[str, tuple[str, str]] = {
     "workflows": WORKFLOWS,
     "workflow_versions": WORKFLOWS,
+    "schedules": WORKFLOWS,
     "templates": WORKFLOWS,
     **dict.fromkeys(
         ("executions", "bulk_executions", "trials", "steps", "expressions", "events"),
@@ -63,10 +64,16 @@ ROUTES: dict[str, str] = {
     "workflows.execute": KeyScope.EXECUTIONS_RUN,
     "workflows.runs": KeyScope.EXECUTIONS_READ,
     "workflows.metrics": KeyScope.EXECUTIONS_READ,
+    "schedules.preview": KeyScope.WORKFLOWS_READ,
 }
 
-# A trial runs a graph of the caller's own with data of the caller's own, so it takes the right to change workflows too.
-ALSO: dict[str, str] = {"trials.start": KeyScope.WORKFLOWS_WRITE}
+# A trial runs a graph of the caller's own with data of the caller's own, so it takes the right to change workflows too;
+# and a schedule starts runs.
+ALSO: dict[str, str] = {
+    "trials.start": KeyScope.WORKFLOWS_WRITE,
+    "schedules.create": KeyScope.EXECUTIONS_RUN,
+    "schedules.update": KeyScope.EXECUTIONS_RUN,
+}
 
 # The scope for reading the response of a route that responds with an object of another blueprint.
 READ_BY_ROUTE: dict[str, str] = {"workflows.execute": KeyScope.EXECUTIONS_READ}
@@ -85,7 +92,7 @@ QUOTING: dict[str, str] = {
     "confirmation_required": KeyScope.EXECUTIONS_READ,
     "precondition_failed": KeyScope.WORKFLOWS_READ,
 }
-QUOTES = frozenset({"errors", "workflow"})  # the members that quote it
+QUOTES = frozenset({"errors", "workflow", "schedule"})  # the members that quote it
 # Routes whose requests may contain the whole graph, which then is the caller's own and not a stored one.
 SAVING = frozenset({"workflows.create", "workflows.update", "trials.start"})
 GRAPH = frozenset({"nodes", "connections"})

@@ -42,6 +42,10 @@ PROBLEM: JsonObject = {
             "description": "With `precondition_failed`: the workflow as it is stored.",
             "$ref": "#/components/schemas/Workflow",
         },
+        "schedule": {
+            "description": "With `precondition_failed`: the schedule as it is stored.",
+            "$ref": "#/components/schemas/ScheduleDetail",
+        },
         "errors": {
             "type": "array",
             "description": "The fields with errors, as dotted paths such as `nodes.3.config.url`.",

@@ -11,6 +11,7 @@ from models.services.notifications import push_receipts
 from models.services.operations import backlog, thread_failures, worker_heartbeats
 from models.services.operations.backlog import Waiting
 from models.services.operations.worker_heartbeats import WorkersOverview, WorkerStatus
+from models.services.schedules import due_times
 from tasks.queue import QueueName
 
 
@@ -45,6 +46,12 @@ def jobs(session: Session, messages: Mapping[str, int]) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "agentforge_executions_quarantined", "Quarantined executions not yet retried.", value=quarantined
     )
+    yield _late_schedules(due_times.oldest_overdue_seconds(session))
+
+
+def _late_schedules(seconds: float) -> Metric:
+    meaning = "Age of the oldest time of a schedule that was not handled."
+    return GaugeMetricFamily("agentforge_schedules_overdue_seconds", meaning, value=seconds)
 
 
 def _pushes(failed: Mapping[str, int]) -> Metric:

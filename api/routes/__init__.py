@@ -20,12 +20,13 @@ from api.routes.admin import admin
 from api.routes.billing import credits, invoices, payment_methods, purchases, stripe_requests, subscriptions, webhooks
 from api.routes.executions import bulk, events, executions, expressions, steps, usage
 from api.routes.operations import client_config, docs, health, pages
-from api.routes.workflows import node_types, templates, trials, workflow_versions, workflows
+from api.routes.workflows import node_types, schedules, templates, trials, workflow_versions, workflows
 
 ACCOUNTS = (auth, account, addresses, data_exports, passwords, sessions, two_factor, access_keys, pages)
 RESOURCES = (
     workflows,
     workflow_versions,
+    schedules,
     trials,
     node_types,
     executions,

@@ -7,6 +7,7 @@ from functools import cached_property
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, cast
+from uuid import UUID
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
@@ -14,6 +15,7 @@ from api.schemas.wording import NO_OBJECT, UNKNOWN, reword
 from models.rules.values.moments import EXAMPLE, InvalidMoment, parse_moment
 
 BIGINT_MAX = 2**63 - 1
+MAX_IDS = 100  # in a query
 NOT_NEGATIVE = validate.Range(min=0, max=BIGINT_MAX)
 CREDITS_MAX = 999_999_999_999.99  # numeric(14, 2)
 
@@ -235,6 +237,21 @@ class EnumText(Raw):
     def __init__(self, values: Iterable[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.shape = MappingProxyType({"type": "string", "enum": [str(value) for value in values]})
+
+
+class Ids(fields.Field[list[UUID]]):
+    """A list of at most 100 ids, separated by commas."""
+
+    shape = String.shape
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[UUID]:
+        parts = [part.strip() for part in str(value).split(",") if part.strip()]
+        if len(parts) > MAX_IDS:
+            raise ValidationError(f"Must name at most {MAX_IDS} ids.")
+        try:
+            return [UUID(part) for part in parts]
+        except ValueError:
+            raise ValidationError("Must be ids, separated by commas.") from None
 
 
 class QueryInteger(fields.Integer):

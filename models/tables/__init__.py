@@ -49,6 +49,7 @@ from models.tables.stripe.refund import Dispute, Refund, Reversal
 from models.tables.stripe.stripe_event import EventStatus, StripeEvent
 from models.tables.stripe.stripe_request import RequestKind, RequestStatus, StripeRequest
 from models.tables.stripe.subscription import Subscription
+from models.tables.workflows.schedule import WorkflowSchedule
 from models.tables.workflows.template import Template
 from models.tables.workflows.template_report import ReportOutcome, ReportStatus, TemplateReport
 from models.tables.workflows.workflow import UNDO_DELETION, Workflow, WorkflowVersion
@@ -131,5 +132,6 @@ __all__ = [
     "UserSession",
     "Worker",
     "Workflow",
+    "WorkflowSchedule",
     "WorkflowVersion",
 ]

@@ -98,6 +98,9 @@ CASES = {
         {CALLS % "success": growing(5), CALLS % "failed": growing(4), CALLS % "cancelled": growing(9)},
         {"provider": "openai"},
     ),
+    "SchedulesLate": Case(
+        {"agentforge_schedules_overdue_seconds": steady(301)}, {"agentforge_schedules_overdue_seconds": steady(300)}
+    ),
 }
 
 

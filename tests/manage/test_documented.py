@@ -14,6 +14,7 @@ from manage.cli import cli
 from models.db import session_scope
 from models.rules.executions.states import ExecutionStatus
 from models.services.operations import alerts
+from models.services.schedules import schedules
 from models.services.stripe import stripe_events
 from models.tables import EventStatus, StripeEvent
 from settings import process_settings
@@ -22,7 +23,9 @@ from tests.support.stripe.books import Books
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("docs/cli.md", "docs/operations.md", "docs/reconciliation.md", "docs/providers.md")
-FAILED, QUEUED, ALERT = (f"{digit * 8}-{digit * 4}-4{digit * 3}-8{digit * 3}-{digit * 12}" for digit in "123")
+FAILED, QUEUED, ALERT, SCHEDULE = (
+    f"{digit * 8}-{digit * 4}-4{digit * 3}-8{digit * 3}-{digit * 12}" for digit in "1234"
+)
 BACKUPS = "/var/backups/agentforge"
 
 
@@ -65,7 +68,8 @@ def _write_rows() -> dict[str, str]:
         row = session.get_one(StripeEvent, "evt_1")
         row.status, row.error = EventStatus.DEAD, "It failed too often."
         (alert,) = alerts.list_open(session)
-        return {FAILED: str(failed.id), QUEUED: str(queued.id), ALERT: str(alert.id)}
+        daily = schedules.create(session, ada, workflow.id, cron="0 7 * * *", time_zone="UTC")
+        return {FAILED: str(failed.id), QUEUED: str(queued.id), ALERT: str(alert.id), SCHEDULE: str(daily.id)}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -19,6 +19,7 @@ from models.services.credits import api_calls, ledger, storage
 from models.services.executions import executions, receipts, retention, run_feed
 from models.services.operations import analytics, audit, backlog, pruning, worker_heartbeats
 from models.services.orchestration import deadlines, execution_tree, leases, redelivery, result_reuse
+from models.services.schedules import due_times, schedules
 from models.services.steps import steps
 from models.services.stripe import stripe_status
 from models.services.workflows import workflow_metrics, workflows
@@ -77,6 +78,11 @@ _FILL = """
     SELECT id, 'events', 'evt_' || i, 'missing', 'repaired', 'It was.', now() - make_interval(mins => i)
       FROM reconciliation_runs, generate_series(1, :runs) i;
     INSERT INTO workflows (user_id, name, deleted_at) SELECT :user, 'Many', now() FROM generate_series(1, :runs) i;
+    INSERT INTO workflow_schedules (user_id, workflow_id, cron, time_zone, next_run_at, created_at)
+    SELECT users.id, workflows.id, '0 7 * * *', 'UTC', now() + make_interval(mins => i),
+           now() - make_interval(mins => i)
+      FROM generate_series(1, 10) i, (SELECT id FROM users LIMIT 2000) users,
+           (SELECT id FROM workflows WHERE deleted_at IS NULL LIMIT 1) workflows;
     INSERT INTO workflow_versions (workflow_id, number, name, graph, node_count)
     SELECT id, 2, name, '{"nodes": []}', 0 FROM workflows;
 """
@@ -165,6 +171,11 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "a family's locks": lambda s, c: execution_tree.lock(s, [c.queued.id], ending=[c.queued.id]),
     "the end of a parent": lambda s, c: execution_tree.ended(s, [c.queued.id]),
     "the end of a child": lambda s, c: execution_tree.stop(s, [c.queued.id]),
+    "runs of a schedule": lambda s, c: executions.list_owned(s, c.user, schedule_id=c.user.id),
+    "schedules that are due": lambda s, c: due_times.due(s, limit=50, after=(LONG_AGO, c.user.id)),
+    "how late schedules are": lambda s, c: due_times.oldest_overdue_seconds(s),
+    "all schedules": lambda s, c: schedules.list_owned(s, c.user),
+    "schedules of a workflow": lambda s, c: schedules.list_of_workflow(s, c.user, c.workflow.id),
     "what is overdue": lambda s, c: deadlines.late(s),
     "the end of what is overdue": lambda s, c: deadlines.end(s, c.queued.id),
     "the history of credits": lambda s, c: ledger.history(s, c.user.id),

@@ -91,6 +91,18 @@ def _approval_needed(payload: Payload) -> list[str]:
     ]
 
 
+def _schedule_stopped(payload: Payload) -> list[str]:
+    workflow, reason = _quote(payload.get("workflowName")) or "your workflow", _line(payload.get("reason"))
+    name = f" {quoted}" if (quoted := _quote(payload.get("name"))) else ""
+    return [
+        "A schedule was switched off",
+        f"The schedule{name} of {workflow} started no run {payload.get('refusals', 10)} times in a row,"
+        " so it was switched off.",
+        f"The last reason: {reason}" if reason else "",
+        "Once that is solved, switch the schedule on again in the app.",
+    ]
+
+
 def _password_reset(payload: Payload) -> list[str]:
     return [
         "Set a new password",
@@ -227,6 +239,7 @@ _TEXTS: Mapping[NotificationKind, Callable[[Payload], list[str]]] = {
     NotificationKind.EMAIL_IN_USE: _email_in_use,
     NotificationKind.TEMPLATE_UNPUBLISHED: _template_unpublished,
     NotificationKind.ACCOUNT_DELETED: _account_deleted,
+    NotificationKind.SCHEDULE_STOPPED: _schedule_stopped,
 }
 
 

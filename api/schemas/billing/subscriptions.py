@@ -33,6 +33,8 @@ class LimitsOut(Out):
     api_calls_per_month = Integer()
     storage_mb = Integer(data_key="storageMB")
     max_pending_runs = Integer()
+    max_schedules = Integer()
+    min_schedule_seconds = Integer()
 
 
 class PlanOut(Out):
@@ -133,9 +135,15 @@ def features(tier: Tier, limits: Limits) -> list[str]:
         f"{texts['api_calls_per_month']} AI and API calls per month",
         f"{texts['storage_mb']} MB storage",
         f"{texts['max_pending_runs']} runs queued or waiting at a time",
+        f"{texts['max_schedules']} schedules, each at most every {_interval(limits.min_schedule_seconds)}",
         f"Runs kept for {PLANS[tier].history_days} days",
         f"{PLANS[tier].priority.title()} queue priority",
     ]
+
+
+def _interval(seconds: int) -> str:
+    minutes = seconds // 60
+    return "minute" if minutes == 1 else f"{minutes} minutes"
 
 
 def plans(tiers: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -52,7 +52,8 @@ class ResumeIn(In):
 class ExecutionOut(Out):
     """A run as lists show it. `error` is a sentence; `errorDetails` has its code and node.
 
-    `triedNodeId` is the only node that runs in a trial, null for other runs.
+    `triedNodeId` is the only node that runs in a trial, null for other runs. `scheduleId` is the schedule that started
+    it for the time `scheduledFor`; both are null for other runs.
     """
 
     id = Id()
@@ -63,6 +64,8 @@ class ExecutionOut(Out):
     parent_path = String(allow_none=True)
     retry_of = Id(allow_none=True)
     tried_node_id = String(allow_none=True)
+    schedule_id = Id(allow_none=True)
+    scheduled_for = Time(allow_none=True)
     status = EnumText(ExecutionStatus)
     progress = Integer()
     nodes_executed = Integer()

@@ -1,30 +1,12 @@
 """Queries of lists of executions, of their logs and of their receipts."""
 
 from typing import Any
-from uuid import UUID
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
 
-from api.schemas.base import NOT_NEGATIVE, Limit, Moment, PageQuery, Query, QueryInteger, String
+from api.schemas.base import NOT_NEGATIVE, Ids, Limit, Moment, PageQuery, Query, QueryInteger
 from api.schemas.workflows.tags import Tag
 from models.rules.executions.states import ExecutionStatus
-
-MAX_IDS = 100
-
-
-class Ids(fields.Field[list[UUID]]):
-    """A list of at most 100 ids, separated by commas."""
-
-    shape = String.shape
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[UUID]:
-        parts = [part.strip() for part in str(value).split(",") if part.strip()]
-        if len(parts) > MAX_IDS:
-            raise ValidationError(f"Must name at most {MAX_IDS} ids.")
-        try:
-            return [UUID(part) for part in parts]
-        except ValueError:
-            raise ValidationError("Must be ids, separated by commas.") from None
 
 
 class QueryBoolean(fields.Boolean):
@@ -55,6 +37,7 @@ class ExecutionsQuery(FilteredRunsQuery):
 
     ids = Ids(load_default=None)
     parent_execution_id = fields.UUID(load_default=None)
+    schedule_id = fields.UUID(load_default=None)
 
 
 class LogsQuery(Query):

@@ -50,6 +50,8 @@ class Limits:
     api_calls_per_month: int
     storage_mb: int
     max_pending_runs: int  # queued or waiting at a time
+    max_schedules: int  # of all workflows
+    min_schedule_seconds: int  # between two times of a schedule
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,15 @@ class UnknownPriceList(TransientError):
 PLANS = {
     plan.tier: plan
     for plan in (
-        TierPlan(Tier.FREE, 0, Limits(3, 10, 100, 100, 1_000), Priority.LOW, 3, 7),
-        TierPlan(Tier.PREMIUM, 999, Limits(UNLIMITED, 50, 10_000, 10_240, 10_000), Priority.NORMAL, 20, 30),
+        TierPlan(Tier.FREE, 0, Limits(3, 10, 100, 100, 1_000, 3, 900), Priority.LOW, 3, 7),
+        TierPlan(Tier.PREMIUM, 999, Limits(UNLIMITED, 50, 10_000, 10_240, 10_000, 50, 300), Priority.NORMAL, 20, 30),
         TierPlan(
-            Tier.ENTERPRISE, 4999, Limits(UNLIMITED, UNLIMITED, UNLIMITED, 102_400, 100_000), Priority.HIGH, 100, 365
+            Tier.ENTERPRISE,
+            4999,
+            Limits(UNLIMITED, UNLIMITED, UNLIMITED, 102_400, 100_000, 500, 60),
+            Priority.HIGH,
+            100,
+            365,
         ),
     )
 }

@@ -55,6 +55,7 @@ DECISIONS: Mapping[str, Fate] = {
     "template_reports": Fate.AT_ONCE,
     "templates": Fate.AT_ONCE,
     "two_factor": Fate.AT_ONCE,
+    "workflow_schedules": Fate.AT_ONCE,
     "unsubscribe_keys": Fate.AT_ONCE,
     "api_calls": Fate.SOON,
     "storage_used": Fate.SOON,

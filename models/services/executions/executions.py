@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from models.errors import Conflict, ForgeError, NotFound
-from models.raw_statement import PreparedStatement, columns, copied
+from models.raw_statement import RawStatement, columns, copied
 from models.rules.executions.deadlines import DEFAULT_TIME_LIMITS, RunTimeLimits
 from models.rules.executions.states import TERMINAL, ExecutionStatus
 from models.rules.prices.pricing import PLANS, Priority
@@ -31,6 +31,7 @@ from models.services.executions.wait_status import (
     wait_status,
 )
 from models.services.orchestration import execution_tree, submission, terminate
+from models.services.orchestration.submission import ScheduledTime
 from models.services.workflows import estimates, runnable
 from models.services.workflows.runnable import Runnable
 from models.tables import Execution, ExecutionEvent, User
@@ -62,7 +63,7 @@ _LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
 
 
 _CHILD = aliased(Execution)
-_SNAPSHOT = PreparedStatement(
+_SNAPSHOT = RawStatement(
     select(
         func.clock_timestamp(),  # the database's clock is the same for all processes
         exists().where(_CHILD.parent_execution_id == Execution.id),
@@ -112,6 +113,7 @@ def submit(
     timeout: int | None = None,
     max_queue_seconds: int | None = None,
     tags: Sequence[str] | None = None,
+    scheduled: ScheduledTime | None = None,
     limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
 ) -> Execution:
     """Submit a run of the workflow's newest version and hold the most that it may cost.
@@ -126,6 +128,7 @@ def submit(
         timeout: seconds from now until the run must end; None: the workflow's, or else the deployment's.
         max_queue_seconds: seconds from now until the run must start; None: the workflow's, or else the deployment's.
         tags: words by which its owner finds it.
+        scheduled: the time of a schedule that starts it.
         limits: the deployment's limits; requested values are clamped to their maximum.
 
     Raises:
@@ -151,6 +154,7 @@ def submit(
         timeout_seconds=limits.timeout_for(timeout, version.timeout),
         queue_seconds=limits.queue_for(max_queue_seconds, version.max_queue_seconds),
         tags=tags,
+        scheduled=scheduled,
     )
 
 

@@ -35,6 +35,7 @@ def list_owned(
     among: Collection[ExecutionStatus] | None = None,
     ids: Collection[UUID] | None = None,
     parent_execution_id: UUID | None = None,
+    schedule_id: UUID | None = None,
     trial: bool | None = None,
     query: str | None = None,
     tag: str | None = None,
@@ -58,6 +59,7 @@ def list_owned(
         Execution.workflow_id: workflow_id,
         Execution.status: status,
         Execution.parent_execution_id: parent_execution_id,
+        Execution.schedule_id: schedule_id,
     }
     found = found.where(*(column == value for column, value in equal.items() if value is not None))
     for column, values in ((Execution.id, ids), (Execution.status, among)):

@@ -59,6 +59,7 @@ _DELETED = text("""
     SELECT id FROM workflows WHERE deleted_at <= now() - :undo AND history_removed_at IS NULL
      ORDER BY deleted_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
+_SCHEDULES = text("DELETE FROM workflow_schedules WHERE workflow_id = ANY(:ids)").bindparams(_IDS)
 _HASTEN = text("""
     WITH due AS MATERIALIZED (
         SELECT id FROM workflow_executions
@@ -127,10 +128,11 @@ _EMPTY = text("""
 
 
 def hasten(session: Session, *, limit: int = ROWS) -> int:
-    """Make at most `limit` runs of deleted workflows due; returns how many."""
+    """Make at most `limit` runs of deleted workflows due, and delete their schedules; returns how many runs."""
     workflows = session.scalars(_DELETED, {"limit": WORKFLOWS, "undo": UNDO_DELETION}).all()
     if not workflows:
         return 0
+    session.execute(_SCHEDULES, {"ids": workflows})
     found = len(session.execute(_HASTEN, {"ids": workflows, "limit": limit}).all())
     session.execute(_REMOVED, {"ids": workflows})
     return found

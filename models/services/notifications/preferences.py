@@ -46,6 +46,7 @@ TOPICS: Mapping[NotificationTopic, TopicWords] = {
     NotificationTopic.RUN_FAILED: TopicWords("A run failed"),
     NotificationTopic.RUN_FINISHED: TopicWords("A long run finished"),
     NotificationTopic.APPROVAL_NEEDED: TopicWords("A run waits for an approval"),
+    NotificationTopic.SCHEDULE_STOPPED: TopicWords("A schedule was switched off"),
     NotificationTopic.LOW_BALANCE: TopicWords("Credits are running low"),
     NotificationTopic.PAYMENT_FAILED: TopicWords("A payment failed"),
     NotificationTopic.PURCHASE: TopicWords("Credits arrived", _EMAIL, "The mail is your receipt."),
@@ -65,6 +66,7 @@ TOPICS: Mapping[NotificationTopic, TopicWords] = {
 _BY_KIND = {
     NotificationKind.APPROVAL_NEEDED: NotificationTopic.APPROVAL_NEEDED,
     NotificationKind.LOW_BALANCE: NotificationTopic.LOW_BALANCE,
+    NotificationKind.SCHEDULE_STOPPED: NotificationTopic.SCHEDULE_STOPPED,
     NotificationKind.PAYMENT_FAILED: NotificationTopic.PAYMENT_FAILED,
     NotificationKind.PURCHASE: NotificationTopic.PURCHASE,
     NotificationKind.INVOICE_UPCOMING: NotificationTopic.INVOICE_UPCOMING,

@@ -8,14 +8,16 @@ concurrent submissions may not see each other and can exceed the limit by their 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from models.changes import notify_changed
 from models.errors import Conflict, InsufficientCredits, Quota
-from models.raw_statement import PreparedStatement, RawStatement, columns, loaded
+from models.raw_statement import RawStatement, columns, loaded
 from models.rules.prices.pricing import PLANS, PRICE_LIST, Priority, Tier
 from models.serialization import Json, to_json
 from models.services.credits import ledger
@@ -29,7 +31,7 @@ _COLUMNS = ", ".join(column.name for column in columns(Execution))
 
 # One statement, for speed: it holds the credits and inserts the run, its first event and its hold. Without enough
 # credits it returns no row; concurrent submissions of a user wait for the lock of the wallet.
-_INSERT = PreparedStatement(
+_INSERT = RawStatement(
     """
     WITH moved AS (
         UPDATE credits c SET held = c.held + :cap, updated_at = now()
@@ -44,11 +46,12 @@ _INSERT = PreparedStatement(
         INSERT INTO workflow_executions (id, user_id, workflow_id, version_id, workflow_name, status, priority, input,
                                          price_list, credits_cap, nodes_total, retry_of, last_seq, deadline_at,
                                          start_by, stored_bytes, tags, tried_node_id, request_id, traceparent,
-                                         deferred_at)
+                                         schedule_id, scheduled_for, deferred_at)
         SELECT gen_random_uuid(), u.id, :workflow, :version, :name, 'queued', :priority, CAST(:input AS jsonb),
                :prices, :cap, :nodes, CAST(:retry_of AS uuid), 1, now() + make_interval(secs => :timeout),
                now() + make_interval(secs => :queue_seconds), :stored, CAST(:tags AS jsonb), :tried,
                CAST(:request_id AS text), CAST(:traceparent AS text),
+               CAST(:schedule AS uuid), CAST(:scheduled_for AS timestamptz),
                CASE WHEN EXISTS (SELECT FROM workflow_executions d
                                   WHERE d.user_id = u.id AND d.status = 'queued' AND d.deferred_at IS NOT NULL)
                       OR (SELECT count(*) FROM (
@@ -75,6 +78,13 @@ _COUNT_PENDING = RawStatement("""
       FROM users u WHERE u.id = :owner
 """)
 _MAX_QUEUED = to_json({tier.value: QUEUED_PER_SLOT * plan.concurrent_runs for tier, plan in PLANS.items()})
+
+
+class ScheduledTime(NamedTuple):
+    """A time of a schedule, for which one run is started."""
+
+    schedule_id: UUID
+    due_at: datetime
 
 
 class PendingRunLimitReached(Conflict):
@@ -106,6 +116,7 @@ def insert_execution(
     retry_of: UUID | None = None,
     tags: Sequence[str] | None = None,
     tried_node_id: str | None = None,
+    scheduled: ScheduledTime | None = None,
 ) -> Execution:
     """Insert a run and hold its cap. It is deferred, and must not be enqueued, if its owner has enough queued runs.
 
@@ -124,6 +135,7 @@ def insert_execution(
         retry_of: the ended run that it retries.
         tags: words by which its owner finds it.
         tried_node_id: the only node that runs, for a trial.
+        scheduled: the time of a schedule that starts it; a second run for it is an error of the database.
 
     Raises:
         PendingRunLimitReached: the owner has too many queued or waiting runs.
@@ -147,6 +159,8 @@ def insert_execution(
         "traceparent": tracing.traceparent(),
         "timeout": timeout_seconds,
         "queue_seconds": queue_seconds,
+        "schedule": scheduled.schedule_id if scheduled else None,
+        "scheduled_for": scheduled.due_at if scheduled else None,
         "most": _MAX_QUEUED,
         "pending": _MAX_PENDING,
     }

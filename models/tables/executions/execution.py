@@ -72,6 +72,21 @@ class Execution(UpdatedAtMixin, Record):
         Index(
             "ix_workflow_executions_leased", "lease_expires_at", postgresql_where=text("lease_expires_at IS NOT NULL")
         ),
+        # A time of a schedule starts one run; the other one is for the list of a schedule's runs.
+        Index(
+            "uq_workflow_executions_scheduled",
+            "schedule_id",
+            "scheduled_for",
+            unique=True,
+            postgresql_where=text("schedule_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_workflow_executions_of_schedule",
+            "schedule_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("schedule_id IS NOT NULL"),
+        ),
         Index("ix_workflow_executions_driven", "user_id", postgresql_where=text("status IN ('running', 'cancelling')")),
         Index(
             "ix_workflow_executions_deferred",
@@ -126,6 +141,9 @@ class Execution(UpdatedAtMixin, Record):
     parent_attempt: Mapped[int | None]
     depth: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # number of runs above it in the tree
     tried_node_id: Mapped[str | None] = mapped_column(NODE_ID)  # of a trial: the node that runs, alone
+    # The schedule that started it, and the time for which; no foreign key, because schedules are deleted.
+    schedule_id: Mapped[UUID | None]
+    scheduled_for: Mapped[UtcTime | None]
     workflow_name: Mapped[ShortText]  # as it was when the run was submitted
     status: Mapped[ExecutionStatus] = mapped_column(
         enum_column(ExecutionStatus, "status_known"),

@@ -29,6 +29,7 @@ class NotificationKind(StrEnum):
     EMAIL_IN_USE = "email_in_use"
     TEMPLATE_UNPUBLISHED = "template_unpublished"
     ACCOUNT_DELETED = "account_deleted"
+    SCHEDULE_STOPPED = "schedule_stopped"
 
 
 # Kinds that are mailed to unverified addresses: they contain links, and no text that a user wrote.

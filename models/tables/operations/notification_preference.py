@@ -23,6 +23,7 @@ class NotificationTopic(StrEnum):
     CREDITS_ADJUSTED = "credits_adjusted"
     TEMPLATE_UNPUBLISHED = "template_unpublished"
     SECURITY = "security"  # addresses, passwords, second factors, devices, exports and deletions
+    SCHEDULE_STOPPED = "schedule_stopped"
 
 
 class MutedTopic(Base):

@@ -50,6 +50,8 @@ class TestCurrent:
             "apiCallsPerMonth": 100,
             "storageMB": 100,
             "maxPendingRuns": 1000,
+            "maxSchedules": 3,
+            "minScheduleSeconds": 900,
         }
         assert answer["usage"] == {
             "apiCallsUsed": 0,
@@ -62,7 +64,10 @@ class TestCurrent:
 
     @pytest.mark.parametrize(
         ("tier", "limits"),
-        [("premium", [-1, 50, 10_000, 10_240, 10_000]), ("enterprise", [-1, -1, -1, 102_400, 100_000])],
+        [
+            ("premium", [-1, 50, 10_000, 10_240, 10_000, 50, 300]),
+            ("enterprise", [-1, -1, -1, 102_400, 100_000, 500, 60]),
+        ],
     )
     def test_says_what_the_tier_allows(self, client, session, user, tier, limits):
         stripe_outcomes.subscription(session, user, tier=tier, grants=tier)

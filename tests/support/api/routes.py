@@ -49,6 +49,7 @@ BODIES = {
     "executions.approve": {"approved": True},
     "executions.resume": {"maxCredits": 5},
     "templates.report": {"reason": "Spam"},
+    "schedules.create": {"cron": "0 7 * * *", "timeZone": "UTC"},
 }
 NOBODYS = "00000000-0000-0000-0000-000000000000"
 
@@ -86,12 +87,13 @@ class ApiRoute(NamedTuple):
 
 
 def api_routes(app: Flask, which: Callable[[ApiRoute], bool] = lambda _: True) -> Iterator[ApiRoute]:
-    """Every method of every route; deleting ones come last."""
+    """Every method of every route; deleting ones come last, and those of parts before those of their wholes."""
     rules = sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
     found = [
         ApiRoute(method, rule) for rule in rules for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
     ]
-    yield from filter(which, sorted(found, key=lambda route: route.method == "DELETE"))
+    yield from filter(which, [route for route in found if route.method != "DELETE"])
+    yield from filter(which, reversed([route for route in found if route.method == "DELETE"]))
 
 
 def call_route(
@@ -128,8 +130,10 @@ def belongings(client: FlaskClient, other_client: FlaskClient, session: Session,
     method, invoice = stripe_outcomes.payment_method(session, user), stripe_outcomes.invoice(session, user)
     session.commit()
     sessions = other_client.get("/auth/sessions").json["sessions"]
+    daily = made(client, f"/workflows/{workflow_id}/schedules", BODIES["schedules.create"])["schedule"]
     return {
         "workflow_id": workflow_id,
+        "schedule_id": daily["id"],
         "execution_id": made(client, f"/workflows/{workflow_id}/execute", {})["id"],
         "template_id": template["id"],
         "purchase_id": bought["id"],

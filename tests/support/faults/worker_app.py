@@ -1,10 +1,11 @@
 """The worker of production with hooks for faults, started as `celery -A tests.support.faults.worker_app worker`.
 
 It can die before or after any numbered write (`writes`). Further hooks: `loaded`, before a driver begins;
-`publishing`, between a commit and its message; `stopping`, before a turn is stopped; `isolation-starting`, before a
-worker starts an isolated process, and `isolation-started`, before that holds its run; `thread-NAME`, in the thread of
-that name. Isolated processes have the same hooks. A call of a URL that ends with `/poison` ends the process, one
-of `/late-poison` two seconds later. With FAULT_CLOCK the clock of the process jumps back and forth by so many seconds.
+`publishing`, between a commit and its message; `schedule-claimed` and `schedule-submitted`, before and after the run
+of a schedule is submitted; `stopping`, before a turn is stopped; `isolation-starting`, before a worker starts an
+isolated process, and `isolation-started`, before that holds its run; `thread-NAME`, in the thread of that name.
+Isolated processes have the same hooks. A call of a URL that ends with `/poison` ends the process, one of `/late-poison`
+two seconds later. With FAULT_CLOCK the clock of the process jumps back and forth by so many seconds.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from celery.signals import worker_ready
 import tasks.queue
 from celery_config import app
 from models.services.orchestration import isolated_runs
+from models.services.schedules import due_times
 from tests.support.faults.hooks import DIRECTORY, around, in_thread
 from tests.support.faults.writes import count_writes
 from workers.engine.attempts.limit_sharing import LimitSharing
@@ -78,5 +80,6 @@ Deadline.passed = property(in_thread("deadlines", Deadline.passed.fget))
 GatewayConnection._hand_out = in_thread("openclaw-reader", GatewayConnection._hand_out)
 redis.Redis.publish = in_thread("change-publisher", redis.Redis.publish)
 TurnSession.abort = around(TurnSession.abort, before="stopping")
+due_times._submit = around(due_times._submit, before="schedule-claimed", after="schedule-submitted")
 tasks.queue.publish = around(tasks.queue.publish, before="publishing")
 count_writes(DIRECTORY)

@@ -1,0 +1,1 @@
+"""Schedules and the runs that they start."""
