@@ -29,7 +29,7 @@ FROM python:3.11-slim-trixie AS service
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin agentforge
 COPY --from=sandbox /venv /venv
 WORKDIR /app
-COPY alembic.ini asgi.py celery_config.py logs.py metrics_server.py revisions.py roles.py settings.py threads.py variables.py ./
+COPY alembic.ini asgi.py celery_config.py logs.py metrics_server.py revisions.py roles.py settings.py threads.py variables.py wsgi.py ./
 COPY --from=console /app/console/dist console/dist
 COPY api api
 COPY manage manage

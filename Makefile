@@ -7,7 +7,7 @@ SHELL := /bin/sh
 unexport PYTHONDONTWRITEBYTECODE  # compiled once, not by each of the many processes; `make clean` removes it
 
 PY := .venv/bin/python
-PRODUCTION := api manage models sandbox tasks telemetry workers settings.py variables.py revisions.py celery_config.py asgi.py logs.py metrics_server.py threads.py
+PRODUCTION := api manage models sandbox tasks telemetry workers settings.py variables.py revisions.py celery_config.py asgi.py wsgi.py logs.py metrics_server.py threads.py
 PYTHONS := $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14
 LOCK := $(PY) -m uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url
 

@@ -65,11 +65,10 @@ def on_starting(server):
 
 def post_worker_init(worker):
     """Serve metrics, start traces, and exempt imported objects from garbage collection."""
-    flask_app = getattr(worker.wsgi, "app", None)
-    if flask_app and (serve_metrics := flask_app.extensions.get("serve_metrics")):
-        serve_metrics()
-    if flask_app and (start_tracing := flask_app.extensions.get("start_tracing")):
-        start_tracing()
+    flask_app = getattr(worker.wsgi, "app", worker.wsgi)  # behind the front of `asgi.py`, or without it
+    for name in ("serve_metrics", "start_tracing"):
+        if start := flask_app.extensions.get(name):
+            start()
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # some 150,000 permanent objects, whose traversal takes tens of milliseconds
