@@ -8,6 +8,7 @@ export const keys = {
     list: (filter: object = {}) => ["workflows", "list", filter] as const,
     one: (id: string) => ["workflows", "one", id] as const,
     versions: (id: string) => ["workflows", "one", id, "versions"] as const,
+    validation: (graph: object) => ["workflows", "validation", graph] as const,
     metrics: (id: string) => ["workflows", "one", id, "metrics"] as const,
   },
   runs: {

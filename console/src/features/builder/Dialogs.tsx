@@ -1,10 +1,12 @@
 /** The dialogs of the builder; one is open at a time. */
 import { Drawer, Kbd, List, Modal, Stack, Table, Text } from "@mantine/core";
+import { useMemo } from "react";
 
 import { useIsDesk } from "@/ui/DataList";
+import { RunDialog, type RunDialogProps } from "@/ui/run/RunDialog";
 
 import { SHORTCUTS } from "./canvas/useShortcuts";
-import { RunDialog } from "./running/RunDialog";
+import { apiGraph } from "./model/api-graph";
 import { ConflictDialog } from "./saving/ConflictDialog";
 import type { Autosave } from "./saving/useAutosave";
 import { VersionsDrawer } from "./saving/VersionsDrawer";
@@ -32,18 +34,20 @@ export function Dialogs(props: DialogsProps) {
   const { saving } = autosave;
   return (
     <>
-      <RunDialog
-        opened={opened === "run"}
-        onClose={onClose}
-        validation={validation}
-        lastInput={lastInput}
-        save={autosave.flush}
-        onStarted={onStarted}
-      />
+      {opened === "run" ? (
+        <RunEdited
+          lastInput={lastInput}
+          save={autosave.flush}
+          onStarted={(runId) => {
+            onStarted(runId);
+            onClose();
+          }}
+          onClose={onClose}
+        />
+      ) : null}
       <VersionsDrawer
         opened={opened === "versions"}
         onClose={onClose}
-        current={autosave.workflow.version}
         save={autosave.flush}
         onRestored={onAdopt}
       />
@@ -84,6 +88,16 @@ export function Dialogs(props: DialogsProps) {
       />
     </>
   );
+}
+
+/** Runs what is on the canvas; positions are left out, so that it was validated already. */
+function RunEdited(props: Omit<RunDialogProps, "workflow">) {
+  const { workflowId, draft, graph } = useEditor();
+  const workflow = useMemo(
+    () => ({ id: workflowId, name: draft.name, ...apiGraph(graph, { withPositions: false }) }),
+    [workflowId, draft.name, graph],
+  );
+  return <RunDialog workflow={workflow} {...props} />;
 }
 
 function Problems({ validation, onReveal }: { validation: Validation; onReveal: (id: string) => void }) {

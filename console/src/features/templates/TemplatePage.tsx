@@ -8,6 +8,7 @@ import { type SyntheticEvent, type ReactNode, useMemo, useState } from "react";
 import { useIdempotencyKey } from "@/api/idempotency";
 import { keys } from "@/api/keys";
 import { formErrors } from "@/api/problem";
+import { validationQuery } from "@/api/validation";
 import { GraphCanvas } from "@/ui/graph/GraphCanvas";
 import { readGraph } from "@/ui/graph/graph";
 import { PageHeader } from "@/ui/PageHeader";
@@ -15,7 +16,7 @@ import { ErrorState, Loaded } from "@/ui/states";
 import { Credits } from "@/ui/values";
 
 import { OwnActions } from "./OwnActions";
-import { checkQuery, instantiate, ownTemplatesQuery, type Template, templateQuery } from "./queries";
+import { instantiate, ownTemplatesQuery, type Template, templateQuery } from "./queries";
 import { ReportDialog } from "./ReportDialog";
 import classes from "./Templates.module.css";
 import { categoryName, estimateWord, nodesWord, usesWord } from "./words";
@@ -88,7 +89,7 @@ function UseForm({ template }: { template: Template }) {
 }
 
 function Facts({ template }: { template: Template }) {
-  const check = useQuery(checkQuery(template));
+  const check = useQuery(validationQuery(template));
   const worst = check.data?.worstCaseCredits;
   return (
     <Paper p="md">

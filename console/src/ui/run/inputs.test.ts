@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { readGraph } from "@/ui/graph/graph";
 
-import { inputFields, inputOf, problemsOf } from "./inputs";
+import { initialTexts, inputFields, inputOf, problemsOf } from "./inputs";
 
 function graphOf(...configs: Record<string, unknown>[]) {
   const nodes = configs.map((config, index) => ({
@@ -36,10 +36,25 @@ describe("inputFields", () => {
   });
 
   it("does not need what has a default, and tells the default", () => {
-    expect(inputFields(graphOf({ required: true, default: { a: 1 } }))[0]).toMatchObject({
+    expect(inputFields(graphOf({ required: true, default: [] }))[0]).toMatchObject({
       required: false,
-      fallback: '{"a":1}',
+      fallback: "[]",
     });
+  });
+});
+
+describe("initialTexts", () => {
+  it("are what the last run got, else the defaults", () => {
+    const fields = inputFields(graphOf({ key: "a", default: { b: 1 } }, { key: "c" }));
+    expect(initialTexts(fields, { a: "last" })).toEqual({ a: "last", c: "" });
+    expect(initialTexts(fields, "another input")).toEqual({ a: '{\n  "b": 1\n}', c: "" });
+  });
+
+  it("are read as the values that they were made of", () => {
+    for (const value of ["12", 12, "words", '{"a": 1}', { a: [1, null] }, true, '"quoted"']) {
+      const fields = inputFields(graphOf({}));
+      expect(inputOf(fields, initialTexts(fields, value))).toEqual(value);
+    }
   });
 });
 
@@ -50,8 +65,8 @@ describe("problemsOf", () => {
 
   it("tells what is missing or cannot be read, at its field", () => {
     expect(problemsOf(fields, { n: "x", j: "{", t: " " })).toEqual({
-      n: "This is not a number.",
-      j: "This is not JSON.",
+      n: "Write a number, such as 12.5.",
+      j: expect.stringContaining("This is not JSON: ") as string,
       t: "This workflow needs it.",
     });
     expect(problemsOf(fields, { n: "1.5", j: "{}", t: "a" })).toEqual({});

@@ -9,42 +9,69 @@ export interface InputField {
   label: string;
   type: InputType;
   required: boolean;
-  /** What the node takes when nothing is given. */
+  /** What the node takes when nothing is given, as text. */
   fallback: string | null;
 }
 
 const TYPES = new Set<string>(["text", "json", "number", "file", "csv"]);
 
 /**
- * One field for each key that input nodes read, or one for the whole input. Nodes of the same key share a field, which
- * is required if one of them has no default.
+ * One field for each key that input nodes read, or one for the whole input. Nodes of the same key share the field of
+ * the first of them, which is required if one of them has no default.
  */
 export function inputFields(graph: Graph): InputField[] {
   const fields = graph.nodes.filter(({ type }) => type === "input").map(fieldOf);
   const keyed = fields.filter(({ key }) => key !== null);
   const shown = keyed.length > 0 ? keyed : fields.slice(0, 1);
-  return [...new Map(shown.map((field) => [field.key, field])).values()].map((field) => ({
-    ...field,
-    required: shown.some(({ key, required }) => key === field.key && required),
-  }));
+  return [...new Map(shown.toReversed().map((field) => [field.key, field])).values()]
+    .toReversed()
+    .map((field) => ({
+      ...field,
+      required: shown.some(({ key, required }) => key === field.key && required),
+    }));
 }
 
 function fieldOf(node: GraphNode): InputField {
   const { key, inputType, required, default: fallback } = node.config ?? {};
+  const type = typeof inputType === "string" && TYPES.has(inputType) ? (inputType as InputType) : "any";
   const hasFallback = fallback !== undefined && fallback !== null && fallback !== "";
   return {
     key: typeof key === "string" && key !== "" ? key : null,
     label: labelOf(node),
-    type: typeof inputType === "string" && TYPES.has(inputType) ? (inputType as InputType) : "any",
-    required: required === true && !hasFallback,
-    fallback: hasFallback ? (typeof fallback === "string" ? fallback : JSON.stringify(fallback)) : null,
+    type,
+    required: (required === true || required === "true") && !hasFallback,
+    fallback: hasFallback ? textOf(type, fallback) : null,
   };
+}
+
+/** A value as the text from which the field of this type reads it. */
+function textOf(type: InputType, value: unknown): string {
+  if (typeof value !== "string") return JSON.stringify(value, null, 2);
+  return type === "json" || (type === "any" && isJson(value)) ? JSON.stringify(value) : value;
 }
 
 /** The name of a field in the form. */
 export const nameOf = (field: InputField): string => field.key ?? "";
 
 export type Texts = Readonly<Record<string, string>>;
+
+/** The texts with which a form begins: what the last run got, else the defaults. */
+export function initialTexts(fields: readonly InputField[], lastInput: unknown): Texts {
+  const isObject = typeof lastInput === "object" && lastInput !== null && !Array.isArray(lastInput);
+  const texts = fields.map((field): [string, string] => {
+    const last: unknown =
+      field.key === null
+        ? lastInput
+        : isObject
+          ? (lastInput as Record<string, unknown>)[field.key]
+          : undefined;
+    return [
+      nameOf(field),
+      last === undefined || last === null ? (field.fallback ?? "") : textOf(field.type, last),
+    ];
+  });
+  return Object.fromEntries(texts);
+}
 
 /** What is wrong with the texts of a form, by the names of its fields. */
 export function problemsOf(fields: readonly InputField[], texts: Texts): Record<string, string> {
@@ -57,9 +84,9 @@ export function problemsOf(fields: readonly InputField[], texts: Texts): Record<
 
 function problemOf(field: InputField, text: string): string | null {
   if (text === "") return field.required ? "This workflow needs it." : null;
-  if (field.type === "number" && !Number.isFinite(Number(text))) return "This is not a number.";
-  if (field.type === "json" && !isJson(text)) return "This is not JSON.";
-  return null;
+  if (field.type === "number" && !Number.isFinite(Number(text))) return "Write a number, such as 12.5.";
+  const fault = field.type === "json" ? jsonFault(text) : null;
+  return fault === null ? null : `This is not JSON: ${fault}`;
 }
 
 /** The input of the run, from texts without problems; null if nothing is given. */
@@ -83,11 +110,14 @@ function valueOf({ type }: InputField, text: string): unknown {
   return text;
 }
 
-function isJson(text: string): boolean {
+const isJson = (text: string): boolean => jsonFault(text) === null;
+
+/** Why a text is not JSON; null if it is. */
+function jsonFault(text: string): string | null {
   try {
     JSON.parse(text);
-    return true;
-  } catch {
-    return false;
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : "it cannot be read.";
   }
 }

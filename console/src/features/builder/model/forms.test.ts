@@ -1,9 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { readGraph } from "@/ui/graph/graph";
-
 import { evaluates, expressionBefore } from "./expressions";
-import { initialText, parseField, runFields, runInput } from "./run-form";
 import { fieldsOf, hiddenValues, wordsOf } from "./schema-form";
 
 const PROCESS = {
@@ -81,61 +78,6 @@ describe("the form of a schema", () => {
     ]);
     expect(fieldsOf({}, {})).toEqual([]);
     expect([wordsOf("ai_agent"), wordsOf("maxTokens")]).toEqual(["Ai agent", "Max tokens"]);
-  });
-});
-
-const inputs = (...configs: Record<string, unknown>[]) =>
-  readGraph({
-    nodes: configs.map((config, index) => ({
-      id: `i${index}`,
-      type: "input",
-      label: `Input ${index}`,
-      config,
-    })),
-  });
-
-describe("the form of a run", () => {
-  it("is one field for the whole input, or one for each key", () => {
-    expect(runFields(inputs({ inputType: "text" }))).toMatchObject([
-      { key: "", inputType: "text", label: "Input 0" },
-    ]);
-    const fields = runFields(
-      inputs({ key: "a" }, { key: "b", required: true }, { key: "a", required: true }, {}),
-    );
-    expect(fields.map(({ key, required }) => [key, required])).toEqual([
-      ["a", true],
-      ["b", true],
-    ]);
-    expect(runFields(readGraph({ nodes: [] }))).toEqual([]);
-  });
-
-  it("makes the input that the nodes read", () => {
-    const fields = runFields(
-      inputs({ key: "n", inputType: "number" }, { key: "list", inputType: "json" }, { key: "t" }),
-    );
-    expect(runInput(fields, { n: "2.5", list: "[1]", t: "" })).toEqual({ input: { n: 2.5, list: [1] } });
-    expect(runInput(fields, { n: "two", list: "[" })).toMatchObject({
-      errors: { n: expect.any(String) as string },
-    });
-    const [whole] = runFields(inputs({}));
-    if (!whole) throw new Error("There is a field.");
-    expect(runInput([whole], { "": '{"a": 1}' })).toEqual({ input: { a: 1 } });
-    expect(runInput([whole], { "": "hello" })).toEqual({ input: "hello" });
-    expect(runInput([], {})).toEqual({ input: null });
-  });
-
-  it("wants what is required, unless there is a default", () => {
-    const [field] = runFields(inputs({ required: true, inputType: "text" }));
-    if (!field) throw new Error("There is a field.");
-    expect(parseField(field, " ")).toHaveProperty("error");
-    expect(parseField({ ...field, defaultValue: "x" }, "")).toEqual({ value: undefined });
-  });
-
-  it("begins with the last input, else the default", () => {
-    const [field] = runFields(inputs({ key: "a", default: { b: 1 } }));
-    if (!field) throw new Error("There is a field.");
-    expect(initialText(field, { a: "last" })).toBe("last");
-    expect(initialText(field, "other")).toBe('{\n  "b": 1\n}');
   });
 });
 

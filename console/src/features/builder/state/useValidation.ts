@@ -3,7 +3,8 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 
-import { api, body, type Schemas } from "@/api/client";
+import type { Schemas } from "@/api/client";
+import { validationQuery } from "@/api/validation";
 import type { Mark } from "@/ui/graph/flow";
 import type { Graph } from "@/ui/graph/graph";
 
@@ -31,13 +32,7 @@ function marksOf(report: Schemas["Report"] | undefined): ReadonlyMap<string, Mar
 export function useValidation(graph: Graph): Validation {
   const document = useMemo(() => apiGraph(graph, { withPositions: false }), [graph]);
   const [settled] = useDebouncedValue(document, WAIT_MS);
-  const { data, isFetching } = useQuery({
-    queryKey: ["workflows", "validation", settled],
-    queryFn: ({ signal }) => body(api.POST("/workflows/validate", { body: settled, signal })),
-    placeholderData: keepPreviousData,
-    staleTime: 60_000,
-    gcTime: 60_000,
-  });
+  const { data, isFetching } = useQuery({ ...validationQuery(settled), placeholderData: keepPreviousData });
   return useMemo(
     () => ({
       errors: data?.errors ?? [],
