@@ -1,6 +1,16 @@
 import { describe, expect, it } from "vitest";
 
-import { formatCents, formatCredits, formatDuration, formatRelative } from "./format";
+import { formatCents, formatCredits, formatDuration, formatRelative, formatSpan } from "./format";
+
+describe("formatSpan", () => {
+  it("names a day once, and a minute once", () => {
+    const at = (hour: number, minute: number, day = 30) => new Date(2026, 10, day, hour, minute);
+    const plain = (text: string) => text.replace(/\s/g, " ");
+    expect(plain(formatSpan(at(14, 2), at(14, 31)))).toBe("Nov 30, 14:02 – 14:31");
+    expect(plain(formatSpan(at(0, 2), at(0, 2)))).toBe("Nov 30, 00:02");
+    expect(plain(formatSpan(at(23, 50, 29), at(0, 10)))).toBe("Nov 29, 23:50 – Nov 30, 00:10");
+  });
+});
 
 describe("formatCredits", () => {
   it.each([

@@ -83,6 +83,28 @@ export function formatTime(time: Date): string {
   }).format(time);
 }
 
+/** The time zone of the viewer, by its name in the IANA database. */
+export function viewersZone(): string {
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  return timeZone === "Etc/Unknown" ? "UTC" : timeZone; // as browsers say where the machine has none
+}
+
+/** The month of a time, by its name. */
+export function formatMonth(time: Date): string {
+  return new Intl.DateTimeFormat("en", { month: "long" }).format(time);
+}
+
+/** From one time to another, to the minute: "Nov 30, 14:02 – 14:31". */
+export function formatSpan(from: Date, to: Date): string {
+  return new Intl.DateTimeFormat("en", {
+    month: "short",
+    day: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+  }).formatRange(from, to);
+}
+
 export function formatDate(time: Date): string {
   return new Intl.DateTimeFormat("en", { year: "numeric", month: "short", day: "numeric" }).format(time);
 }

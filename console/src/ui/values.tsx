@@ -1,7 +1,7 @@
 /** Values of the API as elements: times, credits and money. */
 import { useEffect, useState } from "react";
 
-import { formatCents, formatCredits, formatDate, formatRelative, formatTime } from "./format";
+import { formatCents, formatCredits, formatDate, formatRelative, formatSpan, formatTime } from "./format";
 
 const MINUTE_MS = 60_000;
 
@@ -27,6 +27,12 @@ export function Time({
       {shown}
     </time>
   );
+}
+
+/** A span between two times, to the minute, with the whole times as its title. */
+export function TimeSpan({ from, to }: { from: string; to: string }) {
+  const [first, last] = [new Date(from), new Date(to)];
+  return <span title={`${formatTime(first)} – ${formatTime(last)}`}>{formatSpan(first, last)}</span>;
 }
 
 /** Credits, exact to the last decimal. */

@@ -1,79 +1,83 @@
-/** What differs between two graphs, node by node. */
+/**
+ * What differs between two workflows, in the form in which the API compares versions. Only for what is not saved: two
+ * saved versions are compared by the API.
+ */
+import type { Schemas } from "@/api/client";
 import { type Graph, type GraphNode, labelOf, nodesById } from "@/ui/graph/graph";
 
-export interface NodeChange {
-  kind: "added" | "removed" | "changed";
-  node: GraphNode;
-  /** The fields that differ, such as `config.url`; empty for those that were added or removed. */
-  fields: { name: string; before: unknown; after: unknown }[];
+type Field = Schemas["FieldDifference"];
+type Values = Readonly<Record<string, unknown>>;
+
+/** The workflow itself in `details`; nodes are the same by id, connections by their ends and their port. */
+export type Difference = Omit<Schemas["VersionDifference"], "fromVersion" | "toVersion">;
+
+interface Compared {
+  readonly name: string;
+  readonly description: string;
+  readonly graph: Graph;
 }
 
-export interface GraphDiff {
-  nodes: NodeChange[];
-  connections: { kind: "added" | "removed"; text: string }[];
-  /** Nodes that only stand elsewhere. */
-  moved: number;
-}
+const isObject = (value: unknown): value is Values =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function sameValue(a: unknown, b: unknown): boolean {
-  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+  return JSON.stringify(sorted(a ?? null)) === JSON.stringify(sorted(b ?? null));
 }
 
 /** The value with the keys of its objects in order, because the database keeps none. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== "object" || value === null) return value;
+  if (!isObject(value)) return value;
   const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(entries.map(([key, item]) => [key, sorted(item)]));
 }
 
-function fieldsOf(before: GraphNode, after: GraphNode): NodeChange["fields"] {
-  const flat = (node: GraphNode): Record<string, unknown> => {
-    const config = Object.entries(node.config ?? {}).map(([key, value]) => [`config.${key}`, value]);
-    const others = Object.entries(node).filter(([key]) => key !== "config" && key !== "position");
-    return Object.fromEntries([...others, ...config]) as Record<string, unknown>;
-  };
-  const [old, now] = [flat(before), flat(after)];
+function fieldsOf(old: Values, now: Values, prefix = ""): Field[] {
   const names = [...new Set([...Object.keys(old), ...Object.keys(now)])];
-  return names
-    .filter((name) => !sameValue(old[name] ?? null, now[name] ?? null))
-    .map((name) => ({ name, before: old[name], after: now[name] }));
+  return names.flatMap((name) => {
+    const [before, after] = [old[name] ?? null, now[name] ?? null];
+    if (isObject(before) && isObject(after)) return fieldsOf(before, after, `${prefix}${name}.`);
+    return sameValue(before, after) ? [] : [{ field: `${prefix}${name}`, before, after }];
+  });
 }
 
-export function diffOf(before: Graph, after: Graph): GraphDiff {
-  const [old, now] = [nodesById(before), nodesById(after)];
-  const removed = before.nodes.filter(({ id }) => !now.has(id));
-  const added = after.nodes.filter(({ id }) => !old.has(id));
-  const kept = after.nodes.flatMap((node) => {
+function withoutPosition(node: GraphNode): Values {
+  return Object.fromEntries(Object.entries(node).filter(([name]) => name !== "position"));
+}
+
+/** The connections of `graph` that `other` lacks, whatever their ids are. */
+function missing(graph: Graph, other: Graph): Difference["connected"] {
+  const ends = ({ from, fromPort, to }: Graph["connections"][number]) =>
+    [from, fromPort ?? "", to].join("\n");
+  const known = new Set(other.connections.map(ends));
+  return graph.connections.filter((one) => !known.has(ends(one))).map((one) => ({ ...one }));
+}
+
+/** What must be done to `before` to get `after`. */
+export function differenceOf(before: Compared, after: Compared): Difference {
+  const [old, now] = [nodesById(before.graph), nodesById(after.graph)];
+  const kept = after.graph.nodes.flatMap((node) => {
     const was = old.get(node.id);
-    return was ? [{ node, was, fields: fieldsOf(was, node) }] : [];
+    return was ? [{ node, was }] : [];
   });
-  const changed = kept.filter(({ fields }) => fields.length > 0);
+  const details = (["name", "description"] as const).flatMap((field) =>
+    before[field] === after[field] ? [] : [{ field, before: before[field], after: after[field] }],
+  );
   return {
-    nodes: [
-      ...added.map((node) => ({ kind: "added" as const, node, fields: [] })),
-      ...removed.map((node) => ({ kind: "removed" as const, node, fields: [] })),
-      ...changed.map(({ node, fields }) => ({ kind: "changed" as const, node, fields })),
-    ],
-    connections: [...missing(after, before, "added"), ...missing(before, after, "removed")],
-    moved: kept.filter(({ node, was }) => !sameValue(node.position, was.position)).length,
+    details,
+    added: after.graph.nodes.filter(({ id }) => !old.has(id)).map((node) => ({ ...node })),
+    removed: before.graph.nodes.filter(({ id }) => !now.has(id)).map((node) => ({ ...node })),
+    changed: kept.flatMap(({ node, was }) => {
+      const fields = fieldsOf(withoutPosition(was), withoutPosition(node));
+      const { id, type } = node;
+      return fields.length > 0 ? [{ id, type, label: labelOf(node), fields }] : [];
+    }),
+    moved: kept.filter(({ node, was }) => !sameValue(node.position, was.position)).map(({ node }) => node.id),
+    connected: missing(after.graph, before.graph),
+    disconnected: missing(before.graph, after.graph),
   };
 }
 
-/** The connections of `from` that `other` lacks, whatever their ids are. */
-function missing(from: Graph, other: Graph, kind: "added" | "removed"): GraphDiff["connections"] {
-  const byId = nodesById(from);
-  const key = (way: Graph["connections"][number]) => [way.from, way.fromPort ?? "", way.to].join("\n");
-  const known = new Set(other.connections.map(key));
-  const label = (id: string) => labelOf(byId.get(id) ?? { id, type: "" });
-  return from.connections
-    .filter((way) => !known.has(key(way)))
-    .map((way) => ({
-      kind,
-      text: `${label(way.from)}${way.fromPort ? ` (${way.fromPort})` : ""} → ${label(way.to)}`,
-    }));
-}
-
-export function isUnchanged({ nodes, connections, moved }: GraphDiff): boolean {
-  return nodes.length === 0 && connections.length === 0 && moved === 0;
+export function isUnchanged(difference: Difference): boolean {
+  return Object.values(difference).every((found) => found.length === 0);
 }

@@ -4,7 +4,7 @@ import { type Graph, readGraph } from "@/ui/graph/graph";
 
 import { apiGraph } from "./api-graph";
 import { copied, pasted, readClipboard } from "./clipboard";
-import { diffOf, isUnchanged } from "./diff";
+import { differenceOf, isUnchanged } from "./diff";
 import {
   addNode,
   connect,
@@ -182,6 +182,9 @@ describe("copy and paste", () => {
   });
 });
 
+const difference = (before: typeof GRAPH, after: typeof GRAPH) =>
+  differenceOf({ name: "", description: "", graph: before }, { name: "", description: "", graph: after });
+
 describe("diff", () => {
   it("lists what was added, removed and changed", () => {
     const changed = setConfig(
@@ -190,22 +193,45 @@ describe("diff", () => {
       "url",
       "x",
     );
-    const diff = diffOf(GRAPH, changed);
-    expect(diff.nodes.map(({ kind, node }) => [kind, node.id])).toEqual([
-      ["added", "wait"],
-      ["removed", "sum"],
-      ["changed", "call"],
+    const found = difference(GRAPH, changed);
+    expect(found).toMatchObject({
+      added: [{ id: "wait" }],
+      removed: [{ id: "sum" }],
+      connected: [],
+      disconnected: [{ from: "call", to: "sum" }],
+      moved: [],
+    });
+    expect(found.changed).toEqual([
+      {
+        id: "call",
+        type: "api_call",
+        label: "call",
+        fields: [{ field: "config.url", before: "{{ nodes.in.output }}", after: "x" }],
+      },
     ]);
-    expect(diff.nodes.at(-1)?.fields).toEqual([
-      { name: "config.url", before: "{{ nodes.in.output }}", after: "x" },
+  });
+
+  it("has a path for each value in an object, as the API has", () => {
+    const graphOf = (headers: object) =>
+      readGraph({ nodes: [{ id: "a", type: "api_call", config: { headers } }] });
+    expect(difference(graphOf({ a: 1, b: 2 }), graphOf({ a: 1, b: 3, c: [1] })).changed[0]?.fields).toEqual([
+      { field: "config.headers.b", before: 2, after: 3 },
+      { field: "config.headers.c", before: null, after: [1] },
     ]);
-    expect(diff.connections).toEqual([{ kind: "removed", text: "call → sum" }]);
+  });
+
+  it("tells another name", () => {
+    const [before, after] = ["Letter", "Answer"].map((name) => ({ name, description: "", graph: GRAPH }));
+    if (!before || !after) throw new Error("There are two.");
+    expect(differenceOf(before, after).details).toEqual([
+      { field: "name", before: "Letter", after: "Answer" },
+    ]);
   });
 
   it("does not see the order of keys, which the database does not keep", () => {
     const one = readGraph({ nodes: [{ id: "a", type: "process", config: { b: 1, c: { d: 1, e: 2 } } }] });
     const two = readGraph({ nodes: [{ type: "process", id: "a", config: { c: { e: 2, d: 1 }, b: 1 } }] });
-    expect(isUnchanged(diffOf(one, two))).toBe(true);
-    expect(diffOf(GRAPH, moveBy(GRAPH, new Map([["in", { x: 1, y: 0 }]]))).moved).toBe(1);
+    expect(isUnchanged(difference(one, two))).toBe(true);
+    expect(difference(GRAPH, moveBy(GRAPH, new Map([["in", { x: 1, y: 0 }]]))).moved).toEqual(["in"]);
   });
 });

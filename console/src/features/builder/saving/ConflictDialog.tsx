@@ -9,6 +9,7 @@ import { ErrorState } from "@/ui/states";
 import { Time } from "@/ui/values";
 
 import { apiGraph } from "../model/api-graph";
+import { differenceOf } from "../model/diff";
 import { type Draft, draftOf } from "../state/editor";
 import type { Stored } from "../state/queries";
 import { DiffList } from "./DiffList";
@@ -75,7 +76,11 @@ function Conflict({ stored, draft, onKeepMine, onTakeTheirs }: ConflictDialogPro
         <VersionPicture title="Yours" name={draft.name} graph={draft.graph} />
         <VersionPicture title="Stored" name={theirs.name} graph={theirs.graph} />
       </SimpleGrid>
-      <DiffList before={theirs.graph} after={draft.graph} title="What yours has differently" />
+      <DiffList
+        difference={differenceOf(theirs, draft)}
+        graphs={[theirs.graph, draft.graph]}
+        title="What yours has differently"
+      />
       {failure ? <ErrorState error={new Error(failure)} /> : null}
       <Group justify="flex-end">
         <Button variant="default" loading={busy === "copy"} onClick={() => void saveCopy()}>

@@ -1,24 +1,21 @@
-/** The versions of the workflow: how each differs from what is edited, and the way back to it. */
-import { Button, Drawer, Stack, Text } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+/** The versions of the workflow: what changed since each of them, and the way back to it. */
+import { Drawer, Stack, Text } from "@mantine/core";
+import { useEffect, useState } from "react";
 
-import { api, body, type Schemas } from "@/api/client";
+import type { Schemas } from "@/api/client";
 import { useIsDesk } from "@/ui/DataList";
-import { readGraph } from "@/ui/graph/graph";
+import { ShowMore } from "@/ui/ShowMore";
 import { ErrorState, Loaded } from "@/ui/states";
-import { Credits, Time } from "@/ui/values";
+import { Credits, Time, TimeSpan } from "@/ui/values";
 
 import { useEditor } from "../state/context";
-import { type Stored, tagOf, versionQuery, versionsQuery } from "../state/queries";
-import { DiffList } from "./DiffList";
+import { type Stored, useVersions } from "../state/queries";
 import classes from "./saving.module.css";
-import { VersionPicture } from "./VersionPicture";
+import { VersionDetail } from "./VersionDetail";
 
 interface VersionsProps {
   opened: boolean;
   onClose: () => void;
-  current: number;
   save: () => Promise<boolean>;
   onRestored: (stored: Stored) => void;
 }
@@ -39,113 +36,97 @@ export function VersionsDrawer(props: VersionsProps) {
   );
 }
 
-function Versions({ current, save, onRestored, onClose }: VersionsProps) {
+/** Stores what is being edited, so that the newest version is what is on the canvas; null until that is done. */
+function useSaved(save: () => Promise<boolean>): boolean | null {
+  const [isSaved, setSaved] = useState<boolean | null>(null);
+  useEffect(() => {
+    void save().then(setSaved);
+  }, [save]);
+  return isSaved;
+}
+
+function Versions({ save, onRestored, onClose }: VersionsProps) {
   const { workflowId } = useEditor();
-  const versions = useQuery(versionsQuery(workflowId));
+  const isSaved = useSaved(save);
+  const { query, rows = [] } = useVersions(workflowId);
   const [open, setOpen] = useState<number | null>(null);
+  const [newest] = rows;
   return (
-    <Loaded query={versions}>
-      {(page) => (
-        <ul className={classes.versions}>
-          {page.versions.map((version) => (
-            <li key={version.id}>
-              <VersionRow
-                version={version}
-                isCurrent={version.version === current}
-                isOpen={open === version.version}
-                onToggle={() => setOpen(open === version.version ? null : version.version)}
-              />
-              {open === version.version ? (
-                <VersionDetail
-                  number={version.version}
-                  versionId={version.id}
-                  isCurrent={version.version === current}
-                  save={save}
-                  onRestored={(stored) => {
-                    onRestored(stored);
-                    onClose();
-                  }}
+    <Stack>
+      {isSaved === false ? (
+        <ErrorState error={new Error("What you edited could not be saved: it is not in this history.")} />
+      ) : null}
+      <Loaded query={query}>
+        {() => (
+          <ul className={classes.versions}>
+            {rows.map((version, index) => (
+              <li key={version.version}>
+                <VersionRow
+                  version={version}
+                  isNewest={index === 0}
+                  isOpen={open === version.version}
+                  onToggle={() => setOpen(open === version.version ? null : version.version)}
                 />
-              ) : null}
-            </li>
-          ))}
-        </ul>
-      )}
-    </Loaded>
+                {open === version.version && newest ? (
+                  <VersionDetail
+                    version={version}
+                    newest={newest}
+                    previous={rows[index + 1]}
+                    save={save}
+                    onRestored={(stored) => {
+                      onRestored(stored);
+                      onClose();
+                    }}
+                  />
+                ) : null}
+              </li>
+            ))}
+          </ul>
+        )}
+      </Loaded>
+      <ShowMore pages={query} />
+    </Stack>
   );
 }
 
 interface RowProps {
   version: Schemas["Version"];
-  isCurrent: boolean;
+  isNewest: boolean;
   isOpen: boolean;
   onToggle: () => void;
 }
 
-function VersionRow({ version, isCurrent, isOpen, onToggle }: RowProps) {
+function VersionRow({ version, isNewest, isOpen, onToggle }: RowProps) {
   return (
     <button type="button" className={classes.version} aria-expanded={isOpen} onClick={onToggle}>
       <span>
         <Text component="span" fw={600}>
           Version {version.version}
         </Text>
-        {isCurrent ? " · stored now" : ""}
+        {isNewest ? " · stored now" : ""}
         <Text component="span" size="sm" c="dimmed" display="block">
           {version.nodeCount} {version.nodeCount === 1 ? "node" : "nodes"}, at most{" "}
           <Credits value={version.worstCaseCredits} unit />
           {version.valid ? "" : ", cannot run"}
         </Text>
       </span>
-      <Text component="span" size="sm" c="dimmed">
-        <Time value={version.createdAt} />
+      <Text component="span" size="sm" c="dimmed" className={classes.when ?? ""}>
+        <When version={version} />
       </Text>
     </button>
   );
 }
 
-interface DetailProps {
-  number: number;
-  versionId: string;
-  isCurrent: boolean;
-  save: () => Promise<boolean>;
-  onRestored: (stored: Stored) => void;
-}
-
-function VersionDetail({ number, versionId, isCurrent, save, onRestored }: DetailProps) {
-  const { workflowId, graph, isReadOnly } = useEditor();
-  const version = useQuery(versionQuery(workflowId, number, versionId));
-  const restore = useMutation({
-    mutationFn: async () => {
-      if (!(await save())) throw new Error("What you edited could not be saved, so nothing was restored.");
-      const params = { path: { workflowId, number } };
-      const call = await api.POST("/workflows/{workflowId}/versions/{number}/restore", {
-        params,
-        body: {} as never,
-      });
-      const { workflow } = await body(Promise.resolve(call));
-      return { workflow, tag: tagOf(call.response) };
-    },
-    onSuccess: onRestored,
-  });
+/** When it was saved; a version that stands for several saves of an editor has a first and a last one. */
+function When({ version: { begunAt, createdAt } }: Pick<RowProps, "version">) {
   return (
-    <div className={classes.detail}>
-      <Loaded query={version}>
-        {(found) => {
-          const old = readGraph(found);
-          return (
-            <Stack>
-              <VersionPicture title={`Version ${number}`} name={found.name} graph={old} />
-              <DiffList before={old} after={graph} title="What changed since" />
-              {restore.error ? <ErrorState error={restore.error} /> : null}
-              {isCurrent || isReadOnly ? null : (
-                <Button loading={restore.isPending} onClick={() => restore.mutate()}>
-                  Restore version {number}
-                </Button>
-              )}
-            </Stack>
-          );
-        }}
-      </Loaded>
-    </div>
+    <>
+      <Time value={createdAt} />
+      {begunAt === createdAt ? null : (
+        <span className={classes.span}>
+          <TimeSpan from={begunAt} to={createdAt} />
+        </span>
+      )}
+    </>
   );
 }

@@ -3,6 +3,7 @@ import { queryOptions } from "@tanstack/react-query";
 
 import { api, body, type Schemas } from "@/api/client";
 import { keys } from "@/api/keys";
+import { usePages } from "@/ui/usePages";
 
 import type { Catalog } from "./context";
 
@@ -43,25 +44,39 @@ export const catalogQuery = queryOptions({
   staleTime: 3_600_000,
 });
 
-export function versionsQuery(id: string) {
-  return queryOptions({
-    queryKey: keys.workflows.versions(id),
-    queryFn: ({ signal }) =>
+export function useVersions(id: string) {
+  return usePages(
+    keys.workflows.versions(id),
+    (query, signal) =>
       body(
-        api.GET("/workflows/{workflowId}/versions", {
-          params: { path: { workflowId: id }, query: { limit: 50 } },
-          signal,
-        }),
+        api.GET("/workflows/{workflowId}/versions", { params: { path: { workflowId: id }, query }, signal }),
       ),
+    (page) => page.versions,
+  );
+}
+
+/** A version by its number and its id, which tells apart what an editor's saves made of one, one after the other. */
+export type VersionRef = Pick<Schemas["Version"], "id" | "version">;
+
+/** What changed from one saved version to another. */
+export function differenceQuery(id: string, from: VersionRef, to: VersionRef) {
+  return queryOptions({
+    queryKey: [...keys.workflows.versions(id), "difference", from.id, to.id],
+    queryFn: ({ signal }) => {
+      const path = { workflowId: id, number: from.version, other: to.version };
+      return body(
+        api.GET("/workflows/{workflowId}/versions/{number}/diff/{other}", { params: { path }, signal }),
+      );
+    },
+    staleTime: Infinity,
   });
 }
 
-/** `versionId` tells apart what an editor's saves made of one version, one after the other. */
-export function versionQuery(id: string, number: number, versionId: string) {
+export function versionQuery(id: string, one: VersionRef) {
   return queryOptions({
-    queryKey: [...keys.workflows.versions(id), number, versionId],
+    queryKey: [...keys.workflows.versions(id), one.version, one.id],
     queryFn: async ({ signal }) => {
-      const path = { workflowId: id, number };
+      const path = { workflowId: id, number: one.version };
       const { version } = await body(
         api.GET("/workflows/{workflowId}/versions/{number}", { params: { path }, signal }),
       );
