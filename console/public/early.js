@@ -13,7 +13,9 @@
     else ask({ rel: "preload", as: "style", href });
   }
   if (screen !== "home") return;
+  const timezone = encodeURIComponent(new Intl.DateTimeFormat().resolvedOptions().timeZone);
   for (const request of requests) {
-    ask({ rel: "preload", as: "fetch", crossOrigin: "anonymous", href: `../api${request}` });
+    const href = `../api${request.replace("{timezone}", timezone)}`;
+    ask({ rel: "preload", as: "fetch", crossOrigin: "anonymous", href });
   }
 })();

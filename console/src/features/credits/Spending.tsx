@@ -5,6 +5,7 @@ import { lazy, Suspense, useState } from "react";
 
 import { api, body, type Schemas } from "@/api/client";
 import { keys } from "@/api/keys";
+import { viewersZone } from "@/ui/format";
 import { Section } from "@/ui/Section";
 import { Empty, Loaded } from "@/ui/states";
 
@@ -13,16 +14,20 @@ const Chart = lazy(async () => ({ default: (await import("@/ui/charts/BarChart")
 type Period = Schemas["Stats"]["period"];
 
 const PERIODS: { value: Period; label: string }[] = [
-  { value: "day", label: "Day" },
-  { value: "week", label: "Week" },
-  { value: "month", label: "Month" },
-  { value: "year", label: "Year" },
+  { value: "day", label: "24 hours" },
+  { value: "week", label: "7 days" },
+  { value: "this_month", label: "This month" },
+  { value: "month", label: "30 days" },
+  { value: "year", label: "12 months" },
 ];
 
 const statsQuery = (period: Period) =>
   queryOptions({
     queryKey: keys.usage(period),
-    queryFn: ({ signal }) => body(api.GET("/usage/stats", { params: { query: { period } }, signal })),
+    queryFn: ({ signal }) => {
+      const query = { period, timezone: viewersZone() };
+      return body(api.GET("/usage/stats", { params: { query }, signal }));
+    },
   });
 
 export function Spending() {

@@ -7,7 +7,7 @@ import { balanceQuery } from "@/api/queries";
 import { RECENT_RUNS, runsQuery } from "@/api/runs";
 import { useUser } from "@/api/session";
 import { ButtonLink, TextLink } from "@/ui/ButtonLink";
-import { formatCount, formatPercent } from "@/ui/format";
+import { formatCount, formatMonth, formatPercent } from "@/ui/format";
 import { PageHeader } from "@/ui/PageHeader";
 import { RunList } from "@/ui/RunList";
 import { Figure, Figures } from "@/ui/Section";
@@ -59,8 +59,9 @@ export function HomePage() {
 
 function Numbers() {
   const balance = useQuery(balanceQuery);
-  const month = useQuery(monthQuery);
+  const stats = useQuery(monthQuery);
   const open = useQuery(openRunsQuery);
+  const month = stats.data ? `in ${formatMonth(new Date(stats.data.from))}` : "this month";
   return (
     <Loaded query={balance} rows={2}>
       {({ available, held }) => (
@@ -72,21 +73,25 @@ function Numbers() {
             {open.data ? `${formatCount(open.data.runs.length)}${open.data.isMore ? "+" : ""}` : "–"}
           </Figure>
           <Figure
-            label="Success this month"
-            note={month.data ? `${formatCount(month.data.totalExecutions)} runs` : undefined}
+            label={`Success ${month}`}
+            note={stats.data ? runsWord(stats.data.totalExecutions) : undefined}
           >
-            {typeof month.data?.successRate === "number" ? formatPercent(month.data.successRate) : "–"}
+            {typeof stats.data?.successRate === "number" ? formatPercent(stats.data.successRate) : "–"}
           </Figure>
           <Figure
-            label="Credits spent this month"
-            note={month.data ? <Added value={month.data.creditsAdded} /> : undefined}
+            label={`Credits spent ${month}`}
+            note={stats.data ? <Added value={stats.data.creditsAdded} /> : undefined}
           >
-            {month.data ? <Credits value={month.data.creditsUsed} /> : "–"}
+            {stats.data ? <Credits value={stats.data.creditsUsed} /> : "–"}
           </Figure>
         </Figures>
       )}
     </Loaded>
   );
+}
+
+function runsWord(count: number): string {
+  return count === 1 ? "1 run" : `${formatCount(count)} runs`;
 }
 
 function waitingNote(runs: readonly { status: string }[]): string {

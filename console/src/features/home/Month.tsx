@@ -2,7 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 
 import type { Schemas } from "@/api/client";
-import { formatCount, formatCredits, formatDate } from "@/ui/format";
+import { formatCount, formatCredits, formatDate, formatMonth } from "@/ui/format";
 import { Section } from "@/ui/Section";
 import { Loaded } from "@/ui/states";
 
@@ -13,8 +13,9 @@ import { monthQuery } from "./queries";
 export function Month() {
   const month = useQuery(monthQuery);
   if (month.data?.totalExecutions === 0) return null;
+  const name = month.data ? ` in ${formatMonth(new Date(month.data.from))}` : "";
   return (
-    <Section title="Credits by day">
+    <Section title={`Credits by day${name}`}>
       <Loaded query={month} rows={2}>
         {({ series }) => <Days series={series} />}
       </Loaded>

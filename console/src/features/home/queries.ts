@@ -4,13 +4,18 @@ import { queryOptions } from "@tanstack/react-query";
 import { api, body } from "@/api/client";
 import { keys } from "@/api/keys";
 import type { Run, RunStatus } from "@/api/runs";
+import { viewersZone } from "@/ui/format";
 
 const COUNTED = 100; // more are "100+"
 const OPEN: readonly RunStatus[] = ["running", "queued", "waiting", "cancelling"];
 
+/** The calendar month so far, where the viewer is. */
 export const monthQuery = queryOptions({
-  queryKey: keys.usage("month"),
-  queryFn: ({ signal }) => body(api.GET("/usage/stats", { params: { query: { period: "month" } }, signal })),
+  queryKey: keys.usage("this_month"),
+  queryFn: ({ signal }) => {
+    const query = { period: "this_month", timezone: viewersZone() } as const;
+    return body(api.GET("/usage/stats", { params: { query }, signal }));
+  },
 });
 
 /** The runs that have not ended, by state: those that work first. */
