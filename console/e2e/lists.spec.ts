@@ -124,3 +124,25 @@ test("a list without a connection says so, and comes back", async ({ page, conte
   await page.getByRole("button", { name: "Try again" }).first().click();
   await expect(page.getByRole("link", { name: "Letters" })).toBeVisible();
 });
+
+test("a template stays deleted when the tab is closed, and can be brought back before", async ({
+  page,
+  context,
+}) => {
+  await enter(page);
+  await call(page, "POST", "/templates", { name: "Ask me first", category: "automation", ...asking() });
+  const remove = async (tab: typeof page) => {
+    await tab.goto("templates?own=true");
+    await tab.getByRole("link", { name: "Ask me first" }).click();
+    await tab.getByRole("button", { name: "Delete" }).click();
+    await expect(tab.getByText("You have no templates yet")).toBeVisible();
+  };
+  await remove(page);
+  await page.getByRole("button", { name: "Undo" }).click();
+  await expect(page.getByRole("link", { name: "Ask me first" })).toBeVisible();
+  await remove(page);
+  await page.close();
+  const later = await context.newPage();
+  await later.goto("templates?own=true");
+  await expect(later.getByText("You have no templates yet")).toBeVisible();
+});

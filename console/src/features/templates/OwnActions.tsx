@@ -7,10 +7,10 @@ import { useState } from "react";
 
 import { keys } from "@/api/keys";
 import { ErrorState } from "@/ui/states";
-import { deleteWithUndo } from "@/ui/undo/useDeletion";
+import { useDeletion } from "@/ui/useDeletion";
 
 import { PublishDialog } from "./PublishDialog";
-import { changeTemplate, removeTemplate, type Template } from "./queries";
+import { changeTemplate, removeTemplate, restoreTemplate, type Template } from "./queries";
 
 export function OwnActions({ template }: { template: Template }) {
   const client = useQueryClient();
@@ -21,14 +21,12 @@ export function OwnActions({ template }: { template: Template }) {
     mutationFn: (published: boolean) => changeTemplate(template.id, { published }),
     onSuccess: refresh,
   });
-
-  async function remove() {
-    deleteWithUndo(template.id, template.name, async () => {
-      await removeTemplate(template.id);
-      await refresh();
-    });
-    await navigate({ to: "/templates", search: { own: true } });
-  }
+  const remove = useDeletion<Template>({
+    remove: ({ id }) => removeTemplate(id),
+    restore: restoreTemplate,
+    refresh,
+    leave: () => navigate({ to: "/templates", search: { own: true } }),
+  });
 
   return (
     <Paper p="md" component="section" aria-label="Your template">
@@ -58,7 +56,8 @@ export function OwnActions({ template }: { template: Template }) {
           variant="subtle"
           color="red"
           leftSection={<IconTrash size={18} aria-hidden />}
-          onClick={() => void remove()}
+          loading={remove.isPending}
+          onClick={() => remove.mutate(template)}
         >
           Delete
         </Button>

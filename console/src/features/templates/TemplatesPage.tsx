@@ -9,7 +9,6 @@ import { FilterChips } from "@/ui/FilterChips";
 import { PageHeader } from "@/ui/PageHeader";
 import { ShowMore } from "@/ui/ShowMore";
 import { Empty, Loaded } from "@/ui/states";
-import { useDeleted } from "@/ui/undo/useDeletion";
 
 import { PublishDialog } from "./PublishDialog";
 import { categoriesQuery, galleryQuery } from "./queries";
@@ -25,7 +24,6 @@ export function TemplatesPage() {
   const search = route.useSearch();
   const [publishes, setPublishes] = useState(false);
   const templates = useInfiniteQuery(galleryQuery(search));
-  const deleted = useDeleted();
   return (
     <>
       <PageHeader
@@ -52,7 +50,6 @@ export function TemplatesPage() {
             <ul className={classes.gallery} aria-label="Templates">
               {pages
                 .flatMap((page) => page.templates)
-                .filter(({ id }) => !deleted.has(id))
                 .map((template) => (
                   <li key={template.id}>
                     <TemplateCard template={template} />

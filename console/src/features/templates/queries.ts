@@ -50,16 +50,6 @@ export const ownTemplatesQuery = queryOptions({
   },
 });
 
-/** The most that a run of the graph may cost, and what is wrong with it. */
-export function checkQuery(template: Template) {
-  const { id, updatedAt, nodes, connections } = template;
-  return queryOptions({
-    queryKey: [...keys.templates.one(id), "check", updatedAt],
-    queryFn: ({ signal }) => body(api.POST("/workflows/validate", { body: { nodes, connections }, signal })),
-    staleTime: Number.POSITIVE_INFINITY,
-  });
-}
-
 export async function instantiate(templateId: string, name: string, key: string) {
   const params = { path: { templateId }, header: { "Idempotency-Key": key } };
   const call = api.POST("/templates/{templateId}/instantiate", {
@@ -81,6 +71,11 @@ export async function changeTemplate(templateId: string, change: Schemas["Templa
 
 export function removeTemplate(templateId: string) {
   return api.DELETE("/templates/{templateId}", { params: { path: { templateId } }, keepalive: true });
+}
+
+/** Bring a deleted template back, within ten minutes; also when the page is left at once. */
+export function restoreTemplate(templateId: string) {
+  return api.POST("/templates/{templateId}/undelete", { params: { path: { templateId } }, keepalive: true });
 }
 
 export function reportTemplate(templateId: string, reason: string) {

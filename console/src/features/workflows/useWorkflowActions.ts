@@ -5,8 +5,7 @@ import { useNavigate } from "@tanstack/react-router";
 
 import { useIdempotencyKey } from "@/api/idempotency";
 import { keys } from "@/api/keys";
-import { messageOf } from "@/api/problem";
-import { offerUndo } from "@/ui/undo/offerUndo";
+import { useDeletion } from "@/ui/useDeletion";
 
 import { copyName, readFile, toFile, type WorkflowFile } from "./files";
 import { createWorkflow, newWorkflow, removeWorkflow, restoreWorkflow, type Workflow } from "./queries";
@@ -49,26 +48,14 @@ export function useDuplicate() {
   });
 }
 
-const UNDO_MS = 15_000; // the API brings it back for ten minutes
-
-/** Delete a workflow at once, and offer to bring it back: a closed tab leaves it deleted. */
 export function useRemove() {
   const client = useQueryClient();
-  const refresh = async () => {
-    await client.invalidateQueries({ queryKey: keys.workflows.all });
-    await client.invalidateQueries({ queryKey: keys.runs.lists });
-  };
-  const say = (title: string) => (error: unknown) =>
-    notifications.show({ color: "red", title, message: messageOf(error), autoClose: false });
-  // Not a mutation of the row, which is gone when its button is pressed.
-  const restore = (id: string) =>
-    void restoreWorkflow(id).then(refresh).catch(say("It could not be brought back"));
-  return useMutation({
-    mutationFn: ({ id }: Workflow) => removeWorkflow(id),
-    onSuccess: (_response, { id, name }) => {
-      offerUndo(id, name, () => restore(id), UNDO_MS);
-      return refresh();
+  return useDeletion<Workflow>({
+    remove: ({ id }) => removeWorkflow(id),
+    restore: restoreWorkflow,
+    refresh: async () => {
+      await client.invalidateQueries({ queryKey: keys.workflows.all });
+      await client.invalidateQueries({ queryKey: keys.runs.lists });
     },
-    onError: say("It was not deleted"),
   });
 }
