@@ -20,6 +20,13 @@ export function isEnded(status: string): boolean {
   return ENDED.has(status);
 }
 
+const DONE: ReadonlySet<string> = new Set(["success", "failed", "skipped", "cancelled"]);
+
+/** How many of its steps a run is done with, as "3 of 5"; one in a loop is done once all of its iterations are. */
+export function doneWord({ nodes }: Pick<FullRun, "nodes">): string {
+  return `${nodes.filter(({ status }) => DONE.has(status)).length} of ${nodes.length}`;
+}
+
 export function runsQuery(query: { limit?: number; status?: RunStatus } = {}) {
   return queryOptions({
     queryKey: keys.runs.list(query),

@@ -20,6 +20,8 @@ export interface Column<Row> {
   numeric?: boolean;
   /** The card's heading, which has no label; usually the first column. */
   heading?: boolean;
+  /** What can be done with the row, which needs no label on a card. */
+  buttons?: boolean;
 }
 
 /** Rows that can be chosen, to do something with all of them. */
@@ -126,8 +128,8 @@ function RowsAsCards<Row>({ label, rows, columns, rowKey, selection }: DataListP
               </div>
             ) : (
               <div key={column.key} className={classes.line}>
-                <span className={classes.label}>{column.header}</span>
-                <span>{column.cell(row)}</span>
+                {column.buttons ? null : <span className={classes.label}>{column.header}</span>}
+                <span className={column.buttons ? classes.buttons : undefined}>{column.cell(row)}</span>
               </div>
             ),
           )}

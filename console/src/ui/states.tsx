@@ -4,8 +4,9 @@ import { IconAlertTriangle, IconCloudOff, IconInbox } from "@tabler/icons-react"
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
-import { messageOf, OfflineError } from "@/api/problem";
+import { ApiError, messageOf, OfflineError } from "@/api/problem";
 
+import { ButtonLink } from "./ButtonLink";
 import classes from "./states.module.css";
 
 /** Grey lines in the place of what is being loaded. */
@@ -57,8 +58,31 @@ export function ErrorState({ error, onRetry }: { error: unknown; onRetry?: (() =
   return (
     <Alert color="red" icon={<IconAlertTriangle aria-hidden />} title="This did not work" role="alert">
       <Text size="sm">{messageOf(error)}</Text>
+      <Remedy error={error} />
       {onRetry ? <Retry onClick={onRetry} /> : null}
     </Alert>
+  );
+}
+
+const CREDITS = { to: "/credits", label: "Buy credits" } as const;
+const PLAN = { to: "/subscription", label: "Compare plans" } as const;
+const REMEDIES: Readonly<Record<string, typeof CREDITS | typeof PLAN>> = {
+  insufficient_credits: CREDITS,
+  workflow_limit_reached: PLAN,
+  node_limit_reached: PLAN,
+  storage_limit_reached: PLAN,
+  api_call_limit_reached: PLAN,
+  workflow_read_only: PLAN,
+};
+
+/** The way to what the call lacked. */
+function Remedy({ error }: { error: unknown }) {
+  const remedy = error instanceof ApiError ? REMEDIES[error.code] : undefined;
+  if (!remedy) return null;
+  return (
+    <ButtonLink mt="sm" size="xs" variant="default" to={remedy.to}>
+      {remedy.label}
+    </ButtonLink>
   );
 }
 

@@ -20,7 +20,7 @@ const COLUMNS: Column<BillingAlert>[] = [
   { key: "detail", header: "What happened", cell: (alert) => alert.detail },
   { key: "subject", header: "Object", cell: (alert) => alert.subject },
   { key: "time", header: "Since", cell: (alert) => <Time value={alert.createdAt} /> },
-  { key: "actions", header: "Actions", cell: (alert) => <CloseButton alert={alert} /> },
+  { key: "actions", header: "Actions", buttons: true, cell: (alert) => <CloseButton alert={alert} /> },
 ];
 
 export function Alerts() {

@@ -23,7 +23,7 @@ const COLUMNS: Column<Letter>[] = [
   { key: "reason", header: "Why", cell: (letter) => letter.reason ?? "–" },
   { key: "attempts", header: "Attempts", numeric: true, cell: (letter) => formatCount(letter.attempts) },
   { key: "time", header: "When", cell: (letter) => <Time value={letter.receivedAt} /> },
-  { key: "actions", header: "Actions", cell: (letter) => <RetryButton letter={letter} /> },
+  { key: "actions", header: "Actions", buttons: true, cell: (letter) => <RetryButton letter={letter} /> },
 ];
 
 export function DeadLetters() {

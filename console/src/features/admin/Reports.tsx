@@ -34,6 +34,7 @@ export function Reports() {
     {
       key: "actions",
       header: "Actions",
+      buttons: true,
       cell: (report) => <Actions report={report} onRemove={() => setRemoving(report)} />,
     },
   ];

@@ -38,6 +38,7 @@ export function AccessKeys() {
     {
       key: "actions",
       header: "Actions",
+      buttons: true,
       cell: (key) => (
         <Button
           size="xs"

@@ -43,6 +43,7 @@ export function ProviderKeys() {
     {
       key: "actions",
       header: "Actions",
+      buttons: true,
       cell: (row) => (
         <RowActions row={row} onStore={() => setStoring(row)} onDelete={() => setDeleting(row)} />
       ),

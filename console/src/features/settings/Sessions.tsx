@@ -38,6 +38,7 @@ const COLUMNS: Column<Session>[] = [
   {
     key: "actions",
     header: "Actions",
+    buttons: true,
     cell: (session) => (session.current ? "–" : <EndButton session={session} />),
   },
 ];

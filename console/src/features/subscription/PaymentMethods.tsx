@@ -30,6 +30,7 @@ export function PaymentMethods() {
     {
       key: "actions",
       header: "Actions",
+      buttons: true,
       cell: (method) => <Actions method={method} onRemove={() => setRemoving(method)} />,
     },
   ];

@@ -86,6 +86,7 @@ function columnsFor(onRun: (workflow: Workflow) => void): Column<Workflow>[] {
     {
       key: "actions",
       header: "Actions",
+      buttons: true,
       cell: (workflow) => <WorkflowActions workflow={workflow} onRun={() => onRun(workflow)} />,
     },
   ];

@@ -7,11 +7,11 @@ export function outcomeOf({ status }: Pick<Run, "status">): Outcome {
   return status === "success" || status === "failed" || status === "cancelled" ? status : "open";
 }
 
-/** "9 of 10 succeeded": of the runs that ended by themselves. Null if there is none. */
-export function successWord(runs: readonly Pick<Run, "status">[]): string | null {
+/** "9 of 10 succeeded": of the runs that ended by themselves. */
+export function successWord(runs: readonly Pick<Run, "status">[]): string {
   const succeeded = runs.filter(({ status }) => status === "success").length;
   const judged = succeeded + runs.filter(({ status }) => status === "failed").length;
-  if (judged === 0) return null;
+  if (judged === 0) return "none ended yet";
   return `${succeeded} of ${judged} succeeded`;
 }
 

@@ -59,6 +59,19 @@ function dataOf(points: readonly Point[]): uPlot.AlignedData {
   return [points.map(({ at }) => new Date(at).getTime() / 1000), points.map(({ value }) => value)];
 }
 
+const DAY = 86_400; // seconds
+
+/** A time at the axis, as exactly as the step between two of them needs it; both in seconds. */
+function tickWord(at: number, step: number): string {
+  const parts: Intl.DateTimeFormatOptions =
+    step < DAY
+      ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }
+      : step < 28 * DAY
+        ? { month: "short", day: "numeric" }
+        : { month: "short" };
+  return new Intl.DateTimeFormat("en", parts).format(new Date(at * 1000));
+}
+
 function optionsOf(element: HTMLElement, label: string, height: number): uPlot.Options {
   const style = getComputedStyle(element);
   const color = (name: string) => style.getPropertyValue(name).trim();
@@ -75,13 +88,16 @@ function optionsOf(element: HTMLElement, label: string, height: number): uPlot.O
     legend: { show: false },
     cursor: { y: false },
     scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
-    axes: [axis, { ...axis, size: 56 }],
+    axes: [
+      { ...axis, values: (_, at, __, ___, step) => at.map((one) => tickWord(one, step)) },
+      { ...axis, size: 56 },
+    ],
     series: [
       {},
       {
         label,
         fill: color("--af-accent"),
-        stroke: color("--af-accent"),
+        width: 0,
         points: { show: false },
         ...(bars ? { paths: bars } : {}),
       },

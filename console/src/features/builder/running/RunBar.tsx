@@ -2,7 +2,7 @@
 import { ActionIcon, Text } from "@mantine/core";
 import { IconX } from "@tabler/icons-react";
 
-import { type FullRun } from "@/api/runs";
+import { doneWord, type FullRun } from "@/api/runs";
 import { ButtonLink } from "@/ui/ButtonLink";
 import { formatDuration } from "@/ui/format";
 import { StatusBadge } from "@/ui/StatusBadge";
@@ -16,7 +16,7 @@ export function RunBar({ run, onClose }: { run: FullRun; onClose: () => void }) 
     <div className={classes.runBar} role="region" aria-label="Run">
       <StatusBadge status={run.status} />
       <Text size="sm" className="tabular" visibleFrom="xs">
-        {run.nodesExecuted} of {run.nodesTotal} nodes
+        {doneWord(run)} steps
         {run.duration === null ? "" : ` · ${formatDuration(run.duration)}`} ·{" "}
         <Credits value={run.creditsCharged} unit />
       </Text>

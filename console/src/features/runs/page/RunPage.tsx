@@ -6,7 +6,7 @@ import { getRouteApi } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 
 import { useRunStream } from "@/api/live/useRunStream";
-import { type FullRun, isEnded, runLogQuery, runQuery } from "@/api/runs";
+import { doneWord, type FullRun, isEnded, runLogQuery, runQuery } from "@/api/runs";
 import { TextLink } from "@/ui/ButtonLink";
 import { formatDuration } from "@/ui/format";
 import { PageHeader } from "@/ui/PageHeader";
@@ -122,7 +122,7 @@ function Summary({ run }: { run: FullRun }) {
         <Fact name="State">
           <StatusBadge status={run.status} />
         </Fact>
-        <Fact name="Steps">{`${run.nodes.filter(isDone).length} of ${run.nodes.length}`}</Fact>
+        <Fact name="Steps">{doneWord(run)}</Fact>
         <Fact name={run.status === "queued" ? "Submitted" : "Started"}>
           <Time value={run.startTime} />
         </Fact>
@@ -140,13 +140,6 @@ function Summary({ run }: { run: FullRun }) {
       )}
     </Paper>
   );
-}
-
-const DONE = new Set(["success", "failed", "skipped", "cancelled"]);
-
-/** In a loop a step is done once all of its iterations are. */
-function isDone({ status }: FullRun["nodes"][number]): boolean {
-  return DONE.has(status);
 }
 
 function Fact({ name, children }: { name: string; children: ReactNode }) {
