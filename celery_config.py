@@ -44,8 +44,9 @@ _REDIS_OPTIONS = {
     "socket_keepalive": True,
     "health_check_interval": 10,
     "queue_order_strategy": "tasks.queue_order:WeightedRoundRobin",
-    # Only prefetched messages wait unacknowledged; a repeat is harmless, a lost one is found by the sweep.
-    "visibility_timeout": 600,
+    # Redis keeps no message until it is acknowledged, which it is as soon as its task begins: this would be two
+    # transactions for each message, and the sweep finds the work of a lost one sooner than Redis would.
+    "ack_emulation": False,
 }
 # Without these a worker that has reconnected waits without limit for the end of a half-open connection of its events.
 _AMQP_OPTIONS = {"read_timeout": 5, "write_timeout": 5}
