@@ -4,10 +4,9 @@ from uuid import UUID
 
 from celery import shared_task
 
-from models.db import single_statement_scope
 from models.services.orchestration import redelivery
 from tasks.bootstrap import runtime
-from tasks.queue import TaskName, enqueue_run
+from tasks.queue import TaskName, publish, run_message
 from workers.engine.driver.outcomes import DriveResult
 
 
@@ -22,6 +21,5 @@ def enqueue_next(execution_id: UUID, left: DriveResult | None) -> None:
     # It is not driven when another worker has its lease, when other runs of its owner come first, or when it ended
     # before it was claimed, such as by a cancellation.
     find = {None: redelivery.woken_by, DriveResult.RELEASED: redelivery.requeue}.get(left, redelivery.next_after)
-    with single_statement_scope() as session:
-        for run in find(session, execution_id):
-            enqueue_run(session, run)
+    for run in find(execution_id):
+        publish(run_message(run))

@@ -166,7 +166,7 @@ QUERIES: dict[str, Callable[[Session, Crowd], Any]] = {
     "what a retry takes over": lambda s, c: list(result_reuse.reusable_results_below(s, left_by(s, c.queued))),
     "a sweep": lambda s, c: redelivery.stalled(s),
     "turns that nobody rang for": lambda s, c: redelivery.unclaimed_slots(s),
-    "who follows a run": lambda s, c: redelivery.next_after(s, c.queued.id),
+    "who follows a run": lambda s, c: redelivery._NEXT_AFTER.rows(s, {"id": c.queued.id}),
     "the children of a run": lambda s, c: executions.list_owned(s, c.user, parent_execution_id=c.queued.id),
     "a family's locks": lambda s, c: execution_tree.lock(s, [c.queued.id], ending=[c.queued.id]),
     "the end of a parent": lambda s, c: execution_tree.ended(s, [c.queued.id]),

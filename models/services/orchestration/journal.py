@@ -19,7 +19,13 @@ from models.rules.executions.states import ExecutionStatus, NodeStatus
 from models.serialization import Json, to_json
 from models.services.notifications.notifications import LOW_BALANCE
 from models.services.orchestration import execution_tree, run_notifications
-from models.services.orchestration.journal_statement import RECORD, RECORD_ENDS, RECORD_ONE, WrittenRun
+from models.services.orchestration.journal_statement import (
+    RECORD,
+    RECORD_ENDS,
+    RECORD_ONE,
+    RECORD_QUIET_ENDS,
+    WrittenRun,
+)
 
 # A run that was cancelled while its driver parked it would not be woken, so the next driver ends it.
 _STOP_PARKED = """
@@ -27,6 +33,8 @@ _STOP_PARKED = """
        SET status = 'cancelling', waiting_for = NULL, wake_at = NULL, lease_expires_at = now()
      WHERE id = ANY(%s::uuid[]) AND status = 'waiting' AND cancel_requested_at IS NOT NULL
 """
+
+_QUIET = {"long_run": run_notifications.LONG_RUN, "low_balance": LOW_BALANCE}
 
 
 @dataclass(frozen=True)
@@ -97,9 +105,11 @@ class Progress:
         return self.ending is not None and self.ending.status is not ExecutionStatus.WAITING
 
 
-def goes_on(progress: Progress) -> bool:
-    """Whether `record` writes it in one statement, whatever that finds: the run goes on and gives up no child."""
-    return not progress.ending and not progress.abandoned
+def is_one_statement(progress: Progress) -> bool:
+    """Whether `record_alone` may write it: the run goes on, or its end concerns no other run and no earlier driver."""
+    if progress.abandoned:
+        return False
+    return not progress.ending or (progress.is_over and not progress.in_tree and progress.epoch == 1)
 
 
 def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
@@ -123,11 +133,14 @@ def record(session: Session, batch: Sequence[Progress]) -> set[UUID]:
 
 
 def record_alone(batch: Sequence[Progress]) -> set[UUID]:
-    """Write a batch of which every run `goes_on`, as a transaction of its own; returns whose leases were still held.
+    """Write a batch in which each `is_one_statement`, as a transaction of its own; returns the executions written.
 
-    It is committed when this returns. The caller has to publish the changes (`models.changes`).
+    It is committed when this returns. The caller has to publish the changes (`models.changes`). A run that ends is left
+    to `record` if its owner may have to be notified; another one that is left out has lost its lease.
     """
     values = _values(batch)
+    if any(progress.ending for progress in batch):
+        return {row[0] for row in RECORD_QUIET_ENDS.rows_alone(values | _QUIET)}
     if len(batch) > 1:
         return {row[0] for row in RECORD.rows_alone(values)}
     (progress,) = batch

@@ -32,7 +32,15 @@ _OF_RUNS = """jsonb_to_recordset(CAST(:runs AS jsonb)) AS v(
 _LOCK = """
     SELECT e.id FROM OF_RUNS JOIN workflow_executions e ON e.id = v.id
      WHERE e.epoch = v.epoch AND e.status IN ('running', 'cancelling')
+       QUIET
      ORDER BY e.depth, e.id FOR NO KEY UPDATE OF e
+"""
+
+# Whether it is sure that no notification belongs to the end of a run. Settling it never lowers what may be spent.
+_QUIET = """
+       AND (NOT v.over OR (e.started_at > now() - make_interval(secs => :long_run)
+                           AND EXISTS (SELECT FROM credits c
+                                        WHERE c.user_id = e.user_id AND c.balance - c.held >= :low_balance)))
 """
 
 _FENCE = """
@@ -92,7 +100,7 @@ _PARTS = {
     "COUNTED_RUNS": "held",
 }
 
-RECORD = PreparedStatement("WITH WRITE SELECT held.*, NULL FROM held", WRITE=_WRITE, **_PARTS)
+RECORD = PreparedStatement("WITH WRITE SELECT held.*, NULL FROM held", WRITE=_WRITE, **_PARTS, QUIET="")
 
 # For one run that goes on. Its row needs no lock before the others', and keeps what only a run that leaves changes.
 _FENCE_ONE = """
@@ -112,6 +120,8 @@ RECORD_ONE = PreparedStatement(
     **(_PARTS | {"FENCE": _FENCE_ONE}),
 )
 
+_ENDS = {"SETTLE": ledger.SETTLE, "ASKED": "SELECT id, credits_charged AS amount FROM held WHERE is_over"}
+
 # For a batch in which runs end; it does more, so that executing it takes longer.
 RECORD_ENDS = PreparedStatement(
     """
@@ -119,7 +129,12 @@ RECORD_ENDS = PreparedStatement(
     SELECT held.*, wallets.available FROM held LEFT JOIN wallets ON held.is_over AND wallets.user_id = held.user_id
 """,
     WRITE=_WRITE,
-    SETTLE=ledger.SETTLE,
-    ASKED="SELECT id, credits_charged AS amount FROM held WHERE is_over",
+    **_ENDS,
     **_PARTS,
+    QUIET="",
+)
+
+# For ends that `QUIET` is sure of; it leaves out other ends.
+RECORD_QUIET_ENDS = PreparedStatement(
+    "WITH WRITE, SETTLE SELECT held.id FROM held", WRITE=_WRITE, **_ENDS, **_PARTS, QUIET=_QUIET
 )

@@ -4,7 +4,7 @@ Every claim raises the execution's epoch, the fencing token of the lease. A driv
 one that was suspended and continues after another driver's claim changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.changes import notify_changed
+from models.changes import notify_changed, publish_changed
 from models.raw_statement import PreparedStatement
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import CrashState, NodeStatus
@@ -191,12 +191,16 @@ class PastStep:
     due: Decimal = Decimal(0)  # credits to charge if it is abandoned
 
 
-def claim_without_lock(session: Session, execution_id: UUID, *, owner: str, seconds: float) -> Lease | None:
+def claim_without_lock(execution_id: UUID, *, owner: str, seconds: float) -> Lease | None:
     """Claim the lease of an execution if that is sure to stay within its owner's tier; else None, and `claim` decides.
 
-    It is one statement; the arguments are those of `claim`.
+    It is a transaction of its own, without a session; the arguments are those of `claim`.
     """
-    return _claimed(session, {"id": execution_id, "owner": owner, "seconds": seconds, "room": _SLOTS_WITHOUT_LOCK})
+    values = {"id": execution_id, "owner": owner, "seconds": seconds, "room": _SLOTS_WITHOUT_LOCK}
+    lease = _granted(_CLAIM.rows_alone(values))
+    if lease:
+        publish_changed({lease.execution_id})
+    return lease
 
 
 def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -> Lease | None:
@@ -213,19 +217,16 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
     """
     values = {"id": execution_id, "owner": owner, "seconds": seconds, "room": _SLOTS}
     session.execute(_LOCK_OWNER, values)
-    lease = _claimed(session, values)
+    lease = _granted(_CLAIM.rows(session, values))
     if lease is None:
         session.execute(_DEFER, values)
+    else:
+        notify_changed(session, lease.execution_id)
     return lease
 
 
-def _claimed(session: Session, values: Mapping[str, Any]) -> Lease | None:
-    row = _CLAIM.first(session, values)
-    if row is None:
-        return None
-    lease = Lease.granted(row)
-    notify_changed(session, lease.execution_id)
-    return lease
+def _granted(rows: Sequence[Sequence[Any]]) -> Lease | None:
+    return Lease.granted(rows[0]) if rows else None
 
 
 def renew(session: Session, leases: Sequence[tuple[UUID, int]], *, seconds: float) -> dict[UUID, LeaseSignals]:

@@ -4,7 +4,7 @@ Stalled rows are selected with SKIP LOCKED and marked as enqueued, so that two s
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -79,14 +79,14 @@ _WOKEN = """
     SELECT id, priority, workflow_id FROM workflow_executions
      WHERE id = :id AND status = 'waiting' AND wake_at <= now() AND deferred_at IS NULL
 """
-_WOKEN_BY = RawStatement(_WOKEN)
+_WOKEN_BY = PreparedStatement(_WOKEN)
 
 FIRST_REDELIVERY_SECONDS = 10.0  # after which the message of a row is considered lost
 REDELIVERY_SECONDS = 60.0  # between further messages, because behind a backlog the first one may only be late
 _INTERVALS = {"first": FIRST_REDELIVERY_SECONDS, "again": REDELIVERY_SECONDS}
 _LATE = str(REDELIVERY_SECONDS - FIRST_REDELIVERY_SECONDS)
 
-_ITSELF = RawStatement("SELECT id, priority, workflow_id FROM workflow_executions WHERE id = :id")
+_ITSELF = PreparedStatement("SELECT id, priority, workflow_id FROM workflow_executions WHERE id = :id")
 _NEXT_OF_OWNER = RawStatement(_UNDEFER, OWNER=":id", LATE=_LATE)
 _NEXT_AFTER = PreparedStatement(
     "WITH undeferred AS (UNDEFER) WOKEN UNION ALL SELECT id, priority, workflow_id FROM undeferred",
@@ -103,19 +103,22 @@ def stalled(session: Session, *, limit: int = 500) -> Sequence[TaskTarget]:
     return [_target(*row) for query in _STALLED for row in session.execute(query, parameters)]
 
 
-def requeue(session: Session, execution_id: UUID) -> Sequence[TaskTarget]:
+def requeue(execution_id: UUID) -> Sequence[TaskTarget]:
     """The run itself, to enqueue it again after a release."""
-    return _targets(session, _ITSELF, execution_id)
+    return _targets(_ITSELF.rows_alone({"id": execution_id}))
 
 
-def woken_by(session: Session, execution_id: UUID) -> Sequence[TaskTarget]:
+def woken_by(execution_id: UUID) -> Sequence[TaskTarget]:
     """The runs that are due after this one ended or was parked: its parent, or the run itself."""
-    return _targets(session, _WOKEN_BY, execution_id)
+    return _targets(_WOKEN_BY.rows_alone({"id": execution_id}))
 
 
-def next_after(session: Session, execution_id: UUID) -> Sequence[TaskTarget]:
-    """All runs to enqueue after this one was left by its driver: those it woke, and its owner's oldest deferred one."""
-    return _targets(session, _NEXT_AFTER, execution_id)
+def next_after(execution_id: UUID) -> Sequence[TaskTarget]:
+    """All runs to enqueue after this one was left by its driver: those it woke, and its owner's oldest deferred one.
+
+    It is a transaction of its own, like the others that a driver causes, and is committed when this returns.
+    """
+    return _targets(_NEXT_AFTER.rows_alone({"id": execution_id}))
 
 
 def unclaimed_slots(session: Session) -> Sequence[TaskTarget]:
@@ -123,15 +126,15 @@ def unclaimed_slots(session: Session) -> Sequence[TaskTarget]:
     targets: list[TaskTarget] = []
     for owner in session.execute(_OWNERS_WITH_DEFERRED).all():
         for _ in range(PLANS[Tier(owner.tier)].concurrent_runs - owner.driven):
-            found = _targets(session, _NEXT_OF_OWNER, owner.id)
+            found = _targets(_NEXT_OF_OWNER.rows(session, {"id": owner.id}))
             if not found:
                 break
             targets += found
     return targets
 
 
-def _targets(session: Session, query: RawStatement, id: UUID) -> Sequence[TaskTarget]:
-    return [_target(*row) for row in query.rows(session, {"id": id})]
+def _targets(rows: Sequence[tuple[Any, ...]]) -> Sequence[TaskTarget]:
+    return [_target(*row) for row in rows]
 
 
 def _target(run: UUID, priority: str, workflow: UUID) -> TaskTarget:

@@ -115,9 +115,8 @@ class Bench:
             left = self.runtime.drive(run)
             while not self.enqueued.empty():
                 todo.append(self.enqueued.get())
-            with session_scope() as session:
-                find = redelivery.woken_by if left is None else redelivery.next_after
-                todo.extend(turn.execution_id for turn in find(session, run))
+            find = redelivery.woken_by if left is None else redelivery.next_after
+            todo.extend(turn.execution_id for turn in find(run))
         return self.execution(execution_id)
 
     def children(self, execution_id: UUID) -> list[Execution]:

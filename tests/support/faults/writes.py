@@ -19,11 +19,9 @@ from uuid import UUID
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from models.db import SessionFactory, session_scope
+from models.db import SessionFactory
 from models.services.orchestration import children, journal, leases, redelivery
 from models.services.orchestration.journal import Progress
-from tasks import executions
-from workers.engine.process import runtime
 
 _TAGS: dict[UUID, str] = {}  # of the runs that this process knows
 
@@ -86,11 +84,9 @@ class Ledger:
 
 def count_writes(directory: Path) -> None:
     """Let this worker count its writes, and die where that is requested."""
-    for module in (executions, runtime):
-        module.single_statement_scope = session_scope  # in which there is a moment right before the commit
-    journal.goes_on = lambda _: False  # likewise
+    journal.is_one_statement = lambda _: False  # in a session there is a moment right before the commit
+    leases.claim_without_lock = lambda *_, **__: None  # likewise
     leases.claim = _saying(leases.claim, _of_claim)
-    leases.claim_without_lock = _saying(leases.claim_without_lock, _of_claim)
     journal.record = _saying(journal.record, _of_batch)
     children.start = _saying(children.start, lambda _, lease, wanted: [(lease.execution_id, "starts a child")])
     for name in ("release", "answers"):
@@ -98,9 +94,7 @@ def count_writes(directory: Path) -> None:
         function = getattr(leases, name)
         setattr(leases, name, _saying(function, lambda _, lease, said=said, **how: [(lease.execution_id, said)]))
     for name in ("next_after", "woken_by", "requeue"):
-        said = f"bells: {name}"
-        function = getattr(redelivery, name)
-        setattr(redelivery, name, _saying(function, lambda _, execution_id, said=said: [(execution_id, said)]))
+        setattr(redelivery, name, _alone(getattr(redelivery, name), directory, f"bells: {name}"))
 
     def before(session: Session) -> None:
         if not session.in_nested_transaction():
@@ -123,6 +117,21 @@ def _saying(function: Callable[..., Any], of: Callable[..., list[tuple[UUID, str
     def wrapped(session: Session, *args: Any, **kwargs: Any) -> Any:
         result = function(session, *args, **kwargs)
         _remember(session, of(result, *args, **{} if of is _of_claim else kwargs))
+        return result
+
+    return wrapped
+
+
+def _alone(function: Callable[[UUID], Any], directory: Path, words: str) -> Callable[[UUID], Any]:
+    """Wrap a `function` of a run that is a transaction of its own."""
+
+    @wraps(function)
+    def wrapped(execution_id: UUID) -> Any:
+        tag = _TAGS.get(execution_id)
+        number = Ledger(directory, tag).begin([words]) if tag else 0
+        result = function(execution_id)
+        if tag:
+            Ledger(directory, tag).commit(number)
         return result
 
     return wrapped

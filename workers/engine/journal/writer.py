@@ -54,7 +54,9 @@ class JournalWriter:
         """
         with self._changed:
             self._waiting.append((progress, on_written))
-            if not may_wait or self._in_hand or self._driver_writes:
+            if self._driver_writes:
+                return  # it wakes the thread once it has written
+            if not may_wait or self._in_hand:
                 self._changed.notify()
                 return
             self._in_hand, self._waiting = self._take()
@@ -64,7 +66,8 @@ class JournalWriter:
         finally:
             with self._changed:
                 self._driver_writes = False
-                self._changed.notify()
+                if self._waiting or self._in_hand or self._stopping:
+                    self._changed.notify()
 
     def stop(self) -> None:
         """Write everything that waits, then end the thread."""
@@ -162,8 +165,11 @@ def _record(batch: list[Write], *, again: bool) -> tuple[set[UUID], set[UUID]]:
     What is stored `again` has a session, which discards all connections of the pool if one of them is lost.
     """
     written = [progress for progress, _ in batch]
-    if all(map(journal.goes_on, written)) and not again:
+    if all(map(journal.is_one_statement, written)) and not again:
         held = journal.record_alone(written)
+        if left := [progress for progress in written if progress.ending and progress.execution_id not in held]:
+            with session_scope() as session:
+                held |= journal.record(session, left)
         return held, held
     with session_scope() as session:
         return journal.record(session, written), set()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -11,7 +12,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from models.db import session_scope, single_statement_scope
+from models.db import session_scope
 from models.errors import ExpressionError
 from models.rules.executions.states import CrashState
 from models.rules.prices.pricing import Provider, UnknownPriceList, price_list
@@ -149,8 +150,9 @@ class Runtime:
 
     def _claim(self, execution_id: UUID) -> Lease | None:
         owner, seconds = self._owner, self._config.lease_seconds
-        with single_statement_scope() as session:
-            lease = leases.claim_without_lock(session, execution_id, owner=owner, seconds=seconds)
+        lease = None
+        with suppress(OperationalError):  # a session replaces all connections of the pool if one is lost
+            lease = leases.claim_without_lock(execution_id, owner=owner, seconds=seconds)
         if lease is None:
             with session_scope() as session:
                 lease = leases.claim(session, execution_id, owner=owner, seconds=seconds)

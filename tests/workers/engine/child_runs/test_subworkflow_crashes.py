@@ -125,8 +125,7 @@ class TestTurns:
         bench.world.release.set()
         for wait in busy:
             wait()
-        with session_scope() as session:
-            assert top in [run.execution_id for run in redelivery.next_after(session, top)]
+        assert top in [run.execution_id for run in redelivery.next_after(top)]
         assert bench.settle(top).status == "success"
 
 

@@ -69,8 +69,7 @@ class TestAChild:
         bench.runtime.drive(run_id)
         bench.runtime.drive(bench.enqueued.get())
         assert bench.execution(run_id).wake_at is not None
-        with session_scope() as session:
-            assert [run.execution_id for run in redelivery.woken_by(session, bench.children(run_id)[0].id)] == [run_id]
+        assert [run.execution_id for run in redelivery.woken_by(bench.children(run_id)[0].id)] == [run_id]
         assert bench.another().drive(run_id) is DriveResult.ENDED
 
     def test_a_message_that_was_lost_is_found_by_the_sweep(self, bench: Bench):

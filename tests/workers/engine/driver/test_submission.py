@@ -1,9 +1,8 @@
 """One user's flood does not block others: further runs are deferred, and enqueued when a slot is free."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
-from models.db import session_scope, single_statement_scope
+from models.db import session_scope
 from models.rules.prices.pricing import PLANS, Priority, Tier
 from models.services.executions import executions
 from models.services.orchestration import leases, redelivery
@@ -21,13 +20,8 @@ def claim(execution_id: UUID) -> bool:
         return leases.claim(session, execution_id, owner="worker", seconds=30) is not None
 
 
-def next_after(execution_id: UUID) -> Sequence[redelivery.TaskTarget]:
-    with single_statement_scope() as session:
-        return redelivery.next_after(session, execution_id)
-
-
 def enqueued_after(execution_id: UUID) -> list[tuple[UUID, Priority]]:
-    return [(run.execution_id, run.priority) for run in next_after(execution_id)]
+    return [(run.execution_id, run.priority) for run in redelivery.next_after(execution_id)]
 
 
 def test_no_more_runs_of_a_user_are_driven_than_the_tier_allows(bench: Bench):
@@ -51,7 +45,7 @@ def test_of_a_flood_only_the_first_runs_are_queued_and_each_end_adds_one(bench: 
     messages = [run.id for run in runs if not run.deferred_at]
     while messages:
         assert bench.runtime.drive(messages[0]) is DriveResult.ENDED
-        messages += [run.execution_id for run in next_after(messages.pop(0))]
+        messages += [run.execution_id for run in redelivery.next_after(messages.pop(0))]
     assert {bench.execution(run.id).status for run in runs} == {"success"}
     assert submit(bench.user_id, workflow_id).deferred_at is None
 
@@ -94,7 +88,7 @@ def test_skipped_runs_are_next_the_oldest_first(bench: Bench):
         claim(run)
     assert enqueued_after(runs[0]) == [(runs[ROOM], Priority.LOW)]
     assert enqueued_after(runs[0]) == [(runs[ROOM + 1], Priority.LOW)]
-    assert next_after(runs[0]) == []
+    assert redelivery.next_after(runs[0]) == []
 
 
 def test_the_sweep_finds_a_free_slot_without_a_message(bench: Bench):

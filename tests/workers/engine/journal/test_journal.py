@@ -194,24 +194,41 @@ def test_what_a_driver_fails_to_write_the_journal_writes(bench, progress, writte
             raise OperationalError("the connection is lost", None, Exception())
         return services.record_alone(batch)
 
-    monkeypatch.setattr(writer, "journal", SimpleNamespace(record_alone=record, goes_on=services.goes_on))
+    monkeypatch.setattr(
+        writer, "journal", SimpleNamespace(record_alone=record, is_one_statement=services.is_one_statement)
+    )
     journal.write(write, said(written, write.execution_id), may_wait=True)
     assert written.get(timeout=60) == (write.execution_id, None)
     journal.stop()
     assert tries == [threading.current_thread().name, "journal"]
 
 
-def test_an_end_without_a_tree_is_two_messages_to_the_database(bench, progress, written):
+def test_an_end_without_a_tree_is_one_message_to_the_database(bench, progress, written):
     write = replace(progress(1), ending=Ending(ExecutionStatus.SUCCESS, b"7"), charged=Decimal("0.5"))
     journal = JournalWriter()
     with recorded_statements() as statements:
         journal.write(write, said(written, write.execution_id), may_wait=True)
     journal.stop()
     assert written.get(timeout=60) == (write.execution_id, None)
-    assert len(statements) == 1  # which also begins the transaction; beside `COMMIT`
+    assert len(statements) == 1  # which is a transaction of its own
     run = bench.execution(write.execution_id)
     assert (run.status, run.credits_charged) == ("success", Decimal("0.5"))
     assert bench.sql("SELECT captured FROM credit_holds WHERE execution_id = :id", id=run.id) == Decimal("0.5")
+
+
+def test_an_end_in_a_batch_is_notified_if_few_credits_are_left(bench, progress, written):
+    ending, other = replace(progress(1), ending=Ending(ExecutionStatus.SUCCESS, b"7"), charged=Decimal(1)), progress(1)
+    bench.sql("UPDATE credits SET held = held + 100000 WHERE user_id = :id", id=bench.user_id)
+    journal = JournalWriter()
+    with journal._changed:  # they wait while another commit is on its way
+        for write in (ending, other):
+            journal.write(write, said(written, write.execution_id))
+    results = {written.get(timeout=60) for _ in range(2)}
+    journal.stop()
+    bench.sql("UPDATE credits SET held = held - 100000 WHERE user_id = :id", id=bench.user_id)
+    assert results == {(ending.execution_id, None), (other.execution_id, None)}
+    assert bench.execution(ending.execution_id).status == "success"
+    assert bench.sql("SELECT json_agg(kind) FROM notifications") == ["low_balance"]
 
 
 def test_writes_of_one_driver_that_wait_together_are_stored_as_one(bench, progress, written):
