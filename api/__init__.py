@@ -12,7 +12,7 @@ from api.http.console import Console
 from api.http.json import OrjsonProvider
 from api.http.mounts import Mount, Mounts
 from api.jobs import prefer_wait
-from api.limits import concurrency, rate_limits
+from api.limits import body_budget, concurrency, rate_limits
 from api.live.change_notifier import ChangeNotifier
 from api.ops import metrics
 from api.routes.workflows import preconditions
@@ -42,6 +42,7 @@ def create_app(settings: Settings) -> App:
     # counted and gets its headers.
     headers.init_app(app, settings)
     metrics.init_app(app)
+    body_budget.init_app(app)
     parsing.init_app(app)
     concurrency.init_app(app)
     tokens.init_app(app, settings)

@@ -1,4 +1,4 @@
-"""The WSGI environment of an ASGI request whose body was received already."""
+"""The WSGI environment of an ASGI request whose body is received before it runs."""
 
 import sys
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ Environ = dict[str, Any]  # of WSGI (PEP 3333)
 _PLAIN = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 
 
-def build(scope: Scope, body: bytes) -> Environ:
-    """Return the environment of the request of `scope` with this body."""
+def build(scope: Scope) -> Environ:
+    """Return the environment of the request of `scope`, without a body."""
     query, (host, port) = scope["query_string"].decode("latin-1"), scope["server"] or ("", 0)
     raw_path = scope["raw_path"].decode("latin-1") or quote(scope["path"])
     environ = {
@@ -28,7 +28,7 @@ def build(scope: Scope, body: bytes) -> Environ:
         "REMOTE_ADDR": str((scope["client"] or ("",))[0]),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": BytesIO(body),
+        "wsgi.input": BytesIO(),
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
@@ -36,9 +36,14 @@ def build(scope: Scope, body: bytes) -> Environ:
         "wsgi.run_once": False,
     }
     _add_headers(environ, scope["headers"])
-    if body:
-        environ["CONTENT_LENGTH"] = str(len(body))  # also of one that was sent in chunks
     return environ
+
+
+def add_body(environ: Environ, body: bytes) -> None:
+    """Put the body into the environment, also one that was sent in chunks."""
+    if body:
+        environ["wsgi.input"] = BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
 
 
 def _add_headers(environ: Environ, headers: Iterable[tuple[bytes, bytes]]) -> None:

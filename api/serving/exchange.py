@@ -13,8 +13,9 @@ from flask import Response
 from api.auth.known_callers import KnownCallers
 from api.http.parsing import max_body_bytes
 from api.http.wait import Pause, Read, StreamedResponse, Wait, next_messages
+from api.limits.body_budget import REFUSED, BodyBudget, HeldBody
 from api.limits.concurrency import ANONYMOUS, MACHINES, SLOT, WorkingSlot
-from api.serving.environ import Environ, Scope, build
+from api.serving.environ import Environ, Scope, add_body, build
 from api.serving.reads import Reads
 from api.serving.request_run import ADOPT, App, RequestRun
 
@@ -41,6 +42,7 @@ class Process:
     app: App
     threads: Executor
     reads: Reads
+    bodies: BodyBudget = field(default_factory=BodyBudget)
     lingering: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def take_turn_of_refused(self) -> None:
@@ -76,13 +78,17 @@ class Process:
         return result
 
     def slot_of(self, environ: Environ) -> WorkingSlot:
-        """A slot in the group of the request: its user's, if its credential is known, else by its path."""
+        """A slot in the group of the request, which a liveness probe does not need."""
         if environ["PATH_INFO"].endswith(LIVENESS):
             return WorkingSlot.free_of_charge()
+        return WorkingSlot(self.group_of(environ))
+
+    def group_of(self, environ: Environ) -> str:
+        """With whom the request shares slots and room: its user, if its credential is known, else by its path."""
         if environ["PATH_INFO"].endswith(OF_MACHINES):
-            return WorkingSlot(MACHINES)
+            return MACHINES
         known: KnownCallers = self.app.extensions["known_callers"]
-        return WorkingSlot(known.find(environ) or ANONYMOUS)
+        return known.find(environ) or ANONYMOUS
 
 
 class Stream(NamedTuple):
@@ -101,14 +107,17 @@ class Exchange:
     def __init__(self, process: Process, scope: Scope, receive: Receive, send: Send) -> None:
         self._process, self._scope = process, scope
         self._receive, self._send = receive, send
-        self._is_refused = False  # its body is too large, and is not received
+        self._is_refused = False  # its body is too large, or there is no room for it, and it is not received
         self._gone: asyncio.Task[None] | None = None  # ends when the client disconnects
 
     async def run(self) -> None:
         """Receive the request, run it, wait as often as it pauses, and send its response."""
+        environ = build(self._scope)
+        held = HeldBody(self._process.bodies, partial(self._process.group_of, environ))
         try:
-            environ = build(self._scope, await self._body())
+            add_body(environ, await self._body(held))
             if self._is_refused:
+                environ[REFUSED] = held.is_refused
                 await self._process.take_turn_of_refused()
             slot = environ[SLOT] = self._process.slot_of(environ)
             result = await self._process.work(slot, lambda: self._process.begin(environ))
@@ -121,10 +130,11 @@ class Exchange:
         except ClientGone:
             return
         finally:
+            held.release()
             if self._gone is not None:
                 self._gone.cancel()
 
-    async def _body(self) -> bytes:
+    async def _body(self, held: HeldBody) -> bytes:
         headers = dict(self._scope["headers"])
         if b"content-length" not in headers and b"transfer-encoding" not in headers:
             return b""
@@ -136,10 +146,10 @@ class Exchange:
             if message["type"] == "http.disconnect":
                 raise ClientGone
             received += message["body"]
-            self._is_refused = len(received) > limit
+            self._is_refused = len(received) > limit or not held.grow(len(received))
             if not message["more_body"]:
                 break
-        return bytes(received)
+        return b"" if held.is_refused else bytes(received)
 
     async def _go_on(self, pause: Pause, slot: WorkingSlot, step: Callable[[Any], T]) -> T:
         """Pause, and then run the next step with the answer."""
