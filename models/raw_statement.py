@@ -117,7 +117,7 @@ class PreparedStatement(RawStatement):
     Behind a pooler, where a prepared statement would be another client's, it is planned each time.
     """
 
-    def __init__(self, statement: str, **parts: str) -> None:
+    def __init__(self, statement: str | Select[Any], **parts: str) -> None:
         super().__init__(statement, **parts)
         numbered = self._made.compile(dialect=_NUMBERED)
         self._name = f"statement_{next(_numbers)}"  # of this process, whose connections no other process uses

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.errors import Forbidden, NotAuthenticated, NotFound
-from models.raw_statement import RawStatement, columns, copied
+from models.raw_statement import PreparedStatement, columns, copied
 from models.services.rows.queries import Position, newest_first
 from models.tables import User, UserSession
 
@@ -34,7 +34,7 @@ _LIVE = text("""
 """)
 
 _ID = User.id.type
-_AUTHENTICATE = RawStatement(
+_AUTHENTICATE = PreparedStatement(
     select(
         UserSession.generation,
         UserSession.refreshed_at,

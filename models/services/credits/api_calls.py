@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.errors import Forbidden, Quota
-from models.raw_statement import assembled
+from models.raw_statement import PreparedStatement, assembled
 from models.rules.prices.pricing import PLANS, UNLIMITED, Tier
 from models.serialization import to_json
 from models.tables import User
@@ -70,7 +70,7 @@ _RETURN = text("""
      WHERE execution_id = :execution AND node_id = :node AND path = :path AND last_request = :request
 """)
 
-_USED = assembled(
+_USED = PreparedStatement(
     """
     SELECT CALLS_OF_MONTH, (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
       FROM users u WHERE u.id = :user
@@ -166,7 +166,7 @@ def return_call(session: Session, execution_id: UUID, node_id: str, path: str, r
 
 def used(session: Session, user_id: UUID, tier: Tier) -> CallsUsed:
     """The calls used this month, and when the next month begins."""
-    calls, resets_at = session.execute(_USED, {"user": user_id}).one()
+    ((calls, resets_at),) = _USED.rows(session, {"user": user_id})
     return CallsUsed(int(calls), PLANS[tier].limits.api_calls_per_month, resets_at)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import Uuid
 
 from models.errors import Forbidden, Quota
-from models.raw_statement import RawStatement
+from models.raw_statement import PreparedStatement
 from models.rules.prices.pricing import PLANS, Tier
 from models.tables import User
 
@@ -22,7 +22,7 @@ MB = 1_000_000
 # Seconds for which a measurement counts: the smaller a limit, the sooner it is exceeded.
 GOOD_FOR = {Tier.FREE: 60, Tier.PREMIUM: 600, Tier.ENTERPRISE: 3600}
 
-_LAST = RawStatement("""
+_LAST = PreparedStatement("""
     SELECT bytes, wanted_at IS NULL AND measured_at < now() - make_interval(secs => :good_for) AS is_old
       FROM storage_used WHERE user_id = :user
 """)

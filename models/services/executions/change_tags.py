@@ -6,11 +6,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.raw_statement import RawStatement
+from models.raw_statement import PreparedStatement
 from models.rules.executions.states import ExecutionStatus
 from models.tables import Execution, User
 
-_TAGS = RawStatement("""
+_TAGS = PreparedStatement("""
     SELECT id, last_seq, status FROM workflow_executions
      WHERE id = ANY(CAST(:ids AS uuid[])) AND (CAST(:owner AS uuid) IS NULL OR user_id = CAST(:owner AS uuid))
 """)

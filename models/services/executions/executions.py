@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from models.errors import Conflict, ForgeError, NotFound
-from models.raw_statement import RawStatement, columns, copied
+from models.raw_statement import PreparedStatement, columns, copied
 from models.rules.executions.deadlines import DEFAULT_TIME_LIMITS, RunTimeLimits
 from models.rules.executions.states import TERMINAL, ExecutionStatus
 from models.rules.prices.pricing import PLANS, Priority
@@ -63,7 +63,7 @@ _LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
 
 
 _CHILD = aliased(Execution)
-_SNAPSHOT = RawStatement(
+_SNAPSHOT = PreparedStatement(
     select(
         func.clock_timestamp(),  # the database's clock is the same for all processes
         exists().where(_CHILD.parent_execution_id == Execution.id),

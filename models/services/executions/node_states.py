@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.errors import NotFound
-from models.raw_statement import RawStatement
+from models.raw_statement import PreparedStatement
 from models.rules.executions.states import ExecutionStatus, NodeStatus
 from models.serialization import Json
 from models.tables import Execution
@@ -29,7 +29,7 @@ _OUTLINE = text("""
 """)
 
 # One statement, because nodes, charges and total must be of the same moment while a run is driven.
-_RECORDED = RawStatement("""
+_RECORDED = PreparedStatement("""
     SELECT e.id, e.credits_charged, e.credits_cap, e.finished_at IS NOT NULL AS is_final, n.*
       FROM workflow_executions e
       LEFT JOIN LATERAL (

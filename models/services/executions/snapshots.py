@@ -7,11 +7,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.raw_statement import RawStatement, columns, copied
+from models.raw_statement import PreparedStatement, columns, copied
 from models.services.executions.executions import ExecutionSnapshot
 from models.tables import Execution, ExecutionEvent
 
-_SNAPSHOTS = RawStatement(
+_SNAPSHOTS = PreparedStatement(
     """
     SELECT asked.owner, clock_timestamp(),
            EXISTS (SELECT FROM workflow_executions c WHERE c.parent_execution_id = workflow_executions.id), COLUMNS
@@ -21,7 +21,7 @@ _SNAPSHOTS = RawStatement(
 """,
     COLUMNS=", ".join(map(str, columns(Execution))),
 )
-_EVENTS = RawStatement(
+_EVENTS = PreparedStatement(
     """
     SELECT asked.after, COLUMNS
       FROM unnest(CAST(:ids AS uuid[]), CAST(:after AS bigint[])) AS asked(id, after)

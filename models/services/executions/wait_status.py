@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
-from models.raw_statement import RawStatement
+from models.raw_statement import PreparedStatement
 from models.rules.executions import waiting_for
 from models.rules.executions.states import ExecutionStatus
 from models.rules.executions.waiting_for import MAX_COUNTED_AHEAD, UnderWay, WaitingFor
@@ -26,7 +26,7 @@ LATE_EVENTS = 500  # among which the last failed attempt of a node is searched
 
 # Whether the run is deferred, how many runs are ahead of it (of its owner if deferred, or else in its queue), and
 # whether workers consume that queue.
-_QUEUE_POSITION = RawStatement(
+_QUEUE_POSITION = PreparedStatement(
     """
     SELECT CAST(:id AS uuid), driven, is_deferred,
            CASE WHEN is_deferred
@@ -51,7 +51,7 @@ _QUEUE_POSITION = RawStatement(
 )
 # The same for many runs, by id. The beginning of a queue is read once for all of them, which to count it for each would
 # cost hundreds of times; for one run this takes longer than the statement above.
-_QUEUE_POSITIONS = RawStatement(
+_QUEUE_POSITIONS = PreparedStatement(
     """
     WITH asked AS MATERIALIZED (
         SELECT * FROM unnest(CAST(:id AS uuid[]), CAST(:user AS uuid[]), CAST(:created AS timestamptz[]),

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from models.changes import notify_changed
 from models.errors import Conflict, InsufficientCredits, Quota
-from models.raw_statement import RawStatement, columns, loaded
+from models.raw_statement import PreparedStatement, RawStatement, columns, loaded
 from models.rules.prices.pricing import PLANS, PRICE_LIST, Priority, Tier
 from models.serialization import Json, to_json
 from models.services.credits import ledger
@@ -31,7 +31,7 @@ _COLUMNS = ", ".join(column.name for column in columns(Execution))
 
 # One statement, for speed: it holds the credits and inserts the run, its first event and its hold. Without enough
 # credits it returns no row; concurrent submissions of a user wait for the lock of the wallet.
-_INSERT = RawStatement(
+_INSERT = PreparedStatement(
     """
     WITH moved AS (
         UPDATE credits c SET held = c.held + :cap, updated_at = now()

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from models.errors import FieldError, InvalidInput, NotFound
-from models.raw_statement import RawStatement
+from models.raw_statement import PreparedStatement
 from models.rules.graph.findings import Finding
 from models.rules.lint.problems import field_errors, problems
 from models.rules.prices.pricing import CURRENT, MAX_CREDITS, PriceList, Tier
@@ -105,11 +105,11 @@ class _VersionRow(NamedTuple):
 
 
 @cache
-def _newest(tier: Tier) -> RawStatement:
+def _newest(tier: Tier) -> PreparedStatement:
     owner, workflow = (bindparam(name, type_=Workflow.id.type) for name in ("owner", "workflow"))
     owned = (Workflow.id == workflow, Workflow.user_id == owner, Workflow.deleted_at.is_(None))
     query = _version_query(limits.is_surplus_of(tier, owner))
-    return RawStatement(query.where(*owned, WorkflowVersion.number == Workflow.latest_version))
+    return PreparedStatement(query.where(*owned, WorkflowVersion.number == Workflow.latest_version))
 
 
 def _version_query(*first: ColumnElement[Any]) -> Select[Any]:

@@ -56,3 +56,13 @@ class TestSubmitting:
         sent.clear()
         answer, statements, commands = asked(client, "POST", f"/workflows/{flow}/execute", json={})
         assert (answer.status_code, statements, commands, len(sent)) == (202, 5, 1, 1)
+
+
+def test_frequent_calls_send_prepared_statements_only(client, flow, run):
+    """To plan one of them takes PostgreSQL longer than to execute it."""
+    calls = [("GET", f"/executions/{run}"), ("POST", f"/workflows/{flow}/execute")]
+    for _ in range(2):  # the first one of a connection prepares them
+        with recorded_statements(are_prepared=True) as statements:
+            for method, path in calls:
+                assert client.open(path, method=method, json={} if method == "POST" else None).status_code < 300
+    assert {sql.split()[0] for sql, _ in statements} == {"EXECUTE"}

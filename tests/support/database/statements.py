@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import get_ident
 from typing import Any
 from unittest.mock import patch
@@ -16,10 +16,10 @@ _OPENING = re.compile(r"BEGIN ISOLATION LEVEL READ COMMITTED; (SET LOCAL [^;]*; 
 
 
 @contextmanager
-def recorded_statements() -> Iterator[list[Statement]]:
+def recorded_statements(*, are_prepared: bool = False) -> Iterator[list[Statement]]:
     """The statements that this process sends in the block, with parameters; without transaction control.
 
-    None is prepared, so that all can be read and explained.
+    Unless `are_prepared`, none is prepared, so that all can be read and explained.
     """
     recorded: list[Statement] = []
 
@@ -33,10 +33,10 @@ def recorded_statements() -> Iterator[list[Statement]]:
     def record(self: Any, *args: Any, **options: Any) -> Any:
         return self.dbapi_connection.cursor(*args, cursor_factory=RecordingCursor, **options)
 
-    with (
-        patch.object(_ConnectionFairy, "cursor", record),
-        patch("models.raw_statement.prepared_statements", lambda connection: None),
-    ):
+    with ExitStack() as patches:
+        patches.enter_context(patch.object(_ConnectionFairy, "cursor", record))
+        if not are_prepared:
+            patches.enter_context(patch("models.raw_statement.prepared_statements", lambda connection: None))
         yield recorded
 
 
