@@ -53,7 +53,7 @@ export default tseslint.config(
     languageOptions: { globals: { console: "readonly", process: "readonly", URL: "readonly" } },
   },
   {
-    files: ["public/*.js"],
+    files: ["public/*.js", "src/boot.js"],
     languageOptions: {
       globals: {
         self: "readonly",

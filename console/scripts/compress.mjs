@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 
 const dist = new URL("../dist/", import.meta.url).pathname;
-const TEXT = /\.(?:js|css|svg|json|webmanifest)$/;
+const TEXT = /\.(?:html|js|css|svg|json|webmanifest)$/;
 const SMALLEST = 1024; // a smaller file fits in a packet anyway
 
 for (const name of readdirSync(dist, { recursive: true }).map(String)) {

@@ -1,6 +1,6 @@
 import "@fontsource-variable/figtree/wght.css";
-import "@mantine/core/styles.layer.css";
-import "@mantine/notifications/styles.layer.css";
+import "@mantine/core/styles/baseline.layer.css";
+import "@mantine/core/styles/global.layer.css";
 import "./app/tokens.css";
 
 import { createRoot } from "react-dom/client";

@@ -1,7 +1,7 @@
 /** Queries that several features read. Those of one feature live in it. */
 import { queryOptions } from "@tanstack/react-query";
 
-import { api, body, type Schemas } from "./client";
+import { api, body, csrfToken, type Schemas } from "./client";
 import { keys } from "./keys";
 import { ApiError } from "./problem";
 
@@ -9,6 +9,7 @@ import { ApiError } from "./problem";
 export const meQuery = queryOptions({
   queryKey: keys.me,
   queryFn: async ({ signal }): Promise<Schemas["User"] | null> => {
+    if (!csrfToken()) return null; // it comes and goes with the session
     try {
       return (await body(api.GET("/auth/me", { signal }))).user;
     } catch (error) {

@@ -1,19 +1,16 @@
 /** The navigation of the shell, in its two shapes. */
-import { Drawer, UnstyledButton } from "@mantine/core";
+import { UnstyledButton } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconDots } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 
-import { Account } from "./Account";
 import { Brand } from "./Brand";
-import { ADMIN, DESTINATIONS } from "./nav";
+import { later } from "./later";
+import { useDestinations } from "./nav";
 import classes from "./Navigation.module.css";
-import { useUser } from "@/api/session";
 
-function useDestinations() {
-  const user = useUser();
-  return user.role === "admin" ? [...DESTINATIONS, { ...ADMIN, onBar: false }] : DESTINATIONS;
-}
+const Account = later(async () => (await import("./Account")).Account);
+const MoreDrawer = later(async () => (await import("./MoreDrawer")).MoreDrawer);
 
 export function SideBar() {
   const destinations = useDestinations();
@@ -37,36 +34,22 @@ export function SideBar() {
 
 export function PhoneBar() {
   const [opened, { open, close }] = useDisclosure(false);
-  const destinations = useDestinations();
+  const destinations = useDestinations().filter(({ onBar }) => onBar);
   return (
     <>
       <nav aria-label="Main" className={classes.bar}>
-        {destinations
-          .filter(({ onBar }) => onBar)
-          .map(({ to, label, icon: Icon }) => (
-            <Link key={to} to={to} className={classes.tab} activeOptions={{ exact: to === "/" }}>
-              <Icon size={22} stroke={1.6} aria-hidden />
-              {label}
-            </Link>
-          ))}
+        {destinations.map(({ to, label, icon: Icon }) => (
+          <Link key={to} to={to} className={classes.tab} activeOptions={{ exact: to === "/" }}>
+            <Icon size={22} stroke={1.6} aria-hidden />
+            {label}
+          </Link>
+        ))}
         <UnstyledButton className={classes.tab} onClick={open} aria-haspopup="dialog">
           <IconDots size={22} stroke={1.6} aria-hidden />
           More
         </UnstyledButton>
       </nav>
-      <Drawer opened={opened} onClose={close} position="bottom" size="auto" title="More" radius="lg">
-        <nav aria-label="More" className={classes.list}>
-          {destinations
-            .filter(({ onBar }) => !onBar)
-            .map(({ to, label, icon: Icon }) => (
-              <Link key={to} to={to} className={classes.item} onClick={close}>
-                <Icon size={22} stroke={1.6} aria-hidden />
-                {label}
-              </Link>
-            ))}
-        </nav>
-        <Account />
-      </Drawer>
+      <MoreDrawer opened={opened} onClose={close} />
     </>
   );
 }

@@ -1,7 +1,7 @@
 /** The frame of the signed-in screens: a side bar on a desk, a bar at the bottom of a phone. */
 import { Outlet } from "@tanstack/react-router";
 
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 
 import { OfflineBanner } from "./OfflineBanner";
 import { PhoneBar, SideBar } from "./Navigation";

@@ -11,7 +11,9 @@ import {
   IconSitemap,
 } from "@tabler/icons-react";
 
-export const DESTINATIONS = [
+import { useUser } from "@/api/session";
+
+const DESTINATIONS = [
   { to: "/", label: "Home", icon: IconHome, onBar: true },
   { to: "/workflows", label: "Workflows", icon: IconSitemap, onBar: true },
   { to: "/runs", label: "Runs", icon: IconPlayerPlay, onBar: true },
@@ -22,5 +24,9 @@ export const DESTINATIONS = [
   { to: "/settings", label: "Settings", icon: IconAdjustments, onBar: false },
 ] as const;
 
-/** Shown to administrators, after the others. */
-export const ADMIN = { to: "/admin", label: "Admin", icon: IconShieldCog } as const;
+const ADMIN = { to: "/admin", label: "Admin", icon: IconShieldCog, onBar: false } as const;
+
+/** What the user may go to; administrators have one more. */
+export function useDestinations() {
+  return useUser().role === "admin" ? [...DESTINATIONS, ADMIN] : DESTINATIONS;
+}

@@ -1,17 +1,20 @@
 /** The look of the console for Mantine; tokens.css has the colours of surfaces and states. */
 import {
-  ActionIcon,
-  Alert,
-  Button,
+  type ActionIcon,
+  type Alert,
+  type Button,
   createTheme,
   type CSSVariablesResolver,
-  Modal,
-  Notification,
-  Paper,
-  PasswordInput,
-  TextInput,
-  Tooltip,
+  type Modal,
+  type Notification,
+  type Paper,
+  type PasswordInput,
+  type TextInput,
+  type Tooltip,
 } from "@mantine/core";
+
+/** What a component's `extend` takes; calling it would load every component that is named here with the first screen. */
+type Look<Component extends { extend: (look: never) => unknown }> = Parameters<Component["extend"]>[0];
 
 export const theme = createTheme({
   primaryColor: "petrol",
@@ -94,35 +97,39 @@ export const theme = createTheme({
     ],
   },
   components: {
-    ActionIcon: ActionIcon.extend({ defaultProps: { variant: "subtle", color: "gray", size: "lg" } }),
-    Alert: Alert.extend({ defaultProps: { radius: "md" } }),
-    Button: Button.extend({ styles: { root: { fontWeight: 600 } } }),
-    Modal: Modal.extend({
+    ActionIcon: { defaultProps: { variant: "subtle", color: "gray", size: "lg" } } satisfies Look<
+      typeof ActionIcon
+    >,
+    Alert: { defaultProps: { radius: "md" } } satisfies Look<typeof Alert>,
+    Button: { styles: { root: { fontWeight: 600 } } } satisfies Look<typeof Button>,
+    Modal: {
       defaultProps: {
         centered: true,
         radius: "lg",
         padding: "lg",
         closeButtonProps: { "aria-label": "Close" },
       },
-    }),
-    Notification: Notification.extend({ defaultProps: { closeButtonProps: { "aria-label": "Hide" } } }),
-    Paper: Paper.extend({ defaultProps: { withBorder: true, radius: "lg", p: "lg" } }),
-    PasswordInput: PasswordInput.extend({ defaultProps: { size: "md", withAsterisk: false } }),
-    TextInput: TextInput.extend({ defaultProps: { size: "md", withAsterisk: false } }),
-    Tooltip: Tooltip.extend({ defaultProps: { openDelay: 300 } }),
+    } satisfies Look<typeof Modal>,
+    Notification: { defaultProps: { closeButtonProps: { "aria-label": "Hide" } } } satisfies Look<
+      typeof Notification
+    >,
+    Paper: { defaultProps: { withBorder: true, radius: "lg", p: "lg" } } satisfies Look<typeof Paper>,
+    PasswordInput: { defaultProps: { size: "md", withAsterisk: false } } satisfies Look<typeof PasswordInput>,
+    TextInput: { defaultProps: { size: "md", withAsterisk: false } } satisfies Look<typeof TextInput>,
+    Tooltip: { defaultProps: { openDelay: 300 } } satisfies Look<typeof Tooltip>,
   },
 });
 
 export const cssVariables: CSSVariablesResolver = () => ({
   variables: {},
   light: {
-    "--mantine-color-body": "#f7f5f0",
+    "--mantine-color-body": "var(--af-page)",
     "--mantine-color-default-border": "var(--mantine-color-gray-3)",
     "--mantine-color-placeholder": "var(--mantine-color-gray-6)",
     "--mantine-color-error": "var(--mantine-color-red-7)",
   },
   dark: {
-    "--mantine-color-body": "#14181a",
+    "--mantine-color-body": "var(--af-page)",
     "--mantine-color-default": "#1d2426",
     "--mantine-color-default-border": "var(--mantine-color-dark-4)",
     "--mantine-color-placeholder": "var(--mantine-color-dark-2)",

@@ -1,16 +1,8 @@
 /** Rows as a table on a desk and as cards on a phone. */
-import { Checkbox, Table } from "@mantine/core";
-import { useMediaQuery } from "@mantine/hooks";
 import type { ReactNode } from "react";
 
 import classes from "./DataList.module.css";
-
-export const DESK = "(min-width: 48em)";
-
-/** Whether the window is as wide as on a desk. */
-export function useIsDesk(): boolean {
-  return useMediaQuery(DESK, window.matchMedia(DESK).matches, { getInitialValueInEffect: false });
-}
+import { useIsDesk } from "./useIsDesk";
 
 export interface Column<Row> {
   key: string;
@@ -24,12 +16,10 @@ export interface Column<Row> {
   buttons?: boolean;
 }
 
-/** Rows that can be chosen, to do something with all of them. */
-export interface Selection<Row> {
-  chosen: ReadonlySet<string>;
-  onChange: (chosen: ReadonlySet<string>) => void;
-  /** What a row is called, for those who do not see it. */
-  nameOf: (row: Row) => string;
+/** Boxes with which rows are chosen: choice.tsx makes them. */
+export interface Choice<Row> {
+  all: ReactNode;
+  of: (row: Row) => ReactNode;
 }
 
 interface DataListProps<Row> {
@@ -37,85 +27,45 @@ interface DataListProps<Row> {
   rows: readonly Row[];
   columns: readonly Column<Row>[];
   rowKey: (row: Row) => string;
-  selection?: Selection<Row> | undefined;
+  choice?: Choice<Row> | undefined;
 }
 
 export function DataList<Row>(props: DataListProps<Row>) {
   return useIsDesk() ? <RowsAsTable {...props} /> : <RowsAsCards {...props} />;
 }
 
-function ChooseRow<Row>({ row, id, selection }: { row: Row; id: string; selection: Selection<Row> }) {
-  const toggle = () => {
-    const next = new Set(selection.chosen);
-    if (!next.delete(id)) next.add(id);
-    selection.onChange(next);
-  };
-  return (
-    <Checkbox
-      aria-label={`Choose ${selection.nameOf(row)}`}
-      checked={selection.chosen.has(id)}
-      onChange={toggle}
-      className={classes.choose ?? ""}
-    />
-  );
-}
-
-function ChooseAll<Row>({
-  rows,
-  rowKey,
-  selection,
-}: Pick<DataListProps<Row>, "rows" | "rowKey"> & { selection: Selection<Row> }) {
-  const chosen = rows.filter((row) => selection.chosen.has(rowKey(row))).length;
-  return (
-    <Checkbox
-      aria-label="Choose all rows"
-      checked={chosen > 0 && chosen === rows.length}
-      indeterminate={chosen > 0 && chosen < rows.length}
-      onChange={() => selection.onChange(new Set(chosen === rows.length ? [] : rows.map(rowKey)))}
-    />
-  );
-}
-
-function RowsAsTable<Row>({ label, rows, columns, rowKey, selection }: DataListProps<Row>) {
+function RowsAsTable<Row>({ label, rows, columns, rowKey, choice }: DataListProps<Row>) {
   return (
     <div className={classes.frame}>
-      <Table aria-label={label} verticalSpacing="sm" horizontalSpacing="md" className={classes.table}>
-        <Table.Thead>
-          <Table.Tr>
-            {selection ? (
-              <Table.Th w={48}>
-                <ChooseAll rows={rows} rowKey={rowKey} selection={selection} />
-              </Table.Th>
-            ) : null}
+      <table aria-label={label} className={classes.table}>
+        <thead>
+          <tr>
+            {choice ? <th className={classes.choice}>{choice.all}</th> : null}
             {columns.map((column) => (
-              <Table.Th key={column.key} scope="col" className={column.numeric ? classes.numeric : undefined}>
+              <th key={column.key} scope="col" className={column.numeric ? classes.numeric : undefined}>
                 {column.header}
-              </Table.Th>
+              </th>
             ))}
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
+          </tr>
+        </thead>
+        <tbody>
           {rows.map((row) => (
-            <Table.Tr key={rowKey(row)}>
-              {selection ? (
-                <Table.Td>
-                  <ChooseRow row={row} id={rowKey(row)} selection={selection} />
-                </Table.Td>
-              ) : null}
+            <tr key={rowKey(row)}>
+              {choice ? <td>{choice.of(row)}</td> : null}
               {columns.map((column) => (
-                <Table.Td key={column.key} className={column.numeric ? classes.numeric : undefined}>
+                <td key={column.key} className={column.numeric ? classes.numeric : undefined}>
                   {column.cell(row)}
-                </Table.Td>
+                </td>
               ))}
-            </Table.Tr>
+            </tr>
           ))}
-        </Table.Tbody>
-      </Table>
+        </tbody>
+      </table>
     </div>
   );
 }
 
-function RowsAsCards<Row>({ label, rows, columns, rowKey, selection }: DataListProps<Row>) {
+function RowsAsCards<Row>({ label, rows, columns, rowKey, choice }: DataListProps<Row>) {
   return (
     <ul className={classes.cards} aria-label={label}>
       {rows.map((row) => (
@@ -124,7 +74,7 @@ function RowsAsCards<Row>({ label, rows, columns, rowKey, selection }: DataListP
             column.heading ? (
               <div key={column.key} className={classes.heading}>
                 <div>{column.cell(row)}</div>
-                {selection ? <ChooseRow row={row} id={rowKey(row)} selection={selection} /> : null}
+                {choice ? choice.of(row) : null}
               </div>
             ) : (
               <div key={column.key} className={classes.line}>

@@ -2,7 +2,7 @@
 import type { Schemas } from "@/api/client";
 
 import { TextLink } from "./ButtonLink";
-import { type Column, DataList } from "./DataList";
+import { type Choice, type Column, DataList } from "./DataList";
 import { formatDuration } from "./format";
 import classes from "./RunList.module.css";
 import { StatusBadge } from "./StatusBadge";
@@ -60,22 +60,9 @@ function waitOf(run: Run): string | null {
 interface RunListProps {
   runs: readonly Run[];
   /** Runs to do something with; without it they cannot be chosen. */
-  chosen?: ReadonlySet<string>;
-  onChoose?: (chosen: ReadonlySet<string>) => void;
+  choice?: Choice<Run>;
 }
 
-export function RunList({ runs, chosen, onChoose }: RunListProps) {
-  return (
-    <DataList
-      label="Runs"
-      rows={runs}
-      columns={COLUMNS}
-      rowKey={(run) => run.id}
-      selection={
-        chosen && onChoose
-          ? { chosen, onChange: onChoose, nameOf: (run) => `${run.workflowName}, ${run.status}` }
-          : undefined
-      }
-    />
-  );
+export function RunList({ runs, choice }: RunListProps) {
+  return <DataList label="Runs" rows={runs} columns={COLUMNS} rowKey={({ id }) => id} choice={choice} />;
 }

@@ -1,6 +1,8 @@
 """The console's static files: found at every address of a page, cached by name, and closed to scripts of others."""
 
+import base64
 import gzip
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from werkzeug.test import TestResponse
 import api
 from api import create_app
 
+ROOT = Path(__file__).parents[3]
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 INDEX = '<!doctype html><base href="/console/"><script type="module" src="./assets/index-Bx3kQ9aZ.js"></script>'
 SCRIPT = "console.log('the console');" * 50
@@ -53,10 +56,11 @@ def test_every_page_gets_the_index(browser, path):
     assert get(browser, path, If_None_Match=answer.headers["ETag"]).status_code == 304
 
 
-def test_allows_no_script_but_its_own(browser):
+def test_allows_no_script_but_its_own_and_the_page_s_first(browser):
     answer = get(browser, "/console/")
     policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
-    assert policy["script-src"] == "'self' https://js.stripe.com"
+    boot = base64.b64encode(hashlib.sha256((ROOT / "console/src/boot.js").read_bytes()).digest()).decode()
+    assert policy["script-src"] == f"'self' 'sha256-{boot}' https://js.stripe.com"
     assert (policy["default-src"], policy["frame-ancestors"]) == ("'none'", "'none'")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "Access-Control-Allow-Origin" not in answer.headers

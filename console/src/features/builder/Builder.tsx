@@ -5,7 +5,7 @@ import { useReactFlow } from "@xyflow/react";
 import { useCallback, useEffect, useMemo, useState } from "react";
 
 import { runQuery } from "@/api/runs";
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 import { portsByNode } from "@/ui/graph/ports";
 import { FIT, useRefit } from "@/ui/graph/useRefit";
 

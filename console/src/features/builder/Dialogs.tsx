@@ -2,7 +2,7 @@
 import { Drawer, Kbd, List, Modal, Stack, Table, Text } from "@mantine/core";
 import { useMemo } from "react";
 
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 import { RunDialog, type RunDialogProps } from "@/ui/run/RunDialog";
 
 import { SHORTCUTS } from "./canvas/useShortcuts";

@@ -15,7 +15,7 @@ import {
 } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 import { StatusBadge } from "@/ui/StatusBadge";
 import { Credits } from "@/ui/values";
 

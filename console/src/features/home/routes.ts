@@ -1,11 +1,12 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 
 import { shellRoute } from "@/app/routes";
+import { HomePage } from "./HomePage";
 
 const home = createRoute({
   getParentRoute: () => shellRoute,
   path: "/",
-  component: lazyRouteComponent(() => import("./HomePage"), "HomePage"),
+  component: HomePage,
 });
 
 export const homeRoutes = [home] as const;

@@ -7,7 +7,7 @@ import { api, body, type Schemas } from "@/api/client";
 import { useIdempotencyKey } from "@/api/idempotency";
 import { keys } from "@/api/keys";
 import { validationQuery } from "@/api/validation";
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 import { readGraph } from "@/ui/graph/graph";
 import { ErrorState } from "@/ui/states";
 

@@ -4,7 +4,7 @@ import "@xyflow/react/dist/base.css";
 import { Background, Controls, MiniMap, ReactFlow, SelectionMode, useStoreApi } from "@xyflow/react";
 import { type DragEvent, type KeyboardEvent, useEffect, useMemo } from "react";
 
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 import { type CardNode, flowEdges, type Mark, portOfHandle } from "@/ui/graph/flow";
 import { ConnectContext, flowNodeTypes } from "@/ui/graph/FlowNode";
 import graphClasses from "@/ui/graph/graph.module.css";

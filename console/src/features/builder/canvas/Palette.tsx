@@ -3,7 +3,7 @@ import { SegmentedControl, TextInput } from "@mantine/core";
 import { IconSearch } from "@tabler/icons-react";
 import { useState } from "react";
 
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 import { labelOf } from "@/ui/graph/graph";
 import graphClasses from "@/ui/graph/graph.module.css";
 import { typeLook } from "@/ui/graph/types";

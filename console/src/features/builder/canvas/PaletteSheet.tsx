@@ -1,7 +1,7 @@
 /** The palette over the canvas: from below on a phone, by the key A on a desk. */
 import { Drawer, Modal } from "@mantine/core";
 
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 
 import { Palette } from "./Palette";
 import type { Commands } from "./useCommands";

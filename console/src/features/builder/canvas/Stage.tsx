@@ -4,7 +4,7 @@ import { IconAdjustments, IconCopy, IconLink, IconPlus, IconLasso, IconTrash } f
 import type { ReactNode } from "react";
 
 import type { FullRun } from "@/api/runs";
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 import { labelOf, nodesById } from "@/ui/graph/graph";
 
 import classes from "../Builder.module.css";

@@ -2,7 +2,7 @@
 import { Drawer } from "@mantine/core";
 import type { ReactNode } from "react";
 
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 
 import classes from "../Builder.module.css";
 

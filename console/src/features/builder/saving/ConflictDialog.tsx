@@ -4,7 +4,7 @@ import { useState } from "react";
 
 import { api, body } from "@/api/client";
 import { messageOf } from "@/api/problem";
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 import { ErrorState } from "@/ui/states";
 import { Time } from "@/ui/values";
 

@@ -3,7 +3,7 @@ import { Drawer, Stack, Text } from "@mantine/core";
 import { useEffect, useState } from "react";
 
 import type { Schemas } from "@/api/client";
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 import { ShowMore } from "@/ui/ShowMore";
 import { ErrorState, Loaded } from "@/ui/states";
 import { Credits, Time, TimeSpan } from "@/ui/values";

@@ -9,6 +9,7 @@ import { keys } from "@/api/keys";
 import { useLiveRuns } from "@/api/live/useLiveRuns";
 import { isEnded, type Run } from "@/api/runs";
 import { ButtonLink } from "@/ui/ButtonLink";
+import { choiceOf } from "@/ui/choice";
 import { PageHeader } from "@/ui/PageHeader";
 import { RunList } from "@/ui/RunList";
 import { ShowMore } from "@/ui/ShowMore";
@@ -41,6 +42,13 @@ export function RunsPage() {
   useLiveRuns();
   const loaded = runs.data?.pages.flatMap((page) => page.executions) ?? [];
   const selected = loaded.filter(({ id }) => chosen.has(id)); // what the filter hides is not changed
+  const choice = choiceOf<Run>({
+    rows: loaded,
+    rowKey: ({ id }) => id,
+    nameOf: ({ workflowName, status }) => `${workflowName}, ${status}`,
+    chosen,
+    onChange: setChosen,
+  });
   return (
     <>
       <PageHeader title="Runs" description="Each time that a workflow worked." />
@@ -52,7 +60,7 @@ export function RunsPage() {
       >
         {() => (
           <Stack>
-            <RunList runs={loaded} chosen={chosen} onChoose={setChosen} />
+            <RunList runs={loaded} choice={choice} />
             <ShowMore pages={runs} />
           </Stack>
         )}

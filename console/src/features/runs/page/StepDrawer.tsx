@@ -5,7 +5,7 @@ import type { ReactNode } from "react";
 
 import type { FullRun } from "@/api/runs";
 import { TextLink } from "@/ui/ButtonLink";
-import { useIsDesk } from "@/ui/DataList";
+import { useIsDesk } from "@/ui/useIsDesk";
 import { formatDuration } from "@/ui/format";
 import { JsonView } from "@/ui/json/JsonView";
 import { StatusBadge } from "@/ui/StatusBadge";
