@@ -11,6 +11,12 @@ export const keys = {
     validation: (graph: object) => ["workflows", "validation", graph] as const,
     metrics: (id: string) => ["workflows", "one", id, "metrics"] as const,
   },
+  schedules: {
+    all: ["schedules"] as const,
+    list: (workflowIds: readonly string[]) => ["schedules", "list", workflowIds] as const,
+    one: (id: string) => ["schedules", "one", id] as const,
+    preview: (cron: string, timeZone: string) => ["schedule-preview", cron, timeZone] as const,
+  },
   runs: {
     all: ["runs"] as const,
     lists: ["runs", "list"] as const,

@@ -73,6 +73,7 @@ const REMEDIES: Readonly<Record<string, typeof CREDITS | typeof PLAN>> = {
   storage_limit_reached: PLAN,
   api_call_limit_reached: PLAN,
   workflow_read_only: PLAN,
+  schedule_limit_reached: PLAN,
 };
 
 /** The way to what the call lacked. */

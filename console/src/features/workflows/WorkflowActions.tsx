@@ -2,6 +2,7 @@
 import { ActionIcon, Button, Group, Menu } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import {
+  IconCalendarTime,
   IconCopy,
   IconDots,
   IconFileDownload,
@@ -19,7 +20,13 @@ import { fileNameOf, toFile } from "./files";
 import type { Workflow } from "./queries";
 import { useDuplicate, useRemove } from "./useWorkflowActions";
 
-export function WorkflowActions({ workflow, onRun }: { workflow: Workflow; onRun: () => void }) {
+interface WorkflowActionsProps {
+  workflow: Workflow;
+  onRun: () => void;
+  onSchedule: () => void;
+}
+
+export function WorkflowActions({ workflow, onRun, onSchedule }: WorkflowActionsProps) {
   const duplicate = useDuplicate();
   const remove = useRemove();
   const { id, name } = workflow;
@@ -56,6 +63,9 @@ export function WorkflowActions({ workflow, onRun }: { workflow: Workflow; onRun
             renderRoot={(props) => <Link to="/runs" search={{ workflowId: id }} {...props} />}
           >
             Its runs
+          </Menu.Item>
+          <Menu.Item leftSection={<IconCalendarTime size={18} aria-hidden />} onClick={onSchedule}>
+            Schedules
           </Menu.Item>
           <Menu.Item
             leftSection={<IconCopy size={18} aria-hidden />}

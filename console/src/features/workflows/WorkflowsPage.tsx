@@ -10,7 +10,7 @@ import {
 } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 
 import { useLiveRuns } from "@/api/live/useLiveRuns";
 import { ButtonLink } from "@/ui/ButtonLink";
@@ -24,6 +24,9 @@ import { Time } from "@/ui/values";
 import { CreateDialog } from "./CreateDialog";
 import { type Workflow, workflowsQuery } from "./queries";
 import { LastRun, RecentRuns } from "./RecentRuns";
+import type { Schedule } from "./schedules/queries";
+import { ScheduleCell } from "./schedules/ScheduleCell";
+import { useSchedulesByWorkflow } from "./schedules/useSchedules";
 import { useImport } from "./useWorkflowActions";
 import { WorkflowActions } from "./WorkflowActions";
 import { WorkflowName } from "./WorkflowName";
@@ -31,14 +34,19 @@ import classes from "./Workflows.module.css";
 
 const route = getRouteApi("/shell/workflows");
 const TYPING_MS = 300;
+const SchedulesDialog = lazy(async () => ({
+  default: (await import("./schedules/SchedulesDialog")).SchedulesDialog,
+}));
 
 export function WorkflowsPage() {
   const { q = "" } = route.useSearch();
   const navigate = useNavigate();
   const [creates, setCreates] = useState(false);
   const [starts, setStarts] = useState<Workflow | null>(null);
+  const [plans, setPlans] = useState<Workflow | null>(null);
   const importFile = useImport();
   const workflows = useInfiniteQuery(workflowsQuery(q));
+  const schedules = useSchedulesByWorkflow(workflows.data?.pages.map((page) => page.workflows) ?? []);
   useLiveRuns();
   return (
     <>
@@ -58,7 +66,7 @@ export function WorkflowsPage() {
             <DataList
               label="Workflows"
               rows={pages.flatMap((page) => page.workflows)}
-              columns={columnsFor(setStarts)}
+              columns={columnsFor(schedules, setStarts, setPlans)}
               rowKey={(workflow) => workflow.id}
             />
             <ShowMore pages={workflows} />
@@ -66,6 +74,11 @@ export function WorkflowsPage() {
         )}
       </Loaded>
       {creates ? <CreateDialog onClose={() => setCreates(false)} /> : null}
+      {plans ? (
+        <Suspense>
+          <SchedulesDialog workflow={plans} onClose={() => setPlans(null)} />
+        </Suspense>
+      ) : null}
       {starts ? (
         <RunDialog
           workflow={starts}
@@ -77,17 +90,38 @@ export function WorkflowsPage() {
   );
 }
 
-function columnsFor(onRun: (workflow: Workflow) => void): Column<Workflow>[] {
+function columnsFor(
+  schedules: ReadonlyMap<string, readonly Schedule[]>,
+  onRun: (workflow: Workflow) => void,
+  onSchedule: (workflow: Workflow) => void,
+): Column<Workflow>[] {
   return [
     { key: "name", header: "Name", heading: true, cell: (workflow) => <WorkflowName workflow={workflow} /> },
     { key: "last", header: "Last run", cell: (workflow) => <LastRun workflowId={workflow.id} /> },
     { key: "recent", header: "Recent runs", cell: (workflow) => <RecentRuns workflowId={workflow.id} /> },
+    {
+      key: "schedule",
+      header: "Schedule",
+      cell: (workflow) => (
+        <ScheduleCell
+          name={workflow.name}
+          schedules={schedules.get(workflow.id)}
+          onOpen={() => onSchedule(workflow)}
+        />
+      ),
+    },
     { key: "updated", header: "Changed", cell: (workflow) => <Time value={workflow.updatedAt} /> },
     {
       key: "actions",
       header: "Actions",
       buttons: true,
-      cell: (workflow) => <WorkflowActions workflow={workflow} onRun={() => onRun(workflow)} />,
+      cell: (workflow) => (
+        <WorkflowActions
+          workflow={workflow}
+          onRun={() => onRun(workflow)}
+          onSchedule={() => onSchedule(workflow)}
+        />
+      ),
     },
   ];
 }

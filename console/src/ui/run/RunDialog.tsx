@@ -11,8 +11,8 @@ import { useIsDesk } from "@/ui/useIsDesk";
 import { readGraph } from "@/ui/graph/graph";
 import { ErrorState } from "@/ui/states";
 
-import { CostField, InputText } from "./fields";
-import { initialTexts, inputFields, inputOf, nameOf, problemsOf, type Texts } from "./inputs";
+import { CostField, InputTexts } from "./fields";
+import { initialTexts, inputFields, inputOf, problemsOf, type Texts } from "./inputs";
 
 export interface RunDialogProps {
   workflow: Pick<Schemas["Workflow"], "id" | "name" | "nodes" | "connections">;
@@ -90,16 +90,7 @@ function RunForm(props: RunDialogProps) {
         {fields.length === 0 ? (
           <Text c="dimmed">This workflow takes no input. Add an Input node to ask for one.</Text>
         ) : null}
-        {fields.map((field, index) => (
-          <InputText
-            key={nameOf(field)}
-            field={field}
-            isFirst={index === 0}
-            value={texts[nameOf(field)] ?? ""}
-            error={problems[nameOf(field)]}
-            onChange={(text) => setTexts((now) => ({ ...now, [nameOf(field)]: text }))}
-          />
-        ))}
+        <InputTexts fields={fields} texts={texts} problems={problems} onChange={setTexts} />
         <TagsInput
           label="Tags"
           description="Words to find this run by."

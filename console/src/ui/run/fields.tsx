@@ -1,4 +1,4 @@
-/** The fields of the dialog that starts a run. */
+/** The fields of dialogs that start runs, now or at times. */
 import { Button, FileButton, NumberInput, Stack, Textarea } from "@mantine/core";
 import { IconFileUpload } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
@@ -6,7 +6,28 @@ import { useQuery } from "@tanstack/react-query";
 import { balanceQuery } from "@/api/queries";
 import { Credits } from "@/ui/values";
 
-import type { InputField } from "./inputs";
+import { type InputField, nameOf, type Texts } from "./inputs";
+
+interface InputTextsProps {
+  fields: readonly InputField[];
+  texts: Texts;
+  problems: Texts;
+  onChange: (change: (texts: Texts) => Texts) => void;
+}
+
+/** A text for each field of the input. */
+export function InputTexts({ fields, texts, problems, onChange }: InputTextsProps) {
+  return fields.map((field, index) => (
+    <InputText
+      key={nameOf(field)}
+      field={field}
+      isFirst={index === 0}
+      value={texts[nameOf(field)] ?? ""}
+      error={problems[nameOf(field)]}
+      onChange={(text) => onChange((now) => ({ ...now, [nameOf(field)]: text }))}
+    />
+  ));
+}
 
 interface InputTextProps {
   field: InputField;
@@ -26,7 +47,7 @@ const HINTS: Readonly<Record<InputField["type"], string>> = {
 };
 const SHOWN = 80; // characters of a default
 
-export function InputText({ field, isFirst, value, error, onChange }: InputTextProps) {
+function InputText({ field, isFirst, value, error, onChange }: InputTextProps) {
   const { type, fallback } = field;
   const isNumber = type === "number";
   const hints = [HINTS[type], fallback === null ? "" : `Left empty: ${fallback.slice(0, SHOWN)}`];

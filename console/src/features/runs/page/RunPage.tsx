@@ -78,6 +78,12 @@ function Origin({ run }: { run: FullRun }) {
           </TextLink>
         </>
       ) : null}
+      {run.scheduledFor ? (
+        <>
+          {" · started by a schedule for "}
+          <Time value={run.scheduledFor} exact />
+        </>
+      ) : null}
       {run.parentExecutionId ? (
         <>
           {" · started by "}

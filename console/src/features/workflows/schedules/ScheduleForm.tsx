@@ -1,0 +1,148 @@
+/** Adds a schedule, or changes one: how often, in which time zone, with which input. */
+import { Button, Group, Select, Stack, Text, TextInput } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { type SyntheticEvent, useMemo, useState } from "react";
+
+import { useIdempotencyKey } from "@/api/idempotency";
+import { formErrors } from "@/api/problem";
+import { validationQuery } from "@/api/validation";
+import { readGraph } from "@/ui/graph/graph";
+import { CostField, InputTexts } from "@/ui/run/fields";
+import { initialTexts, inputFields, inputOf, problemsOf, type Texts } from "@/ui/run/inputs";
+import { ErrorState } from "@/ui/states";
+
+import type { Workflow } from "../queries";
+import { addSchedule, changeSchedule, previewQuery, type ScheduleDetail, type Settings } from "./queries";
+import { cronOf, type Rhythm, rhythmOf } from "./rhythm";
+import { RhythmFields } from "./RhythmFields";
+import classes from "./Schedules.module.css";
+import { useRefreshSchedules } from "./useSchedules";
+import { formatIn, ownZone, zones } from "./zones";
+
+interface ScheduleFormProps {
+  workflow: Workflow;
+  schedule?: ScheduleDetail;
+  onDone: () => void;
+  onCancel: () => void;
+}
+
+const TYPING_MS = 300;
+const FIELDS = ["timeZone", "name"];
+
+export function ScheduleForm({ workflow, schedule, onDone, onCancel }: ScheduleFormProps) {
+  const fields = useMemo(() => inputFields(readGraph(workflow)), [workflow]);
+  const before = useMemo(() => initialTexts(fields, schedule?.input), [fields, schedule]);
+  const [rhythm, setRhythm] = useState<Rhythm>(rhythmOf(schedule?.cron ?? "0 7 * * *"));
+  const [timeZone, setTimeZone] = useState(schedule?.timeZone ?? ownZone());
+  const [name, setName] = useState(schedule?.name ?? "");
+  const [most, setMost] = useState(schedule?.maxCredits ?? null);
+  const check = useQuery(validationQuery(workflow));
+  const [texts, setTexts] = useState<Texts>(before);
+  const [problems, setProblems] = useState<Texts>({});
+  const keyOf = useIdempotencyKey();
+  const refresh = useRefreshSchedules();
+  const cron = cronOf(rhythm);
+
+  const save = useMutation({
+    mutationFn: () => {
+      const settings = { cron, timeZone, name: name.trim(), maxCredits: most };
+      if (schedule) {
+        const isSame = JSON.stringify(texts) === JSON.stringify(before); // what the form cannot show stays
+        return changeSchedule(schedule, isSame ? settings : { ...settings, input: inputOf(fields, texts) });
+      }
+      const added: Settings = { ...settings, input: inputOf(fields, texts), enabled: true };
+      return addSchedule(workflow.id, added, keyOf(added));
+    },
+    onSuccess: () => {
+      void refresh();
+      onDone();
+    },
+  });
+  const refused = save.isError ? formErrors(save.error, FIELDS) : { fields: {}, general: null };
+  const submit = (event: SyntheticEvent) => {
+    event.preventDefault();
+    const found = problemsOf(fields, texts);
+    setProblems(found);
+    if (Object.keys(found).length === 0) save.mutate();
+  };
+
+  return (
+    <form onSubmit={submit} noValidate aria-label={schedule ? "Change the schedule" : "New schedule"}>
+      <Stack>
+        <RhythmFields rhythm={rhythm} onChange={setRhythm} />
+        <ZoneField value={timeZone} error={refused.fields.timeZone} onChange={setTimeZone} />
+        <NextTimes cron={cron} timeZone={timeZone} />
+        {fields.length === 0 ? <Text c="dimmed">This workflow takes no input.</Text> : null}
+        <InputTexts fields={fields} texts={texts} problems={problems} onChange={setTexts} />
+        <TextInput
+          label="Name"
+          description="If there are several, to tell them apart."
+          size="md"
+          maxLength={200}
+          value={name}
+          error={refused.fields.name}
+          onChange={(event) => setName(event.currentTarget.value)}
+        />
+        <CostField worst={check.data?.worstCaseCredits ?? null} most={most} onChange={setMost} />
+        {refused.general ? <ErrorState error={save.error} /> : null}
+        <Group justify="flex-end">
+          <Button variant="default" onClick={onCancel}>
+            Back
+          </Button>
+          <Button type="submit" loading={save.isPending}>
+            {schedule ? "Save" : "Add"}
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
+
+interface ZoneFieldProps {
+  value: string;
+  error: string | undefined;
+  onChange: (zone: string) => void;
+}
+
+function ZoneField({ value, error, onChange }: ZoneFieldProps) {
+  const all = useMemo(() => zones(value), [value]);
+  return (
+    <Select
+      label="Time zone"
+      size="md"
+      searchable
+      allowDeselect={false}
+      limit={100}
+      nothingFoundMessage="No such time zone"
+      data={all}
+      value={value}
+      error={error}
+      onChange={(zone) => {
+        if (zone) onChange(zone);
+      }}
+    />
+  );
+}
+
+/** What is chosen means, and when the next runs are; the API's sentence if it would be refused. */
+function NextTimes({ cron, timeZone }: { cron: string; timeZone: string }) {
+  const [asked] = useDebouncedValue(cron, TYPING_MS);
+  const preview = useQuery({ ...previewQuery(asked, timeZone), enabled: asked !== "" });
+  return (
+    <div role="status" aria-label="Next runs">
+      {preview.isError ? <ErrorState error={preview.error} /> : null}
+      {preview.data && !preview.isError ? (
+        <>
+          <div className={classes.title}>{preview.data.description}</div>
+          <ul className={classes.times}>
+            {preview.data.times.map((time) => (
+              <li key={time}>{formatIn(timeZone, new Date(time))}</li>
+            ))}
+          </ul>
+        </>
+      ) : null}
+      {preview.isPending ? <span className={classes.dim}>…</span> : null}
+    </div>
+  );
+}
