@@ -40,7 +40,7 @@ test("a schedule is added, paused, changed, deleted and brought back", async ({ 
   const item = dialog(page).getByRole("list", { name: "Schedules" }).getByRole("listitem");
   await expect(item).toContainText("At 18:30 on Monday through Friday");
   await look(page, "schedules");
-  await item.getByRole("switch").click();
+  await item.getByRole("switch").press("Space");
   await expect(item).toContainText("Paused.");
   await page.keyboard.press("Escape");
   const cell = page.getByRole("button", { name: "Schedules of Letters: At 18:30 on Monday through Friday" });

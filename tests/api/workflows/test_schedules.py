@@ -1,7 +1,7 @@
 """A workflow's schedules over HTTP."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.rules.prices.pricing import Tier
-from models.services.schedules import schedules
+from models.services.schedules import due_times, schedules
 from models.tables import AuditEntry, User, WorkflowSchedule
 from tests.support.api.graphs import workflow
 
@@ -96,6 +96,33 @@ class TestASchedule:
         shown = client.get(address.removesuffix("/schedules")).json["workflow"]
         copy = client.post("/workflows", json={name: shown[name] for name in ("name", "nodes", "connections")})
         assert client.get(f"{copy.headers['Location']}/schedules").json["schedules"] == []
+
+
+class TestItsRuns:
+    def test_name_it_and_are_found_by_it(self, client: FlaskClient, address: str, session: Session) -> None:
+        schedule_id = add(client, address).json["schedule"]["id"]
+        client.post(f"{address.removesuffix('/schedules')}/execute", json={})
+        schedule = session.scalars(select(WorkflowSchedule)).one()
+        schedule.next_run_at = datetime(2027, 1, 1, 7, tzinfo=UTC) - timedelta(days=365)
+        session.flush()
+        due_times.handle(session, schedule.id)
+        session.commit()
+        (run,) = client.get(f"/executions?scheduleId={schedule_id}").json["executions"]
+        assert (run["scheduleId"], run["scheduledFor"], run["tags"]) == (
+            *(schedule_id, "2026-01-01T07:00:00Z", ["schedule"]),
+        )
+        assert {one["scheduleId"] for one in client.get("/executions").json["executions"]} == {schedule_id, None}
+        shown = client.get(f"{address}/{schedule_id}").json["schedule"]
+        assert (shown["lastExecutionId"], shown["lastRunAt"]) == (run["id"], "2026-01-01T07:00:00Z")
+
+    def test_are_late_by_a_metric_until_they_start(
+        self, client: FlaskClient, address: str, session: Session, metrics: Callable[[], str]
+    ) -> None:
+        add(client, address)
+        assert "agentforge_schedules_overdue_seconds 0.0" in metrics()
+        session.scalars(select(WorkflowSchedule)).one().next_run_at = datetime(2026, 1, 1, tzinfo=UTC)
+        session.commit()
+        assert "agentforge_schedules_overdue_seconds 0.0" not in metrics()
 
 
 class TestConflicts:

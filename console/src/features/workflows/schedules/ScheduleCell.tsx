@@ -1,5 +1,5 @@
 /** The schedules of a workflow in its row: what the next one means, and a button that opens them all. */
-import { UnstyledButton } from "@mantine/core";
+import { UnstyledButton, VisuallyHidden } from "@mantine/core";
 
 import { Time } from "@/ui/values";
 
@@ -19,9 +19,10 @@ export function ScheduleCell({ name, schedules, onOpen }: ScheduleCellProps) {
   if (!schedules) return <span className={classes.dim}>…</span>;
   const next = nextOf(schedules);
   return (
-    <UnstyledButton className={classes.cell ?? ""} aria-label={labelOf(name, schedules)} onClick={onOpen}>
+    <UnstyledButton className={classes.cell ?? ""} onClick={onOpen}>
       {next ? (
         <>
+          <VisuallyHidden>Schedules of {name}: </VisuallyHidden>
           <span className={classes.words}>{next.description}</span>
           <span className={classes.dim}>
             <State schedule={next} />
@@ -29,7 +30,9 @@ export function ScheduleCell({ name, schedules, onOpen }: ScheduleCellProps) {
           </span>
         </>
       ) : (
-        <span className={classes.dim}>Add…</span>
+        <span className={classes.dim}>
+          Add <VisuallyHidden>a schedule to {name}</VisuallyHidden>
+        </span>
       )}
     </UnstyledButton>
   );
@@ -46,9 +49,4 @@ function State({ schedule }: { schedule: Schedule }) {
       {zone}
     </>
   );
-}
-
-function labelOf(name: string, schedules: readonly Schedule[]): string {
-  const next = nextOf(schedules);
-  return next ? `Schedules of ${name}: ${next.description}` : `Add a schedule to ${name}`;
 }
