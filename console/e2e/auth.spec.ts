@@ -7,6 +7,9 @@ test("sign up, verify by the mailed link, and get the welcome credits", async ({
   const account = newAccount();
   await signUp(page, account);
   await expect(page.getByText(`Follow the link that we mailed to ${account.email}`)).toBeVisible();
+  await page.evaluate(() => document.body.setAttribute("data-same-page", ""));
+  await page.waitForResponse((answer) => answer.url().endsWith("/auth/me") && answer.ok()); // asked now and then
+  await expect(page.locator("body[data-same-page]")).toBeVisible();
 
   const mailed = await context.newPage();
   await mailed.goto(await linkMailedTo(account.email, "/verify#"));

@@ -43,7 +43,10 @@ export const keys = {
     invoices: ["billing", "invoices"] as const,
     paymentMethods: ["billing", "payment-methods"] as const,
   },
-  usage: (period: string) => ["usage", period] as const,
+  usage: {
+    all: ["usage"] as const,
+    of: (period: string) => ["usage", period] as const,
+  },
   providerKeys: ["provider-keys"] as const,
   accessKeys: ["access-keys"] as const,
   sessions: ["sessions"] as const,

@@ -37,6 +37,11 @@ export const shellRoute = createRoute({
 export const strangerRoute = createRoute({
   getParentRoute: () => rootRoute,
   id: "stranger",
+  beforeLoad: ({ context }) => {
+    // The page asked for it already (vite.config.ts). An answer that nobody takes now would be taken after the sign-up,
+    // for which it is wrong.
+    void context.queryClient.query(meQuery).catch(() => undefined);
+  },
   component: lazyRouteComponent(() => import("./StrangerFrame"), "StrangerFrame"),
   errorComponent: RouteError,
 });

@@ -54,7 +54,7 @@ function refresh(client: QueryClient, runs: readonly Run[]): void {
   });
   void client.invalidateQueries({ queryKey: keys.credits.balance });
   if (runs.some(({ status }) => isEnded(status))) {
-    void client.invalidateQueries({ queryKey: keys.usage("month") });
+    void client.invalidateQueries({ queryKey: keys.usage.all });
   }
 }
 

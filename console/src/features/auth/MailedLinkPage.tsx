@@ -24,7 +24,7 @@ function MailedLink({ title, explanation, action, follow }: MailedLinkProps) {
   const queryClient = useQueryClient();
   const following = useMutation({
     mutationFn: () => follow(token),
-    onSuccess: () => queryClient.invalidateQueries(),
+    onSuccess: () => queryClient.removeQueries(), // what was read before is not true any more
   });
   const problem = following.isError ? messageOf(following.error) : null;
   return (

@@ -23,7 +23,7 @@ const PERIODS: { value: Period; label: string }[] = [
 
 const statsQuery = (period: Period) =>
   queryOptions({
-    queryKey: keys.usage(period),
+    queryKey: keys.usage.of(period),
     queryFn: ({ signal }) => {
       const query = { period, timezone: viewersZone() };
       return body(api.GET("/usage/stats", { params: { query }, signal }));

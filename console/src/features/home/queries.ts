@@ -11,7 +11,7 @@ const OPEN: readonly RunStatus[] = ["running", "queued", "waiting", "cancelling"
 
 /** The calendar month so far, where the viewer is. */
 export const monthQuery = queryOptions({
-  queryKey: keys.usage("this_month"),
+  queryKey: keys.usage.of("this_month"),
   queryFn: ({ signal }) => {
     const query = { period: "this_month", timezone: viewersZone() } as const;
     return body(api.GET("/usage/stats", { params: { query }, signal }));
