@@ -27,6 +27,11 @@ const PANELS: Record<Tab, ComponentType> = {
   reports: Reports,
 };
 
+/** A phone is narrower than the tabs: the chosen one is in sight. */
+function intoView(element: HTMLElement | null): void {
+  element?.scrollIntoView({ inline: "center", block: "nearest" });
+}
+
 export function AdminPage() {
   const { tab = "business" } = route.useSearch();
   const navigate = route.useNavigate();
@@ -43,7 +48,7 @@ export function AdminPage() {
       >
         <Tabs.List mb="lg" className={classes.tabs}>
           {Object.entries(TABS).map(([value, label]) => (
-            <Tabs.Tab key={value} value={value}>
+            <Tabs.Tab key={value} value={value} ref={value === tab ? intoView : undefined}>
               {label}
             </Tabs.Tab>
           ))}

@@ -82,7 +82,7 @@ function Courses() {
   const query = useQuery(analyticsQuery(period));
   return (
     <Section
-      title="Course"
+      title="Over time"
       actions={
         <SegmentedControl size="xs" aria-label="Period" data={PERIODS} value={period} onChange={setPeriod} />
       }

@@ -66,13 +66,13 @@ export function Dialogs(props: DialogsProps) {
           }}
         />
       </Drawer>
-      <Modal opened={opened === "help"} onClose={onClose} title="Keys" size="md">
+      <Modal opened={opened === "help"} onClose={onClose} title="Keyboard shortcuts" size="md">
         <Table verticalSpacing={6}>
           <Table.Tbody>
             {SHORTCUTS.map(([keys, what]) => (
               <Table.Tr key={keys}>
                 <Table.Td>
-                  <Kbd>{keys}</Kbd>
+                  <Kbd style={{ whiteSpace: "nowrap" }}>{keys}</Kbd>
                 </Table.Td>
                 <Table.Td>{what}</Table.Td>
               </Table.Tr>

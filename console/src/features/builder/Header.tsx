@@ -205,7 +205,7 @@ function More({ autosave, validation, commands, onOpen }: HeaderProps) {
           {other === "active" ? "Make it active" : "Make it a draft"}
         </Menu.Item>
         <Menu.Item leftSection={<IconKeyboard size={16} aria-hidden />} onClick={() => onOpen("help")}>
-          Keys
+          Keyboard shortcuts
         </Menu.Item>
       </Menu.Dropdown>
     </Menu>

@@ -3,12 +3,15 @@ import { ActionIcon, Button, Group, Select, Stack } from "@mantine/core";
 import { IconTrash } from "@tabler/icons-react";
 import { useState } from "react";
 
-import { type GraphNode, labelOf, nodesById, withDescendants } from "@/ui/graph/graph";
+import { type Graph, type GraphNode, labelOf, nodesById, withDescendants } from "@/ui/graph/graph";
 
 import type { Commands } from "../canvas/useCommands";
 import { moveInto, refusal, remove } from "../model/edits";
 import { useEditor } from "../state/context";
 import classes from "./config.module.css";
+
+/** The nodes to choose from: an imported graph may have two of one id, which a list of choices cannot. */
+const differentNodes = (graph: Graph) => [...nodesById(graph).values()];
 
 interface ConnectionsProps {
   node: GraphNode;
@@ -58,7 +61,7 @@ function NewConnection({ node, ports, commands }: ConnectionsProps) {
   const [port, setPort] = useState(ports[0] ?? "");
   const [target, setTarget] = useState<string | null>(null);
   const from = ports.includes(port) ? port : (ports[0] ?? "");
-  const targets = graph.nodes.filter(({ id }) => refusal(graph, node.id, from || null, id) === null);
+  const targets = differentNodes(graph).filter(({ id }) => refusal(graph, node.id, from || null, id) === null);
   if (targets.length === 0) return null;
   return (
     <Group gap="xs" align="end" wrap="nowrap">
@@ -98,7 +101,7 @@ function NewConnection({ node, ports, commands }: ConnectionsProps) {
 function LoopSelect({ node }: { node: GraphNode }) {
   const { graph, editGraph } = useEditor();
   const inside = withDescendants(graph, [node.id]);
-  const loops = graph.nodes.filter(({ id, type }) => type === "loop" && !inside.has(id));
+  const loops = differentNodes(graph).filter(({ id, type }) => type === "loop" && !inside.has(id));
   if (loops.length === 0) return null;
   return (
     <Select
