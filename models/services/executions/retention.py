@@ -59,7 +59,11 @@ _DELETED = text("""
     SELECT id FROM workflows WHERE deleted_at <= now() - :undo AND history_removed_at IS NULL
      ORDER BY deleted_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
-_SCHEDULES = text("DELETE FROM workflow_schedules WHERE workflow_id = ANY(:ids)").bindparams(_IDS)
+# One that is locked is being handled, by a transaction that may need the workflow, and is deleted the next time.
+_SCHEDULES = text("""
+    DELETE FROM workflow_schedules WHERE id = ANY(ARRAY(
+        SELECT id FROM workflow_schedules WHERE workflow_id = ANY(:ids) FOR UPDATE SKIP LOCKED))
+""").bindparams(_IDS)
 _HASTEN = text("""
     WITH due AS MATERIALIZED (
         SELECT id FROM workflow_executions
@@ -73,6 +77,7 @@ _HASTEN = text("""
 _REMOVED = text("""
     UPDATE workflows w SET history_removed_at = now()
      WHERE w.id = ANY(:ids)
+       AND NOT EXISTS (SELECT FROM workflow_schedules s WHERE s.workflow_id = w.id)
        AND NOT EXISTS (SELECT FROM workflow_executions e
                         WHERE e.workflow_id = w.id AND e.expired_at IS NULL
                           AND (e.finished_at IS NULL OR e.kept_until IS NULL

@@ -255,6 +255,20 @@ class TestManyAtOnce:
             with pytest.raises(IntegrityError, match="uq_workflow_executions_scheduled"), session.begin_nested():
                 executions.submit(session, owner, run.workflow_id, scheduled=time)
 
+    def test_one_that_is_handled_is_pruned_the_next_time(self, due: list[UUID]) -> None:
+        with session_scope() as session:
+            of = session.get_one(WorkflowSchedule, due[0]).workflow_id
+            session.get_one(Workflow, of).deleted_at = NOW - timedelta(hours=1)
+        with session_scope() as handling:
+            handling.execute(select(WorkflowSchedule).where(WorkflowSchedule.id == due[0]).with_for_update())
+            with session_scope() as session:
+                retention.hasten(session)
+        with session_scope() as session:
+            assert [row.id for row in session.scalars(select(WorkflowSchedule))] == [due[0]]
+            retention.hasten(session)
+            assert session.scalar(select(func.count()).select_from(WorkflowSchedule)) == 0
+            assert session.get_one(Workflow, of).history_removed_at is not None
+
     @pytest.mark.parametrize("act", ["delete", "pause"])
     def test_its_owner_may_stop_it_meanwhile(self, due: list[UUID], act: str) -> None:
         def stop(number: int) -> object:

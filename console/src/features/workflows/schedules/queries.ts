@@ -12,6 +12,7 @@ export type Settings = Pick<
 >;
 
 const MOST = 100; // of one response
+const FRESH_MS = 60_000; // a run may start every minute
 
 /** The schedules of these workflows, the newest first. */
 export function schedulesQuery(workflowIds: readonly string[]) {
@@ -21,6 +22,7 @@ export function schedulesQuery(workflowIds: readonly string[]) {
       const params = { query: { workflowIds: workflowIds.join(","), limit: MOST } };
       return (await body(api.GET("/schedules", { params, signal }))).schedules;
     },
+    refetchInterval: FRESH_MS,
   });
 }
 
