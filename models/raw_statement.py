@@ -23,6 +23,10 @@ from models.dialect import PooledDialect
 
 E = TypeVar("E", bound=Base)
 
+# In the `info` of a session that reads: until something else begins its transaction, each statement is one of its own,
+# which takes no round trip to end. At READ COMMITTED a common transaction would show it nothing else.
+READS_ALONE = "reads_alone"
+
 _DIALECT = make_url("postgresql+psycopg2://").get_dialect()()
 _NUMBERED: Dialect = make_url("postgresql+psycopg2://").get_dialect()(paramstyle="numeric_dollar")  # type: ignore[call-arg]
 _numbers = count(1)
@@ -43,6 +47,13 @@ class RawStatement:
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Execute the statement with `values` for its parameters and return all rows; raises as SQLAlchemy does."""
+        if READS_ALONE in session.info and not session.in_transaction() and isinstance(session.bind, Engine):
+            lent = self._lend(session.bind)
+            try:
+                return self._rows_on(lent, session.bind, values)
+            except OperationalError as error:
+                if not error.connection_invalidated:
+                    raise  # else the session tries again, and discards the pool's other connections if they are lost
         connection = session.connection()
         sql = self._message(connection)
         try:
@@ -66,10 +77,15 @@ class RawStatement:
         session.
         """
         engine = cast("Engine", SessionFactory.kw["bind"])
+        return self._rows_on(self._lend(engine), engine, values)
+
+    def _lend(self, engine: Engine) -> PoolProxiedConnection:
         try:
-            lent = engine.raw_connection()
+            return engine.raw_connection()
         except engine.dialect.loaded_dbapi.Error as error:  # of a new connection; the pool raises the driver's own
             raise self._lost(error) from error
+
+    def _rows_on(self, lent: PoolProxiedConnection, engine: Engine, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         try:
             statement = self._statement(lent.info, partial(_run, lent))
             message = cast("PooledDialect", engine.dialect).in_one_message(statement, lent)

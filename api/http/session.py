@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from api.http import errors
 from models import replicas
 from models.db import SessionFactory
+from models.raw_statement import READS_ALONE
 from models.replicas import Replicas
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,8 @@ def db() -> Session:
     session: Session | None = g.get("db")
     if session is None:
         session = g.db = SessionFactory()
+        if request.method in SAFE:
+            session.info[READS_ALONE] = True
     return session
 
 

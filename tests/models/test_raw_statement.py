@@ -1,12 +1,14 @@
 """Statements that go to the driver as they are behave as those that SQLAlchemy sends."""
 
+from collections.abc import Iterator
+
 import pytest
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from models.db import PREPARED, SessionFactory, new_engine, session_scope, single_statement_scope
-from models.raw_statement import PreparedStatement, RawStatement, columns, copied, loaded
+from models.raw_statement import READS_ALONE, PreparedStatement, RawStatement, columns, copied, loaded
 from models.rules.executions.states import ExecutionStatus
 from models.tables import Execution
 from tests.support import factories
@@ -167,6 +169,38 @@ class TestStatementsWithoutASession:
         with pytest.raises(OperationalError):
             self.ADD.rows_alone({"one": 1, "two": 2})
         assert self.ADD.rows_alone({"one": 2, "two": 2}) == [(4, "100%")]
+
+
+class TestSessionsThatReadAlone:
+    @pytest.fixture
+    def reader(self, committed_database: str) -> Iterator[Session]:
+        with SessionFactory(info={READS_ALONE: True}) as session:
+            yield session
+
+    def test_have_no_transaction_to_end(self, reader: Session) -> None:
+        first, second = (RawStatement("SELECT now()").rows(reader, {}) for _ in range(2))
+        assert first < second
+        assert not reader.in_transaction()
+
+    def test_see_what_they_wrote_themselves(self, reader: Session) -> None:
+        workers = RawStatement("SELECT name FROM workers")
+        assert workers.rows(reader, {}) == []
+        reader.execute(text("INSERT INTO workers (name, process, queues, report_interval) VALUES ('a', '', '[]', 1)"))
+        assert workers.rows(reader, {}) == [("a",)]
+        reader.rollback()
+        assert workers.rows(reader, {}) == []
+
+    def test_read_again_if_their_connection_was_lost(self, reader: Session) -> None:
+        with session_scope() as other:
+            other.execute(text("SELECT 1"))
+            with session_scope() as session:  # whose connection the pool lends next
+                pid = session.scalar(text("SELECT pg_backend_pid()"))
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+            assert RawStatement("SELECT 1 + :one").rows(reader, {"one": 1}) == [(2,)]
+
+    def test_raise_what_is_wrong_with_a_statement(self, reader: Session) -> None:
+        with pytest.raises(ProgrammingError):
+            RawStatement("SELECT no_such_thing()").rows(reader, {})
 
 
 class TestSingleStatements:

@@ -6,6 +6,11 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from models import dialect
+from models.db import session_scope
+from models.services.executions import executions
+from tests.api.conftest import token_of
+from tests.support import factories
 from tests.support.api.graphs import workflow
 from tests.support.database.statements import recorded_commands, recorded_statements
 
@@ -48,6 +53,20 @@ class TestReading:
         known = {"If-None-Match": client.get(f"/executions/{run}").headers["ETag"]}
         answer, statements, commands = asked(client, "GET", f"/executions/{run}", headers=known)
         assert (answer.status_code, statements, commands) == (304, 2, 1)
+
+
+def test_reading_a_run_sends_nothing_but_its_statements(app, shared_database, redis_url, sent, monkeypatch):
+    """A transaction around them would take a round trip more to end."""
+    with session_scope() as session:
+        user = factories.user(session)
+        run = executions.submit(session, user, factories.workflow(session, user).id)
+    reader = app.test_client()
+    reader.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token_of(app, user)}"
+    assert reader.get(f"/executions/{run.id}").status_code == 200  # its drawing is known to the process from now on
+    others: list[str] = []
+    monkeypatch.setattr(dialect, "_run", lambda connection, statement: others.append(statement))
+    assert reader.get(f"/executions/{run.id}").status_code == 200
+    assert others == []
 
 
 class TestSubmitting:
