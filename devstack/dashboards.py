@@ -179,8 +179,16 @@ def made(name: str) -> str:
     """The JSON of a dashboard, as Grafana imports it."""
     board = dashboard.Dashboard(f"AgentForge: {name}").uid(f"agentforge-{name}").tags(["agentforge"]).readonly()
     board = board.refresh("1m").time("now-6h", "now")
-    for chart in DASHBOARDS[name]:
-        panel = timeseries.Panel().title(chart.title).unit(chart.unit).span(WIDTH).height(HEIGHT).datasource(SOURCE)
+    for panel_id, chart in enumerate(DASHBOARDS[name], 1):
+        panel = (
+            timeseries.Panel()
+            .id(panel_id)
+            .title(chart.title)
+            .unit(chart.unit)
+            .span(WIDTH)
+            .height(HEIGHT)
+            .datasource(SOURCE)
+        )
         for number, (legend, query) in enumerate(chart.queries.items()):
             target = prometheus.Dataquery().expr(query).legend_format(legend).ref_id(chr(ord("A") + number))
             panel = panel.with_target(target)
