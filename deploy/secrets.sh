@@ -21,6 +21,8 @@ hex() { openssl rand -hex "$1" | tr -d '\n'; }
 hex 24 | put postgres_password
 hex 24 | put redis_password
 hex 32 | put archive_passphrase # without it no backup can be read: keep a copy elsewhere
+printf '' | put archive_s3_key  # for a repository in a bucket, see env.example
+printf '' | put archive_s3_key_secret
 printf 'postgresql://agentforge:%s@pgbouncer:6432/agentforge' "$(cat postgres_password)" | put database_url
 printf 'postgresql://agentforge:%s@postgres:5432/agentforge' "$(cat postgres_password)" | put owner_database_url
 printf 'redis://:%s@redis:6379/0' "$(cat redis_password)" | put redis_url

@@ -1,16 +1,17 @@
 #!/bin/bash
 # As much of the official image's entrypoint as docker-compose.yml uses.
 set -e
-as_postgres() { setpriv --reuid postgres --regid postgres --init-groups "$@"; }
+as_postgres() { "$@"; }
+[ "$(id -u)" != 0 ] || as_postgres() { setpriv --reuid postgres --regid postgres --init-groups "$@"; }
 
 if [ "$1" = postgres ]; then
     mkdir -p "$PGDATA" /var/run/postgresql
-    chown -R postgres "$PGDATA" /var/run/postgresql
+    [ "$(id -u)" != 0 ] || chown -R postgres "$PGDATA" /var/run/postgresql
     chmod 700 "$PGDATA"
     if [ ! -s "$PGDATA/PG_VERSION" ]; then
         password=$(mktemp)
         cat "$POSTGRES_PASSWORD_FILE" >"$password"
-        chown postgres "$password"
+        [ "$(id -u)" != 0 ] || chown postgres "$password"
         as_postgres initdb -U "$POSTGRES_USER" --pwfile="$password" --auth-host=scram-sha-256 --auth-local=trust >/dev/null
         rm "$password"
         echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
@@ -18,6 +19,8 @@ if [ "$1" = postgres ]; then
         as_postgres psql -qU "$POSTGRES_USER" -d postgres -c "CREATE DATABASE \"$POSTGRES_DB\""
         as_postgres pg_ctl -w -m fast stop >/dev/null
     fi
-    exec setpriv --reuid postgres --regid postgres --init-groups "$@" -c "listen_addresses=*"
+    set -- "$@" -c "listen_addresses=*"
+    [ "$(id -u)" != 0 ] || exec setpriv --reuid postgres --regid postgres --init-groups "$@"
+    exec "$@"
 fi
 exec "$@"
