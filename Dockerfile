@@ -1,5 +1,6 @@
 # The images of docker-compose.yml, each a stage: `service` (the default) is one image for every process of ours, whose
-# command selects the process; `backup`, `proxy` and `pooler` stand around it. `simulators` is for demos and tests only.
+# command selects the process; `backup`, `database`, `proxy`, `site` and `pooler` stand around it. `simulators` is for
+# demos and tests only.
 FROM python:3.11-slim-trixie AS packages
 COPY requirements.txt /
 RUN python -m venv /venv \
@@ -61,7 +62,7 @@ CMD ["deploy/backup-daily.sh"]
 
 # PostgreSQL with pgBackRest, which archives its log and makes its base backups (docs/recovery.md), and redis-cli.
 FROM docker.io/library/postgres:17 AS database
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbackrest redis-tools \
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends ca-certificates pgbackrest redis-tools \
     && rm -rf /var/lib/apt/lists/* && install -d -o postgres -g postgres -m 750 /archive
 COPY deploy/postgres/pgbackrest.conf /etc/pgbackrest/pgbackrest.conf
 COPY deploy/postgres/pgbackrest.sh /usr/local/bin/pgbackrest
@@ -70,16 +71,24 @@ COPY deploy/archive-daily.sh deploy/backup.sh deploy/restore.sh deploy/restored.
 ENV PGBACKREST_STANZA=agentforge PGBACKREST_REPO1_PATH=/archive/repository \
     DATABASE_URL=postgresql://agentforge@/agentforge?host=/var/run/postgresql
 
+# nginx itself. What it serves is in the volume at /var/www/agentforge, so that it runs on when the version changes.
 FROM debian:bookworm-slim AS proxy
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10002 --no-create-home --shell /usr/sbin/nologin proxy-agentforge
+    && useradd --uid 10002 --no-create-home --shell /usr/sbin/nologin proxy-agentforge \
+    && install -d -o 10002 /var/www/agentforge
 COPY deploy/nginx/nginx.conf /etc/nginx/nginx.conf
-COPY deploy/nginx/locations.conf deploy/nginx/operators.conf deploy/nginx/plain.conf deploy/nginx/tls.conf /etc/nginx/agentforge/
 COPY deploy/nginx/start.sh /usr/local/bin/start-nginx
-COPY --from=console /app/console/dist /var/www/agentforge/console
 USER 10002
 EXPOSE 8080 8443
 CMD ["start-nginx"]
+
+# A version of what nginx serves: the console and the locations, which its command copies into that volume.
+FROM proxy AS site
+COPY deploy/nginx/locations.conf deploy/nginx/operators.conf deploy/nginx/plain.conf deploy/nginx/tls.conf /site/nginx/
+COPY --from=console /app/console/dist /site/console
+COPY deploy/nginx/install-site.sh /usr/local/bin/install-site
+USER 10002
+CMD ["install-site"]
 
 FROM debian:bookworm-slim AS pooler
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer && rm -rf /var/lib/apt/lists/* \

@@ -26,5 +26,8 @@ for instance in api-1 api-2 api-3; do
     ready "$instance"
     echo "$instance is ready."
 done
-replace worker-executions worker-billing beat flower backup
-replace nginx # last, and alone: its port is closed until the new one listens
+replace worker-executions worker-billing beat flower archive backup
+# nginx stays, since its port is closed while it is replaced, and serves the new console and locations.
+$compose run --rm --no-deps site
+$compose exec -T nginx nginx -t -q
+$compose exec -T nginx nginx -s reload

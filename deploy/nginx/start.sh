@@ -4,5 +4,5 @@
 set -eu
 server=$(awk '$1 == "nameserver" { print ($2 ~ /:/) ? "[" $2 "]" : $2; exit }' /etc/resolv.conf)
 echo "resolver $server valid=5s ipv6=off; resolver_timeout 3s;" >/tmp/resolver.conf
-cp "/etc/nginx/agentforge/${SITE:-tls}.conf" /tmp/site.conf
+echo "include /var/www/agentforge/nginx/${SITE:-tls}.conf;" >/tmp/site.conf
 exec nginx "$@"

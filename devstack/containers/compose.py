@@ -18,7 +18,7 @@ from devstack.processes.process import DevstackError
 
 ROOT = Path(__file__).parents[2]
 PODMAN_COMPOSE = "podman-compose==1.5.0"
-_IF_SET = re.compile(r"\$\{([A-Z_]+):\+([^}]*)\}")  # which podman-compose does not know
+_IF_SET = re.compile(r"\$\{([A-Z0-9_]+):\+([^}]*)\}")  # which podman-compose does not know
 _SERVICE = "label=com.docker.compose.service"
 
 
@@ -50,10 +50,10 @@ class Composition:
             found |= {name: one for name, one in _services(file).items() if name not in found}
         return {name: one for name, one in found.items() if name not in self._left_out}
 
-    def targets(self) -> dict[str, str]:
-        """The stages of the Dockerfile that the services need, by the names of their images without the version."""
+    def targets(self, version: str) -> dict[str, str]:
+        """The stages of the Dockerfile that the services need, by the names of their images in this version."""
         builds = [one for one in self.services.values() if "build" in one]
-        return {one["image"].partition(":")[0]: one["build"]["target"] for one in builds}
+        return {one["image"].replace("${VERSION:-latest}", version): one["build"]["target"] for one in builds}
 
     def command(self) -> list[str]:
         """The command that stands for `docker compose`, with copies of the files that Podman can use."""
@@ -134,7 +134,7 @@ class Composition:
             service.pop("build", None)
         copy = self._podman.directory / "tmp" / f"{self.project}-{number}.yml"
         text = yaml.safe_dump(document, sort_keys=False, width=10_000).replace("./deploy/", f"{ROOT}/deploy/")
-        set_variables = set(re.findall(r"^([A-Z_]+)=.", self._env_file.read_text(), re.MULTILINE))
+        set_variables = set(re.findall(r"^([A-Z0-9_]+)=.", self._env_file.read_text(), re.MULTILINE))
         copy.write_text(_IF_SET.sub(lambda match: match[2] if match[1] in set_variables else "", text))
         return copy
 

@@ -78,9 +78,9 @@ class PodmanEngine:
 
 def build_images(podman: Podman, composition: Composition, version: str, *more: str) -> None:
     """Build the images of the services from the checkout, as `version`."""
-    for name, target in composition.targets().items():
+    for name, target in composition.targets(version).items():
         _say(f"Building {name} ...")
-        build(podman, ROOT, f"localhost/{name}:{version}", "--target", target, *more)
+        build(podman, ROOT, f"localhost/{name}", "--target", target, *more)
 
 
 def up() -> int:

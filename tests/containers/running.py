@@ -24,7 +24,7 @@ from devstack.containers.setup import FILES, PublishedPorts, Setup
 from devstack.servers.ports import LOOPBACK, free_port
 
 PROJECT = "agentforge-test"
-ONCE = {"migrate", "demo-user"}
+ONCE = {"migrate", "site", "demo-user"}
 
 
 def say(text: str) -> None:
@@ -119,12 +119,14 @@ def finished(app: AppClient, execution_id: str, seconds: float = 240) -> dict:
 
 @dataclass
 class Visitor:
-    """A client that asks nginx for an answer of the API ten times a second, until the end of its block."""
+    """A client that sends nginx a request for the API ten times a second, until the end of its block."""
 
     url: str
     token: str
+    body: bytes | None = None  # of a POST, which a proxy must not send twice
     statuses: Counter[int] = field(default_factory=Counter)  # 0 for no response
-    slowest: float = 0.0  # of those that were
+    failures: list[tuple[float, str]] = field(default_factory=list)  # when, and what was wrong
+    slowest: float = 0.0  # of the others
 
     @contextmanager
     def asking(self) -> Iterator["Visitor"]:
@@ -138,16 +140,31 @@ class Visitor:
             thread.join()
 
     def _ask(self, over: threading.Event) -> None:
-        request = Request(self.url, headers={"Authorization": f"Bearer {self.token}"})
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         while not over.wait(0.1):
             began = time.time()
-            code = status(request)
-            self.statuses[code] += 1
-            if code == 200:
-                self.slowest = max(self.slowest, time.time() - began)
+            try:
+                with urlopen(Request(self.url, self.body, headers), timeout=60) as answer:
+                    self._count(answer.status, began)
+            except HTTPError as error:
+                with error:
+                    self._count(error.code, began, error.read(300).decode())
+            except OSError as error:
+                self._count(0, began, repr(error))
+
+    def _count(self, code: int, began: float, wrong: str = "") -> None:
+        self.statuses[code] += 1
+        if code not in {200, 429}:  # it may ask too often
+            self.failures.append((began, wrong))
+        else:
+            self.slowest = max(self.slowest, time.time() - began)
+
+    def failed_within(self, begin: float, end: float) -> list[str]:
+        """What was wrong with the requests that began in that time."""
+        return [wrong for at, wrong in self.failures if begin <= at <= end]
 
     def __str__(self) -> str:
-        return f"{dict(self.statuses)}, the slowest 200 in {self.slowest:.1f} s"
+        return f"{dict(self.statuses)}, the slowest in {self.slowest:.1f} s"
 
 
 def status(request: Request | str) -> int:

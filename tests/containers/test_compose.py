@@ -4,6 +4,7 @@ One after the other, on one stack: `make test-compose` prints the steps.
 """
 
 import base64
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -32,8 +33,9 @@ from tests.support.stack.processes import eventually
 
 pytestmark = pytest.mark.containers
 STATE = "SELECT count(*) || ' runs, ' || (SELECT sum(amount) FROM credit_transactions) FROM workflow_executions"
-LOST_REQUESTS = 10  # at most, while nginx's port is closed because nginx itself is replaced
+GRAPH = {"nodes": [{"id": "a", "type": "output", "label": "A"}], "connections": []}
 RESTORED = "agentforge-test-restored"
+INITS = {"catatonit", "docker-init", "tini"}
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +95,15 @@ def test_every_container_runs_as_its_service_says(stack: ContainerStack):
         user, memory = stack.podman.run(
             "inspect", "--format", "{{.Config.User}} {{.HostConfig.Memory}}", running[name][0].name
         ).rsplit(" ", 1)
-        assert user or name == "postgres"
+        assert user
+        assert stack.execute(name, "sh", "-c", "id -u").strip() != "0"
         assert int(memory) == memory_of(stack.composition.services[name]["mem_limit"])
-        if name != "postgres":
-            assert not stack.podman.succeeds("exec", running[name][0].name, "sh", "-c", "echo x > /etc/x")
-    say("all but PostgreSQL run without root, with memory limits, on read-only disks")
+        said = stack.podman.run("exec", running[name][0].name, "sh", "-c", "echo x > /etc/x 2>&1 || true")
+        assert "Read-only" in said or "read-only" in said
+        capabilities = stack.execute(name, "sh", "-c", "grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/1/status").split()
+        assert {int(capabilities[1], 16), int(capabilities[3], 16)} == {0}
+        assert stack.execute(name, "cat", "/proc/1/comm").strip() in INITS
+    say("all run without root and capabilities below a small init, with memory limits, on read-only disks")
 
 
 def test_nginx_shows_the_console_with_its_policy_and_lasting_assets(stack: ContainerStack):
@@ -175,10 +181,9 @@ def test_a_killed_instance_of_the_api_is_not_noticed(stack: ContainerStack, app:
         stack.kill(killed)
         eventually(lambda: stack.restarted(killed))
         stack.composition.wait("api-2", "service_healthy")
+        eventually(lambda: visitor.statuses.total() > 20)
     say(f"api-2 killed: {visitor}")
-    assert visitor.statuses[200] > 20
-    assert visitor.statuses[0] <= 1  # the request that it served
-    assert set(visitor.statuses) <= {200, 429, 0}  # it may ask too often
+    assert len(visitor.failures) <= 1, visitor.failures  # the request that it served
 
 
 @pytest.mark.parametrize("name", ["redis", "pgbouncer", "postgres", "nginx"])
@@ -234,8 +239,13 @@ def test_a_second_version_is_rolled_out_while_clients_work(stack: ContainerStack
     build_images(stack.podman, stack.composition, "2", "--label", "version=2")
     execution_id = begun(app, 30)
     env = stack.podman.env | {"COMPOSE": " ".join(stack.composition.command()), "VERSION": "2"}
-    began = time.monotonic()
-    with Visitor(stack.url("/api/auth/me"), app.token).asking() as visitor:
+    reader, validator = (
+        Visitor(stack.url("/api/auth/me"), app.token),
+        Visitor(stack.url("/api/workflows/validate"), app.token, json.dumps(GRAPH).encode()),
+    )
+    began, before = time.monotonic(), stack.composition.containers("nginx")
+    moment = stack.execute("nginx", "date", "+%s").strip()
+    with reader.asking(), validator.asking():
         done = subprocess.run(
             [ROOT / "deploy" / "roll.sh"], env=env, capture_output=True, text=True, check=False, cwd=ROOT
         )
@@ -248,6 +258,8 @@ def test_a_second_version_is_rolled_out_while_clients_work(stack: ContainerStack
     ours = {name: version for name, version in images.items() if "api" in name or "worker" in name}
     assert set(ours.values()) == {"2"}
     assert finished(app, execution_id)["status"] == "success"
-    say(f"version 2 is rolled out in {seconds:.0f} s: {visitor}; the run that was in progress succeeded")
-    assert set(visitor.statuses) <= {200, 429, 0}  # it may ask too often
-    assert visitor.statuses[0] <= LOST_REQUESTS
+    say(f"version 2 is rolled out in {seconds:.0f} s, and the run that was in progress succeeded")
+    say(f"GET {reader}; POST {validator}")
+    assert (reader.failures, validator.failures) == ([], [])
+    assert stack.composition.containers("nginx") == before
+    assert "index.html" in stack.execute("nginx", "find", "/var/www/agentforge/console", "-newermt", f"@{moment}")

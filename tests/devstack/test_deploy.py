@@ -28,12 +28,13 @@ DOCUMENT: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, dict[str, Any]] = DOCUMENT["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("agentforge:")}
 BY_ROLE = {service["environment"]["AGENTFORGE_ROLE"]: service for service in OURS.values()}
-OTHERS = {"postgres", "pgbouncer", "redis", "nginx", "archive", "backup", "prometheus", "grafana"}
+OTHERS = {"postgres", "pgbouncer", "redis", "site", "nginx", "archive", "backup", "prometheus", "grafana"}
+ONCE = {"migrate", "site"}
 INSTANCES = {"api-1", "api-2", "api-3"}
-UNLIKE_OTHERS = {"postgres"}  # whose image's entrypoint begins as root
 # The ring of secrets goes before the first; a file, for other machines; one host has no standbys and no collector.
 NOT_IN_COMPOSE = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY", "DATABASE_REPLICA_URLS", "OTEL_EXPORTER_OTLP_HEADERS"}
-OPTIONAL = {"CORS_ORIGINS", "TLS_CA_FILE", "EGRESS_ALLOW", "CONSOLE_URL", "STRIPE_PUBLISHABLE_KEY"}
+ARCHIVE = {"ARCHIVE_S3_BUCKET", "ARCHIVE_S3_ENDPOINT", "ARCHIVE_S3_REGION", "ARCHIVE_CA_FILE"}
+OPTIONAL = {"CORS_ORIGINS", "TLS_CA_FILE", "EGRESS_ALLOW", "CONSOLE_URL", "STRIPE_PUBLISHABLE_KEY"} | ARCHIVE
 NOT_EXPLAINED = {"SECRETS_DIR"}  # another place for the secrets, for a second stack on one host
 EVERY_QUEUE = {queue.value for queue in QueueName}
 
@@ -161,17 +162,19 @@ def test_a_process_starts_with_its_settings_and_fails_without_a_secret(role: Pro
 
 
 def test_the_example_says_which_service_uses_what() -> None:
-    said = {name: set(services.split(", ")) for services, name in re.findall(r"^# \[(.+)\]\n([A-Z_]+)=", EXAMPLE, re.M)}
+    said = {
+        name: set(services.split(", ")) for services, name in re.findall(r"^# \[(.+)\]\n([A-Z0-9_]+)=", EXAMPLE, re.M)
+    }
     assert said == {
         name: {service for service, described in SERVICES.items() if f"${{{name}" in json.dumps(described, default=str)}
         - ({"migrate"} if name == "TLS_CA_FILE" else set())  # it is shown the file, and does not look at it
-        for name in re.findall(r"^([A-Z_]+)=", EXAMPLE, re.M)
+        for name in re.findall(r"^([A-Z0-9_]+)=", EXAMPLE, re.M)
     }
 
 
 def filled(value: str) -> str:
     """As Compose fills it in from a file in which everything that is demanded is set."""
-    while (next_one := re.search(r"\$\{([A-Z_]+)(?::([?+-])([^${}]*))?\}", value)) is not None:
+    while (next_one := re.search(r"\$\{([A-Z0-9_]+)(?::([?+-])([^${}]*))?\}", value)) is not None:
         name, how, default = next_one.groups()
         value = value.replace(
             next_one[0],
@@ -192,10 +195,10 @@ def test_the_proxy_shows_the_console_as_the_api_does() -> None:
 
 
 def test_every_setting_is_explained_and_the_necessary_are_demanded() -> None:
-    named = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE)) - NOT_EXPLAINED
-    demanded = set(re.findall(r"\$\{([A-Z_]+):\?set it in \.env, see deploy/env\.example\}", COMPOSE))
-    assert set(re.findall(r"^([A-Z_]+)=", EXAMPLE, re.MULTILINE)) == named
-    assert set(re.findall(r"^([A-Z_]+)=$", EXAMPLE, re.MULTILINE)) - OPTIONAL == demanded
+    named = set(re.findall(r"\$\{([A-Z0-9_]+)", COMPOSE)) - NOT_EXPLAINED
+    demanded = set(re.findall(r"\$\{([A-Z0-9_]+):\?set it in \.env, see deploy/env\.example\}", COMPOSE))
+    assert set(re.findall(r"^([A-Z0-9_]+)=", EXAMPLE, re.MULTILINE)) == named
+    assert set(re.findall(r"^([A-Z0-9_]+)=$", EXAMPLE, re.MULTILINE)) - OPTIONAL == demanded
     assert [name for name in named if re.search("PASSWORD|SECRET|TOKEN|KEYS|AUTH|_URL$", name)] == [
         name for name in named if name in {"OPENCLAW_URL", "APP_URL", "CONSOLE_URL"}
     ]
@@ -210,11 +213,10 @@ def test_only_nginx_is_reached_from_the_network() -> None:
 def test_a_container_is_limited_and_looked_after(name: str) -> None:
     service = SERVICES[name]
     assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
-    assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
-    if name not in UNLIKE_OTHERS:
-        assert (service["init"], service["read_only"], service["cap_drop"]) == (True, True, ["ALL"])
-        assert service["security_opt"] == ["no-new-privileges:true"]
-    without = {"migrate", "worker-executions", "worker-billing", "beat"}  # workers look after themselves
+    assert service["restart"] == ("no" if name in ONCE else "unless-stopped")
+    assert (service["init"], service["read_only"], service["cap_drop"]) == (True, True, ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    without = ONCE | {"worker-executions", "worker-billing", "beat"}  # workers look after themselves
     assert ("test" in service["healthcheck"]) is (name not in without)
 
 
@@ -225,7 +227,7 @@ def test_what_a_service_waits_for_can_happen() -> None:
             if how["condition"] == "service_healthy":
                 assert "test" in SERVICES[name]["healthcheck"]
             else:
-                assert (how["condition"], name) == ("service_completed_successfully", "migrate")
+                assert how["condition"] == ("service_completed_successfully" if name in ONCE else "service_started")
 
 
 def test_the_pooler_stands_before_all_but_migrations_and_backups() -> None:
@@ -238,6 +240,36 @@ def test_the_pooler_stands_before_all_but_migrations_and_backups() -> None:
     pool = int(re.search(r"default_pool_size = (\d+)", config)[1])
     connections = next(word for word in SERVICES["postgres"]["command"] if word.startswith("max_connections="))
     assert pool + 20 < int(connections.partition("=")[2])
+
+
+def passed_to_pgbackrest(folder: Path, **env: str) -> dict[str, str]:
+    """The options of the repository that the containers' pgBackRest would get."""
+    script = folder / "pgbackrest"
+    script.write_text((ROOT / "deploy/postgres/pgbackrest.sh").read_text().replace("/usr/bin/pgbackrest", "env"))
+    done = subprocess.run(["sh", script], env=env, capture_output=True, text=True, check=True)
+    return dict(re.findall(r"^PGBACKREST_REPO1_(\w+)=(.*)$", done.stdout, re.MULTILINE))
+
+
+def test_the_archive_is_encrypted_in_the_volume_or_in_a_bucket(tmp_path: Path) -> None:
+    services = [SERVICES[name]["environment"] for name in ("postgres", "archive")]
+    archive = {name: filled(str(value)) for name, value in services[0].items() if "POSTGRES" not in name}
+    assert archive.items() <= {name: filled(str(value)) for name, value in services[1].items()}.items()
+    for name in ("archive_passphrase", "archive_s3_key", "archive_s3_key_secret"):
+        (tmp_path / name).write_text(f"the {name}\n")
+    (tmp_path / "ca.pem").write_text("an authority")
+    files = {name: value.replace("/run/secrets", str(tmp_path)) for name, value in archive.items()}
+    assert passed_to_pgbackrest(tmp_path, **files) == {"CIPHER_PASS": "the archive_passphrase"}
+    bucket = {"ARCHIVE_S3_BUCKET": "b", "ARCHIVE_S3_ENDPOINT": "s3.example", "ARCHIVE_S3_REGION": "r"}
+    common = {"CIPHER_PASS": "the archive_passphrase", "TYPE": "s3", "S3_URI_STYLE": "host"}
+    common |= {"S3_BUCKET": "b", "S3_ENDPOINT": "s3.example", "S3_REGION": "r"}
+    key = {"S3_KEY": "the archive_s3_key", "S3_KEY_SECRET": "the archive_s3_key_secret"}
+    assert passed_to_pgbackrest(tmp_path, **files | bucket) == common | key
+    of_its_own = {"ARCHIVE_CA_FILE": str(tmp_path / "ca.pem"), "ARCHIVE_S3_URI_STYLE": "path"}
+    expected = common | key | {"STORAGE_CA_FILE": str(tmp_path / "ca.pem"), "S3_URI_STYLE": "path"}
+    assert passed_to_pgbackrest(tmp_path, **files | bucket | of_its_own) == expected
+    for name in ("archive_s3_key", "archive_s3_key_secret"):
+        (tmp_path / name).write_text("")
+    assert passed_to_pgbackrest(tmp_path, **files | bucket) == common | {"S3_KEY_TYPE": "auto"}
 
 
 def test_the_demo_adds_simulators_and_changes_no_secret() -> None:

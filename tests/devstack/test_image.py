@@ -34,14 +34,14 @@ def test_the_image_holds_the_service_and_nothing_of_the_dev_stack() -> None:
     assert dockerfile.rstrip().endswith("\nFROM service")
 
 
-@pytest.mark.parametrize("stage", ["service", "backup", "proxy", "pooler", "simulators"])
+@pytest.mark.parametrize("stage", ["service", "backup", "proxy", "site", "pooler", "simulators"])
 def test_an_image_ends_as_a_user_without_privileges(stage: str) -> None:
     assert int(re.findall(r"^USER (\w+)$", stages()[stage], re.MULTILINE)[-1]) > 10_000
 
 
 def test_compose_builds_the_stages_that_there_are() -> None:
     built = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
-    assert built == {"service", "backup", "database", "proxy", "pooler"}
+    assert built == {"service", "backup", "database", "proxy", "site", "pooler"}
     assert built <= set(stages())
 
 

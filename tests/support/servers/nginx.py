@@ -111,4 +111,5 @@ class ContainerNginx(Server):
         for name, port in self._upstreams.items():
             text = re.sub(rf"\b{name}:\d+;", f"{LOOPBACK}:{port};", text)
         text = re.sub(r"/run/secrets/tls_\w+", str(self.certificate), text)
+        text = text.replace("/var/www/agentforge/nginx/", f"{self.directory}/agentforge/")
         return text.replace("/tmp/", f"{self.directory}/").replace("mime.types", "/etc/nginx/mime.types")  # noqa: S108
