@@ -21,6 +21,7 @@ from devstack.containers.compose import ROOT
 from devstack.containers.demo import build_images
 from tests.containers.running import (
     ONCE,
+    PROJECT,
     ContainerStack,
     Visitor,
     finished,
@@ -205,6 +206,31 @@ def test_the_log_is_archived_and_a_base_backup_made(stack: ContainerStack):
     assert "status: ok" in said
     assert "cipher: aes-256-cbc" in said
     assert stack.execute("archive", "sh", "-c", "ls /archive/snapshots/redis-*.rdb")
+
+
+def test_the_archive_recovers_a_database_whose_volume_is_lost(stack: ContainerStack, app: AppClient):
+    """By the commands of docs/deployment.md."""
+    written = finished(app, submitted(app, 0))
+    before = stack.query(STATE)
+    segment = stack.query("SELECT pg_walfile_name(pg_switch_wal())")
+    eventually(lambda: stack.query(f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver") == "t")
+    clients = [name for name in stack.composition.services if name.startswith(("api-", "worker-", "beat"))]
+    restore = ("run", "--rm", "--no-deps", "--entrypoint", "/opt/agentforge/deploy/restore.sh", "archive")
+    began = time.monotonic()
+    stack.composition.compose("stop", *clients, "archive", "backup", "pgbouncer", "postgres")
+    for name in ("postgres", "archive"):
+        stack.podman.run("rm", "--force", stack.composition.containers(name)[0].name)
+    stack.podman.run("volume", "rm", f"{PROJECT}_postgres")
+    stack.composition.compose(*restore, "latest")
+    stack.composition.compose("up", "-d", "--no-deps", "--no-build", "postgres")
+    stack.composition.wait("postgres", "service_healthy")
+    stack.composition.compose(*restore, "finish")
+    stack.execute("redis", "sh", "-c", "REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli FLUSHALL")
+    stack.composition.up()
+    assert stack.query(STATE) == before
+    assert app.call("GET", f"/executions/{written['id']}")["status"] == "success"
+    assert finished(app, submitted(app, 0))["status"] == "success"
+    say(f"a lost volume is recovered from the archive, and the next run succeeds: {time.monotonic() - began:.0f} s")
 
 
 def test_a_backup_is_restored_into_a_new_database(stack: ContainerStack):
