@@ -18,12 +18,13 @@ put() { # NAME, its value on standard input
 }
 hex() { openssl rand -hex "$1" | tr -d '\n'; }
 
-hex 24 | put postgres_password
+hex 24 | put postgres_password # of the owner of the database
+hex 24 | put service_password  # of the API and the workers, who cannot change tables or what only grows
 hex 24 | put redis_password
 hex 32 | put archive_passphrase # without it no backup can be read: keep a copy elsewhere
 printf '' | put archive_s3_key  # for a repository in a bucket, see env.example
 printf '' | put archive_s3_key_secret
-printf 'postgresql://agentforge:%s@pgbouncer:6432/agentforge' "$(cat postgres_password)" | put database_url
+printf 'postgresql://agentforge_service:%s@pgbouncer:6432/agentforge' "$(cat service_password)" | put database_url
 printf 'postgresql://agentforge:%s@postgres:5432/agentforge' "$(cat postgres_password)" | put owner_database_url
 printf 'redis://:%s@redis:6379/0' "$(cat redis_password)" | put redis_url
 printf 'redis://:%s@redis:6379/0' "$(cat redis_password)" | put broker_url # may be another server, see env.example

@@ -76,7 +76,7 @@ def test_compose_has_every_process_of_the_architecture() -> None:
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_a_service_of_ours_runs_a_command_that_is_installed(name: str) -> None:
     command = OURS[name]["command"]
-    assert find_spec(command[0]) is not None
+    assert find_spec(command[0]) is not None or (ROOT / "deploy" / command[0]).exists()  # copied into PATH
     for word in command:
         if match := re.fullmatch(r"(\w+):app", word):
             assert (ROOT / f"{match[1]}.py").exists()

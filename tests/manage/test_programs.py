@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+from sqlalchemy import make_url
 
 from devstack.servers.postgres import PostgresServer, postgres_programs
 from tests.support.stripe.books import Books
@@ -67,6 +68,19 @@ def test_migrating_can_also_grant_the_role_of_the_service(committed_database: st
     done = agentforge(committed_database, "migrate", "--grant")
     assert done.returncode == 0, done.stderr
     assert query(committed_database, may_read) == [(True,)]
+
+
+@pytest.mark.parametrize("password", ["first", "second, with 'quotes' and 100 %"])
+def test_migrating_can_let_the_service_sign_in(committed_database: str, tmp_path: Path, password: str):
+    (tmp_path / "password").write_text(password + "\n")
+    done = agentforge(committed_database, "migrate", "--grant", "--login", tmp_path / "password")
+    assert done.returncode == 0, done.stderr
+    address = make_url(committed_database).set(username="agentforge_service", password=password)
+    service = address.render_as_string(hide_password=False)
+    assert query(service, "SELECT count(*) FROM users")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        query(service, "DROP TABLE users")
+    query(committed_database, "DROP ROLE agentforge_service")
 
 
 def test_a_backup_is_restored_onto_a_server_without_our_role(
