@@ -272,6 +272,24 @@ def test_the_archive_is_encrypted_in_the_volume_or_in_a_bucket(tmp_path: Path) -
     assert passed_to_pgbackrest(tmp_path, **files | bucket) == common | {"S3_KEY_TYPE": "auto"}
 
 
+def test_no_service_has_backups_and_the_keys_of_what_is_in_them() -> None:
+    keys, kept = {"encryption_keys", "jwt_secrets"}, re.compile("^(archive|backups):")
+    with_keys = {name for name, service in SERVICES.items() if keys & set(service.get("secrets", ()))}
+    with_backups = {name for name, service in SERVICES.items() if any(map(kept.match, service.get("volumes", ())))}
+    assert with_keys == {"worker-executions"} | INSTANCES
+    assert with_backups == {"postgres", "archive", "backup"}
+
+
+def test_backups_are_kept_as_long_as_is_promised() -> None:
+    configured = (ROOT / "deploy/postgres/pgbackrest.conf").read_text()
+    assert "repo1-retention-full-type=time\nrepo1-retention-full=30\n" in configured
+    assert "repo1-cipher-type=aes-256-cbc\n" in configured
+    script = (ROOT / "deploy/backup.sh").read_text()
+    assert re.findall(r"^KEEP_(\w+)=\$\{KEEP_\w+:-(\d+)\}", script, re.M) == [("DAYS", "30"), ("REDIS_DAYS", "7")]
+    for name in ("archive", "backup"):
+        assert not [key for key in SERVICES[name]["environment"] if "KEEP" in key or "RETENTION" in key]
+
+
 def test_the_demo_adds_simulators_and_changes_no_secret() -> None:
     demo = yaml.safe_load((ROOT / "docker-compose.demo.yml").read_text())
     added = {name for name in demo["services"] if name not in SERVICES}
