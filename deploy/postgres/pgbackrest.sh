@@ -24,7 +24,7 @@ if [ -n "${ARCHIVE_S3_BUCKET:-}" ]; then
     option S3_KEY "$key"
     option S3_KEY_SECRET "$(content "${ARCHIVE_S3_KEY_SECRET_FILE:-}")"
     [ -n "$key" ] || option S3_KEY_TYPE auto
-    [ ! -s "${ARCHIVE_CA_FILE:-}" ] || option STORAGE_CA_FILE "$ARCHIVE_CA_FILE"
+    [ ! -s "${ARCHIVE_S3_CA_FILE:-}" ] || option STORAGE_CA_FILE "$ARCHIVE_S3_CA_FILE"
 fi
 export PGBACKREST_CMD="$0" # of its children, and of PostgreSQL in a recovery
 exec /usr/bin/pgbackrest "$@"

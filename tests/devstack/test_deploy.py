@@ -264,7 +264,7 @@ def test_the_archive_is_encrypted_in_the_volume_or_in_a_bucket(tmp_path: Path) -
     common |= {"S3_BUCKET": "b", "S3_ENDPOINT": "s3.example", "S3_REGION": "r"}
     key = {"S3_KEY": "the archive_s3_key", "S3_KEY_SECRET": "the archive_s3_key_secret"}
     assert passed_to_pgbackrest(tmp_path, **files | bucket) == common | key
-    of_its_own = {"ARCHIVE_CA_FILE": str(tmp_path / "ca.pem"), "ARCHIVE_S3_URI_STYLE": "path"}
+    of_its_own = {"ARCHIVE_S3_CA_FILE": str(tmp_path / "ca.pem"), "ARCHIVE_S3_URI_STYLE": "path"}
     expected = common | key | {"STORAGE_CA_FILE": str(tmp_path / "ca.pem"), "S3_URI_STYLE": "path"}
     assert passed_to_pgbackrest(tmp_path, **files | bucket | of_its_own) == expected
     for name in ("archive_s3_key", "archive_s3_key_secret"):
