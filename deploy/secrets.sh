@@ -25,6 +25,10 @@ hex 32 | put archive_passphrase # without it no backup can be read: keep a copy 
 printf '' | put archive_s3_key  # for a repository in a bucket, see env.example
 printf '' | put archive_s3_key_secret
 printf 'postgresql://agentforge_service:%s@pgbouncer:6432/agentforge' "$(cat service_password)" | put database_url
+if grep -q '^postgresql://agentforge:.*@pgbouncer:' database_url; then
+    echo "$PWD/database_url names the owner of the database, whom the pooler does not know: remove it and run this again." >&2
+    exit 1
+fi
 printf 'postgresql://agentforge:%s@postgres:5432/agentforge' "$(cat postgres_password)" | put owner_database_url
 printf 'redis://:%s@redis:6379/0' "$(cat redis_password)" | put redis_url
 printf 'redis://:%s@redis:6379/0' "$(cat redis_password)" | put broker_url # may be another server, see env.example

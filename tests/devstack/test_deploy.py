@@ -136,6 +136,17 @@ def test_the_script_makes_or_demands_every_secret(tmp_path: Path) -> None:
         assert source == {"file": f"${{SECRETS_DIR:-./secrets}}/{name}"}
 
 
+def test_the_script_names_an_address_that_the_pooler_would_refuse(secrets: Path) -> None:
+    (secrets / "database_url").unlink()
+    (secrets / "database_url").write_text("postgresql://agentforge:owner@pgbouncer:6432/agentforge")
+    refused = subprocess.run(["sh", SECRETS_SCRIPT, secrets], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "remove it and run this again" in refused.stderr
+    (secrets / "database_url").unlink()
+    assert subprocess.run(["sh", SECRETS_SCRIPT, secrets], capture_output=True, check=False).returncode == 0
+    assert (secrets / "database_url").read_text().startswith("postgresql://agentforge_service:")
+
+
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
     """A directory of complete secrets."""
