@@ -22,5 +22,6 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO agentforge_app;
 
 REVOKE UPDATE, DELETE ON credit_transactions FROM agentforge_app;
 REVOKE UPDATE ON audit_log, workflow_versions FROM agentforge_app; -- of the log, a trigger keeps the last year
+GRANT UPDATE (id) ON workflow_versions TO agentforge_app; -- or it could lock none of its rows; a trigger refuses updates
 GRANT UPDATE (data) ON audit_log TO agentforge_app; -- a trigger lets names and reasons be taken out, and nothing else
 REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM agentforge_app;
