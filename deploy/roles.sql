@@ -22,6 +22,7 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO agentforge_app;
 
 REVOKE UPDATE, DELETE ON credit_transactions FROM agentforge_app;
 REVOKE UPDATE ON audit_log, workflow_versions FROM agentforge_app; -- of the log, a trigger keeps the last year
-GRANT UPDATE (id) ON workflow_versions TO agentforge_app; -- or it could lock none of its rows; a trigger refuses updates
+-- A save of an editor takes the number from the one before, and a run locks its version; a trigger refuses other changes.
+GRANT UPDATE (number) ON workflow_versions TO agentforge_app;
 GRANT UPDATE (data) ON audit_log TO agentforge_app; -- a trigger lets names and reasons be taken out, and nothing else
 REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM agentforge_app;

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg2
 import psycopg2.errors
@@ -67,6 +68,18 @@ def test_the_service_does_its_work_with_it(service):
         executions.request_cancel(session, owner, execution_id)
         workflows.delete(session, owner, workflow.id)
         assert ledger.balance(session, user_id).held == 0
+
+
+def test_an_editor_saves_again_and_again_with_it(service):
+    graphs = [factories.chain(factories.node(name)) for name in ("a", "b")]
+    editor = uuid4()
+    with session_scope() as session:
+        owner = factories.user(session)
+        workflow = factories.workflow(session, owner)
+    for graph in graphs:
+        with session_scope() as session:
+            saved = workflows.update(session, session.get_one(User, owner.id), workflow.id, graph=graph, editor=editor)
+    assert saved.latest_version == 2  # one version for both
 
 
 def test_it_changes_nothing_of_the_ledgers_past(refused):
