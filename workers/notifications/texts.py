@@ -94,10 +94,11 @@ def _approval_needed(payload: Payload) -> list[str]:
 def _schedule_stopped(payload: Payload) -> list[str]:
     workflow, reason = _quote(payload.get("workflowName")) or "your workflow", _line(payload.get("reason"))
     name = f" {quoted}" if (quoted := _quote(payload.get("name"))) else ""
+    refusals = payload.get("refusals")
+    often = f" {refusals} times in a row" if isinstance(refusals, int) and refusals > 1 else ""
     return [
         "A schedule was switched off",
-        f"The schedule{name} of {workflow} started no run {payload.get('refusals', 10)} times in a row,"
-        " so it was switched off.",
+        f"The schedule{name} of {workflow} could not start a run{often}, so it was switched off.",
         f"The last reason: {reason}" if reason else "",
         "Once that is solved, switch the schedule on again in the app.",
     ]

@@ -16,9 +16,10 @@ from uuid import UUID
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from models.errors import Conflict, ForgeError, TransientError
+from models.errors import Conflict, ForgeError, InvalidInput, TransientError
 from models.rules.executions.deadlines import DEFAULT_TIME_LIMITS, RunTimeLimits
-from models.rules.values.cron import CronExpression
+from models.rules.values.cron import CronExpression, InvalidCron
+from models.rules.values.zones import UnknownTimeZone
 from models.services.accounts.sessions import AccountLocked
 from models.services.executions import executions
 from models.services.notifications import notifications
@@ -89,9 +90,12 @@ def handle(session: Session, schedule_id: UUID, *, limits: RunTimeLimits = DEFAU
     if schedule is None or schedule.next_run_at is None:
         return None
     due_at = schedule.next_run_at
-    expression = CronExpression(schedule.cron)
     now = session.scalars(select(func.now())).one()
-    schedule.next_run_at = next(expression.after(now, schedule.time_zone))
+    try:
+        expression = CronExpression(schedule.cron)
+        schedule.next_run_at = next(expression.after(now, schedule.time_zone))
+    except (InvalidCron, UnknownTimeZone) as error:  # it was valid elsewhere: where other zones are known
+        return _refused(session, schedule, due_at, InvalidInput(str(error)), for_good=True)
     try:
         with session.begin_nested():
             run = _submit(session, schedule, expression, due_at, limits)
@@ -133,14 +137,17 @@ def _submit(
     )
 
 
-def _refused(session: Session, schedule: WorkflowSchedule, due_at: datetime, error: ForgeError) -> Handled:
+def _refused(
+    session: Session, schedule: WorkflowSchedule, due_at: datetime, error: ForgeError, *, for_good: bool = False
+) -> Handled:
+    """Record why a time started no run; `for_good` if no later one can."""
     message = error.errors[0].message if error.errors else error.detail
     schedule.last_error = {"code": error.code, "message": message, "at": due_at.isoformat()}
     result = Result.SKIPPED if isinstance(error, AccountLocked | WorkflowDeleted) else Result.REFUSED
     sent: Sequence[UUID] = ()
     if result is Result.REFUSED:
         schedule.refusals += 1
-        if schedule.refusals >= MAX_REFUSALS:
+        if for_good or schedule.refusals >= MAX_REFUSALS:
             result, sent = Result.SWITCHED_OFF, _switch_off(session, schedule, due_at, message)
     session.flush()
     return Handled(result, notifications=sent)

@@ -206,6 +206,13 @@ class TestWords:
         assert f"{words} your balance: For the outage" in body
         assert "It is 12 credits now." in body
 
+    @pytest.mark.parametrize(("refusals", "words"), [(10, "a run 10 times in a row, so"), (1, "a run, so")])
+    def test_a_schedule_that_was_switched_off_says_which_and_why(self, refusals, words):
+        payload = {"workflowName": "Report", "name": "Morning", "reason": "No credits.", "refusals": refusals}
+        body = compose(NotificationKind.SCHEDULE_STOPPED, payload).body
+        assert f"The schedule “Morning” of “Report” could not start {words} it was switched off." in body
+        assert "The last reason: No credits." in body
+
     def test_a_new_password_counts_the_access_keys_that_are_left(self):
         bodies = [compose(NotificationKind.PASSWORD_CHANGED, {"accessKeys": number}).body for number in (0, 1, 2)]
         assert "access key" not in bodies[0]

@@ -157,6 +157,20 @@ class TestATimeThatIsRefused:
         )
         assert session.scalars(select(AuditEntry.action)).all() == ["schedule.switched_off"]
 
+    @pytest.mark.parametrize(("column", "value"), [("time_zone", "Mars/Olympus"), ("cron", "61 * * * *")])
+    def test_without_a_next_one_switches_the_schedule_off_at_once(
+        self, session: Session, workflow: Workflow, column: str, value: str
+    ) -> None:
+        """A host may know time zones that another one does not know."""
+        schedule_id = scheduled(session, workflow)
+        setattr(session.get_one(WorkflowSchedule, schedule_id), column, value)
+        session.flush()
+        handled = due_times.handle(session, schedule_id)
+        row = stored(session, schedule_id)
+        assert handled is not None
+        assert (handled.result, row.enabled, len(handled.notifications)) == (Result.SWITCHED_OFF, False, 1)
+        assert row.last_error["message"].startswith("Must be")
+
     def test_counts_from_none_again_once_it_is_switched_on(self, session: Session) -> None:
         poor = factories.user(session, credits=0)
         of = factories.workflow(session, poor)
