@@ -30,7 +30,7 @@ export function ScheduleCell({ name, schedules, onOpen }: ScheduleCellProps) {
           </span>
         </>
       ) : (
-        <span className={classes.dim}>
+        <span className={classes.add}>
           Add <VisuallyHidden>a schedule to {name}</VisuallyHidden>
         </span>
       )}
