@@ -73,9 +73,11 @@ ENV PGBACKREST_STANZA=agentforge PGBACKREST_REPO1_PATH=/archive/repository \
 
 # nginx itself. What it serves is in the volume at /var/www/agentforge, so that it runs on when the version changes.
 FROM debian:bookworm-slim AS proxy
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-http-brotli-static \
+    && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10002 --no-create-home --shell /usr/sbin/nologin proxy-agentforge \
     && install -d -o 10002 /var/www/agentforge
+COPY deploy/nginx/brotli.conf /etc/nginx/conf.d/brotli.conf
 COPY deploy/nginx/nginx.conf /etc/nginx/nginx.conf
 COPY deploy/nginx/start.sh /usr/local/bin/start-nginx
 USER 10002

@@ -201,6 +201,7 @@ def test_the_proxy_shows_the_console_as_the_api_does() -> None:
     assert "immutable" in assets
     for location in (page, assets):
         assert "gzip_static on;" in location
+        assert "gzip_vary on;" in location
         assert f'add_header Strict-Transport-Security "{HSTS}" always;' in location
         assert "add_header X-Content-Type-Options nosniff always;" in location
 
