@@ -22,7 +22,7 @@ PREFIX = "/console/"
 ASSETS = f"{PREFIX}assets/"
 BASE = f'<base href="{PREFIX}">'  # in the index; its address gets the path under which a proxy serves us
 STRIPE = "https://js.stripe.com"  # the only place from which Stripe allows its script to be loaded
-BOOT = "'sha256-f4AjOaqtI2mxZEcvw5g4TSswZkU3sE+ttIStznPXeU4='"  # of console/src/boot.js, which is in the index
+BOOT = "'sha256-Y54wKSTzlYcOlv1g+buvWr0WtRzMMbEFnJ7QQokxKxQ='"  # of console/src/boot.js, which is in the index
 POLICY = (
     f"default-src 'none'; script-src 'self' {BOOT} {STRIPE}; style-src 'self' 'unsafe-inline'; font-src 'self'; "
     "img-src 'self' data: blob: https://*.stripe.com; connect-src 'self' https://api.stripe.com; "

@@ -1,24 +1,13 @@
 /** Editing a large graph draws no more than what is edited. */
 import { enter } from "./support/accounts";
-import { large, newWorkflow } from "./support/builder";
+import { large, newWorkflow, pasteGraph } from "./support/builder";
 import { expect, test } from "./support/test";
 
 test("draws nothing but the dragged node of 174", async ({ page }) => {
   test.slow();
   await enter(page);
   await page.goto(`workflows/${await newWorkflow(page, "Large")}`);
-  await page.getByRole("textbox", { name: "Name of the workflow" }).waitFor();
-  // More nodes than a free account may store; how they are drawn is the question here.
-  await page.evaluate(
-    (text) => {
-      const clipboardData = new DataTransfer();
-      clipboardData.setData("text/plain", text);
-      document.dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
-    },
-    JSON.stringify({ kind: "agentforge/nodes", ...large(174) }),
-  );
-  await page.keyboard.press("Escape");
-  await page.keyboard.press("f");
+  await pasteGraph(page, large(174));
   await expect(page.locator(".react-flow__node")).toHaveCount(174);
   await page.evaluate(() => {
     const changed = new Set<string>();

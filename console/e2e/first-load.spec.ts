@@ -65,7 +65,7 @@ test("the sign-in comes in two steps and few bytes", async ({ browser, baseURL }
     await page.getByLabel("Password", { exact: true }).fill("long enough");
     await expect(page.getByRole("button", { name: "Sign in", exact: true })).toBeEnabled();
   });
-  expect(requests).toBeLessThanOrEqual(8);
+  expect(requests).toBeLessThanOrEqual(6);
   expect(kb).toBeLessThanOrEqual(150);
 });
 

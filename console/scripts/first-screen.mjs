@@ -1,7 +1,7 @@
 /**
  * A plugin of Vite that makes index.html ask at once for all that the first screen needs, so that a slow network is
  * waited for twice only: for the page, and for everything else at the same time. The page brings the script boot.js, the
- * styles of the entry, and what boot.js asks for: the other files and the data of a screen.
+ * styles of these screens, and what boot.js asks for: the other scripts and the data of a screen.
  */
 import { readFileSync } from "node:fs";
 
@@ -25,35 +25,36 @@ function filesOf(chunk, bundle, found = new Set()) {
   return found;
 }
 
-/** What boot.js asks for. */
-function firstOf(bundle) {
+/** The files of each screen that the entry does not have. */
+function filesOfScreens(bundle) {
   const chunks = Object.values(bundle).filter(({ type }) => type === "chunk");
   const entry = new Set(
     chunks.filter(({ isEntry }) => isEntry).flatMap((chunk) => [...filesOf(chunk, bundle)]),
   );
-  const screens = Object.fromEntries(
-    Object.entries(SCREENS).map(([screen, modules]) => {
-      const roots = chunks.filter(({ moduleIds }) =>
-        modules.some((module) => moduleIds.some((id) => id.endsWith(`/${module}`))),
-      );
-      if (roots.length === 0) throw new Error(`The chunks of ${screen} are not in the build.`);
-      const files = new Set(roots.flatMap((chunk) => [...filesOf(chunk, bundle)]));
-      return [screen, [...files].filter((file) => !entry.has(file))];
-    }),
-  );
-  return { screens, requests: REQUESTS };
+  return Object.entries(SCREENS).map(([screen, modules]) => {
+    const roots = chunks.filter(({ moduleIds }) =>
+      modules.some((module) => moduleIds.some((id) => id.endsWith(`/${module}`))),
+    );
+    if (roots.length === 0) throw new Error(`The chunks of ${screen} are not in the build.`);
+    const files = new Set(roots.flatMap((chunk) => [...filesOf(chunk, bundle)]));
+    return [screen, [...files].filter((file) => !entry.has(file))];
+  });
 }
 
 /**
- * The styles themselves in the place of the link to them. The link stays, disabled, so that it is not followed: Vite
- * would load the file for a screen whose chunks import the entry, and put it after the styles of the screen.
+ * The styles themselves in the place of the link to them, those of the screens too. The links stay, disabled, so that they
+ * are not followed: Vite would load the files again, and put them after the styles of the screen.
  */
-function withStyles(html, bundle) {
-  return html.replace(/<link rel="stylesheet" crossorigin href="\.\/([^"]+)">/g, (_, file) => {
+function withStyles(html, bundle, files) {
+  const inPage = (file) => {
     const folder = file.slice(0, file.lastIndexOf("/"));
     const styles = String(bundle[file].source).trim().replaceAll("url(./", `url(./${folder}/`);
     return `<style>${styles}</style>\n    <link rel="stylesheet" href="./${file}" disabled>`;
-  });
+  };
+  const more = files.filter((file) => file.endsWith(".css")).map(inPage);
+  return html.replace(/<link rel="stylesheet" crossorigin href="\.\/([^"]+)">/, (_, file) =>
+    [inPage(file), ...more].join("\n    "),
+  );
 }
 
 /** The scripts of the entry before boot.js: browsers with six connections ask for them first, and for the data after. */
@@ -70,11 +71,18 @@ export const firstScreen = {
   transformIndexHtml: {
     order: "post",
     handler(html, { bundle }) {
-      const first = bundle
-        ? ` data-first="${JSON.stringify(firstOf(bundle)).replaceAll('"', "&quot;")}"`
-        : "";
-      const page = bundle ? withStyles(withScriptsFirst(html), bundle) : html;
-      return page.replace("<script data-boot></script>", () => `<script${first}>${read("boot.js")}</script>`);
+      const withBoot = (page, attribute) =>
+        page.replace("<script data-boot></script>", () => `<script${attribute}>${read("boot.js")}</script>`);
+      if (!bundle) return withBoot(html, "");
+      const screens = filesOfScreens(bundle);
+      const scripts = screens.map(([screen, files]) => [
+        screen,
+        files.filter((file) => file.endsWith(".js")),
+      ]);
+      const first = JSON.stringify({ screens: Object.fromEntries(scripts), requests: REQUESTS });
+      const all = screens.flatMap(([, files]) => files);
+      const page = withStyles(withScriptsFirst(html), bundle, all);
+      return withBoot(page, ` data-first="${first.replaceAll('"', "&quot;")}"`);
     },
   },
 };

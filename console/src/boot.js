@@ -12,7 +12,7 @@
     chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   document.documentElement.dataset.mantineColorScheme = dark ? "dark" : "light";
 
-  // What the first screen needs, asked for while the scripts are still on their way: its own files and its data. This
+  // What the first screen needs, asked for while the scripts are still on their way: its own scripts and its data. This
   // only guesses: what is asked for in vain costs little, and the screen asks itself.
   const { first } = document.currentScript.dataset;
   if (!first) return;
@@ -21,10 +21,7 @@
   const isSignedIn = /(?:^|; )agentforge_csrf=/.test(document.cookie);
   const screen = isSignedIn ? (path === "" ? "home" : "other") : "sign-in";
   const ask = (attributes) => document.head.append(Object.assign(document.createElement("link"), attributes));
-  for (const href of screens[screen] ?? []) {
-    if (href.endsWith(".js")) ask({ rel: "modulepreload", href });
-    else ask({ rel: "preload", as: "style", href });
-  }
+  for (const href of screens[screen] ?? []) ask({ rel: "modulepreload", href });
   const timezone = encodeURIComponent(new Intl.DateTimeFormat().resolvedOptions().timeZone);
   for (const request of requests[screen] ?? []) {
     const href = `../api${request.replace("{timezone}", timezone)}`;

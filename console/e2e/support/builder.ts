@@ -92,3 +92,18 @@ export function large(count: number): Graph {
   }
   return { nodes, connections };
 }
+
+/** Paste a graph into the open builder and show all of it; it may have more nodes than a free account may store. */
+export async function pasteGraph(page: Page, graph: Graph): Promise<void> {
+  await page.getByRole("textbox", { name: "Name of the workflow" }).waitFor();
+  await page.evaluate(
+    (text) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.setData("text/plain", text);
+      document.dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
+    },
+    JSON.stringify({ kind: "agentforge/nodes", ...graph }),
+  );
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("f");
+}
