@@ -38,8 +38,8 @@ export const strangerRoute = createRoute({
   getParentRoute: () => rootRoute,
   id: "stranger",
   beforeLoad: ({ context }) => {
-    // The page asked for it already (vite.config.ts). An answer that nobody takes now would be taken after the sign-up,
-    // for which it is wrong.
+    // With a cookie, also one of a session that is over, the page asked for it already (boot.js). An answer that nobody
+    // takes now would be taken after the sign-up, for which it is wrong.
     void context.queryClient.query(meQuery).catch(() => undefined);
   },
   component: lazyRouteComponent(() => import("./StrangerFrame"), "StrangerFrame"),

@@ -6,6 +6,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, body, type Schemas } from "@/api/client";
 import { keys } from "@/api/keys";
 import { messageOf } from "@/api/problem";
+import { TextLink } from "@/ui/ButtonLink";
 import type { Column } from "@/ui/DataList";
 import { formatCount } from "@/ui/format";
 import { Section } from "@/ui/Section";
@@ -14,6 +15,8 @@ import { Time } from "@/ui/values";
 import { PagedList } from "@/ui/PagedList";
 import { usePages } from "@/ui/usePages";
 
+import classes from "./admin.module.css";
+
 type Letter = Schemas["DeadLetter"];
 
 const KINDS: Record<Letter["kind"], string> = { execution: "Run", stripe_event: "Event of Stripe" };
@@ -21,6 +24,23 @@ const KINDS: Record<Letter["kind"], string> = { execution: "Run", stripe_event: 
 const COLUMNS: Column<Letter>[] = [
   { key: "kind", header: "What", heading: true, cell: (letter) => `${KINDS[letter.kind]}: ${letter.type}` },
   { key: "reason", header: "Why", cell: (letter) => letter.reason ?? "–" },
+  {
+    key: "id",
+    header: "Id",
+    cell: (letter) => <code className={classes.id}>{letter.id}</code>,
+  },
+  {
+    key: "user",
+    header: "User",
+    cell: ({ userId }) =>
+      userId === null ? (
+        "–"
+      ) : (
+        <TextLink to="/admin/users/$userId" params={{ userId }}>
+          Open
+        </TextLink>
+      ),
+  },
   { key: "attempts", header: "Attempts", numeric: true, cell: (letter) => formatCount(letter.attempts) },
   { key: "time", header: "When", cell: (letter) => <Time value={letter.receivedAt} /> },
   { key: "actions", header: "Actions", buttons: true, cell: (letter) => <RetryButton letter={letter} /> },

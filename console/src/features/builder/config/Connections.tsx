@@ -61,7 +61,9 @@ function NewConnection({ node, ports, commands }: ConnectionsProps) {
   const [port, setPort] = useState(ports[0] ?? "");
   const [target, setTarget] = useState<string | null>(null);
   const from = ports.includes(port) ? port : (ports[0] ?? "");
-  const targets = differentNodes(graph).filter(({ id }) => refusal(graph, node.id, from || null, id) === null);
+  const targets = differentNodes(graph).filter(
+    ({ id }) => refusal(graph, node.id, from || null, id) === null,
+  );
   if (targets.length === 0) return null;
   return (
     <Group gap="xs" align="end" wrap="nowrap">
