@@ -7,6 +7,7 @@ import { expect, test } from "./support/test";
 const TABS = ["Business", "Users", "Queues", "Dead letters", "Reconciliations", "Alerts", "Reports"];
 
 test("every tab, and an audited adjustment", async ({ page }) => {
+  test.slow(); // eight screens are looked at
   const account = await enter(page, newAccount("Grace Hopper"));
   await makeAdmin(account.email);
   await page.goto("admin");

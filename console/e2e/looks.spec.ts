@@ -5,7 +5,7 @@ import { look } from "./support/looks";
 import { expect, test } from "./support/test";
 
 test("screens with runs on them", async ({ page }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(300_000); // ten screens are looked at
   await enter(page);
   const sums = await createWorkflow(page, "Invoice totals", looping(), {
     description: "Adds up an invoice.",

@@ -77,6 +77,9 @@ function rate(value: number | null): string {
   return value === null ? "–" : formatPercent(value);
 }
 
+/** A day as the time at which the viewer's begins: without one it is read as UTC's, the day before in the west. */
+const startOf = (day: string) => `${day}T00:00:00`;
+
 function Courses() {
   const [period, setPeriod] = useState<Period>("day");
   const query = useQuery(analyticsQuery(period));
@@ -98,7 +101,7 @@ function Courses() {
                     label={label}
                     unit={unit}
                     height={160}
-                    points={series.map((totals) => ({ at: totals.start, value: value(totals) }))}
+                    points={series.map((totals) => ({ at: startOf(totals.start), value: value(totals) }))}
                   />
                 </Suspense>
               </section>
