@@ -207,7 +207,8 @@ class Stack:
         yield self._python("worker-billing", command, role=ProcessRole.WORKER_BILLING, ready_line=" ready.", extra=own)
         command, own = [*celery, "beat", "--loglevel", "INFO", "--pidfile="], self._own_metrics(_workers() + 1)
         yield self._python("beat", command, role=ProcessRole.BEAT, extra=own)
-        command = [*celery, "flower", f"--address={LOOPBACK}", f"--port={ports.flower}", "--logging=warning"]
+        command = [*celery, "flower", "--conf=deploy/flower.conf.py", "--logging=warning"]
+        command += [f"--address={LOOPBACK}", f"--port={ports.flower}"]
         login = f"{FLOWER_USER}:{self.credentials.flower_password}"  # not on the command line, which `ps` shows
         check = partial(is_up, ports.flower, "/healthcheck")
         own = {"FLOWER_BASIC_AUTH": login}

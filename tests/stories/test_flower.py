@@ -123,6 +123,11 @@ def test_its_tables_load_and_none_without_the_password(operator: Operator):
     assert operator.ask("/flower/metrics")[0] == 404
 
 
+def test_the_list_has_a_column_with_the_arguments(operator: Operator):
+    headings = re.findall(r"<th[^>]*>\s*(.*?)\s*</th>", operator.ask("/flower/tasks")[1], re.DOTALL)
+    assert "kwargs" in headings
+
+
 def listed(operator: Operator) -> dict[str, list[str]]:
     """The arguments of the runs' messages in the list."""
     found: dict[str, list[str]] = {}
