@@ -70,14 +70,14 @@ class RawStatement:
             raise self._failed(error) from error
         return list(found)
 
-    def rows_alone(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def rows_alone(self, values: Mapping[str, Any], *, before: "RawStatement | None" = None) -> list[tuple[Any, ...]]:
         """Execute the statement as a transaction of its own, without a session; committed when this returns.
 
         Raises as `rows` does. Only the one connection that is lost is discarded, so a retry should be made in a
-        session.
+        session. A statement `before` it belongs to the same message and transaction, and its rows are dropped.
         """
         engine = cast("Engine", SessionFactory.kw["bind"])
-        return self._rows_on(self._lend(engine), engine, values)
+        return self._rows_on(self._lend(engine), engine, values, before)
 
     def _lend(self, engine: Engine) -> PoolProxiedConnection:
         try:
@@ -85,9 +85,17 @@ class RawStatement:
         except engine.dialect.loaded_dbapi.Error as error:  # of a new connection; the pool raises the driver's own
             raise self._lost(error) from error
 
-    def _rows_on(self, lent: PoolProxiedConnection, engine: Engine, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _rows_on(
+        self,
+        lent: PoolProxiedConnection,
+        engine: Engine,
+        values: Mapping[str, Any],
+        before: "RawStatement | None" = None,
+    ) -> list[tuple[Any, ...]]:
         try:
             statement = self._statement(lent.info, partial(_run, lent))
+            if before:
+                statement = f"{before.sql}; {statement}"
             message = cast("PooledDialect", engine.dialect).in_one_message(statement, lent)
             cursor = lent.cursor()
             cursor.execute(message, {**self._fixed, **values})

@@ -1,6 +1,8 @@
 """Statements that go to the driver as they are behave as those that SQLAlchemy sends."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import inspect, select, text
@@ -12,6 +14,7 @@ from models.raw_statement import READS_ALONE, PreparedStatement, RawStatement, c
 from models.rules.executions.states import ExecutionStatus
 from models.tables import Execution
 from tests.support import factories
+from tests.support.faults.programs import eventually
 
 RUN = RawStatement(select(*columns(Execution)))
 
@@ -115,6 +118,9 @@ class TestPreparedStatements:
             assert names.rows(session, {"email": "nobody@example.com"}) == []
 
 
+_WORKER = "INSERT INTO workers (name, process, queues, report_interval) VALUES (:name, '', '[]', 1)"
+
+
 class TestStatementsWithoutASession:
     ADD = PreparedStatement("SELECT CAST(:one AS int) + :two, '100%'")
 
@@ -138,6 +144,27 @@ class TestStatementsWithoutASession:
         with session_scope() as session:
             session.execute(text("SET statement_timeout = 0"))
         assert settings.rows_alone({}) == expected
+
+    @pytest.mark.parametrize("pooled", [False, True])
+    def test_that_follow_another_see_what_it_waited_for(
+        self, committed_database: str, monkeypatch: pytest.MonkeyPatch, pooled: bool
+    ) -> None:
+        lock, name = RawStatement("SELECT pg_advisory_xact_lock(:key)"), uuid4().hex
+        found = PreparedStatement("SELECT count(*), CAST(:key AS int) FROM workers WHERE name = :name")
+        if pooled:
+            monkeypatch.setattr(SessionFactory.kw["bind"].dialect, "_set_up", set())
+        with ThreadPoolExecutor() as pool:
+            with session_scope() as session:
+                lock.rows(session, {"key": 5})
+                waiting = pool.submit(found.rows_alone, {"key": 5, "name": name}, before=lock)
+                waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+                with session_scope() as other:
+                    eventually(lambda: waiting.done() or other.scalar(waits) == 1)
+                session.execute(text(_WORKER), {"name": name})
+            assert waiting.result() == [(1, 5)]
+        with session_scope() as session:
+            assert session.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")) == 0
+            session.execute(text("DELETE FROM workers WHERE name = :name"), {"name": name})
 
     def test_raise_sqlalchemys_errors_without_the_parameters(self, committed_database: str) -> None:
         with pytest.raises(ProgrammingError) as refusal:

@@ -15,13 +15,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.changes import notify_changed, publish_changed
-from models.raw_statement import PreparedStatement
+from models.raw_statement import PreparedStatement, RawStatement
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import CrashState, NodeStatus
 from models.rules.prices.pricing import PLANS, Tier
 from models.serialization import Json, to_json
 
-_LOCK_OWNER = text("""
+_LOCK_OWNER = RawStatement("""
     SELECT pg_advisory_xact_lock(hashtextextended('runs:' || user_id::text, 0))
       FROM workflow_executions WHERE id = :id
 """)
@@ -191,13 +191,16 @@ class PastStep:
     due: Decimal = Decimal(0)  # credits to charge if it is abandoned
 
 
-def claim_without_lock(execution_id: UUID, *, owner: str, seconds: float) -> Lease | None:
-    """Claim the lease of an execution if that is sure to stay within its owner's tier; else None, and `claim` decides.
+def claim_alone(execution_id: UUID, *, owner: str, seconds: float) -> Lease | None:
+    """Claim the lease of an execution as `claim` does, in a transaction of its own without a session.
 
-    It is a transaction of its own, without a session; the arguments are those of `claim`.
+    Claims wait for others of their owner only where they may reach the limit of the tier. None leaves it to `claim` to
+    find out whether the run is to be deferred.
     """
-    values = {"id": execution_id, "owner": owner, "seconds": seconds, "room": _SLOTS_WITHOUT_LOCK}
-    lease = _granted(_CLAIM.rows_alone(values))
+    values = {"id": execution_id, "owner": owner, "seconds": seconds}
+    lease = _granted(_CLAIM.rows_alone(values | {"room": _SLOTS_WITHOUT_LOCK})) or _granted(
+        _CLAIM.rows_alone(values | {"room": _SLOTS}, before=_LOCK_OWNER)
+    )
     if lease:
         publish_changed({lease.execution_id})
     return lease
@@ -216,7 +219,7 @@ def claim(session: Session, execution_id: UUID, *, owner: str, seconds: float) -
         seconds: how long the lease lasts unless it is renewed.
     """
     values = {"id": execution_id, "owner": owner, "seconds": seconds, "room": _SLOTS}
-    session.execute(_LOCK_OWNER, values)
+    _LOCK_OWNER.rows(session, values)
     lease = _granted(_CLAIM.rows(session, values))
     if lease is None:
         session.execute(_DEFER, values)

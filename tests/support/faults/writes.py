@@ -85,7 +85,7 @@ class Ledger:
 def count_writes(directory: Path) -> None:
     """Let this worker count its writes, and die where that is requested."""
     journal.is_one_statement = lambda _: False  # in a session there is a moment right before the commit
-    leases.claim_without_lock = lambda *_, **__: None  # likewise
+    leases.claim_alone = lambda *_, **__: None  # likewise
     leases.claim = _saying(leases.claim, _of_claim)
     journal.record = _saying(journal.record, _of_batch)
     children.start = _saying(children.start, lambda _, lease, wanted: [(lease.execution_id, "starts a child")])

@@ -152,7 +152,7 @@ class Runtime:
         owner, seconds = self._owner, self._config.lease_seconds
         lease = None
         with suppress(OperationalError):  # a session replaces all connections of the pool if one is lost
-            lease = leases.claim_without_lock(execution_id, owner=owner, seconds=seconds)
+            lease = leases.claim_alone(execution_id, owner=owner, seconds=seconds)
         if lease is None:
             with session_scope() as session:
                 lease = leases.claim(session, execution_id, owner=owner, seconds=seconds)

@@ -1,5 +1,6 @@
 """One user's flood does not block others: further runs are deferred, and enqueued when a slot is free."""
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from models.db import session_scope
@@ -9,6 +10,7 @@ from models.services.orchestration import leases, redelivery
 from models.services.orchestration.submission import QUEUED_PER_SLOT
 from models.tables import Execution, User
 from tests.support import factories
+from tests.support.database.statements import recorded_statements
 from tests.support.engine.bench import Bench, call
 from workers.engine.driver.outcomes import DriveResult
 
@@ -28,6 +30,22 @@ def test_no_more_runs_of_a_user_are_driven_than_the_tier_allows(bench: Bench):
     runs = [bench.submit([call("a")]) for _ in range(ROOM + 2)]
     assert [claim(run) for run in runs] == [True] * ROOM + [False] * 2
     assert bench.execution(runs[-1]).status == "queued"
+
+
+def test_claims_of_a_small_tier_at_once_stay_within_it(bench: Bench):
+    runs = [bench.submit([call("a")]) for _ in range(2 * ROOM)]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        claimed = list(pool.map(lambda run: leases.claim_alone(run, owner="worker", seconds=30), runs))
+    assert sum(lease is not None for lease in claimed) == ROOM
+    assert bench.sql("SELECT count(*) FROM workflow_executions WHERE status = 'running'") == ROOM
+
+
+def test_a_claim_in_a_small_tier_is_two_messages_to_the_database(bench: Bench):
+    run = bench.submit([call("a")])
+    with recorded_statements() as statements:
+        assert leases.claim_alone(run, owner="worker", seconds=30)
+    assert len(statements) == 2  # each is a transaction of its own
+    assert "pg_advisory_xact_lock" in statements[1][0]
 
 
 def submit(user_id: UUID, workflow_id: UUID) -> Execution:
