@@ -25,7 +25,8 @@ async function measure(page: Page, name: string, step: (index: number) => Promis
   await session.send("Performance.enable", { timeDomain: "threadTicks" });
   const taken = async () => {
     const { metrics } = await session.send("Performance.getMetrics");
-    return (metrics.find((metric) => metric.name === "TaskDuration")?.value ?? 0) * 1000;
+    const of = (what: string) => (metrics.find((metric) => metric.name === what)?.value ?? 0) * 1000;
+    return [of("TaskDuration"), of("ScriptDuration"), of("RecalcStyleDuration"), of("LayoutDuration")];
   };
   await page.evaluate(() => {
     const times: number[] = [];
@@ -40,10 +41,12 @@ async function measure(page: Page, name: string, step: (index: number) => Promis
   for (let index = 0; index < STEPS; index += 1) await step(index);
   const after = await taken();
   const times = await page.evaluate(() => (window as unknown as { frameTimes: number[] }).frameTimes);
+  const frames = times.length - 1;
   const seconds = ((times.at(-1) ?? 0) - (times[0] ?? 0)) / 1000;
+  const [all, script, style, layout] = after.map((ms, index) => (ms - (before[index] ?? 0)) / frames);
   console.log(
-    `${name}: ${Math.round((times.length - 1) / seconds)} frames a second; ` +
-      `${((after - before) / STEPS).toFixed(1)} ms of processor time for each of ${STEPS} steps`,
+    `${name}: ${Math.round(frames / seconds)} frames a second; ${all?.toFixed(1)} ms of processor time for a frame ` +
+      `(scripts ${script?.toFixed(1)}, styles ${style?.toFixed(1)}, layout ${layout?.toFixed(1)}), ${frames} frames`,
   );
 }
 
