@@ -44,9 +44,9 @@ class TestASchedule:
         assert client.get(answer.headers["Location"]).json["schedule"] == added
 
     def test_is_listed_for_its_workflow_and_for_all_without_input(self, client: FlaskClient, address: str) -> None:
-        first, second = (add(client, address, input="secret").json["schedule"]["id"] for _ in range(2))
+        added = {add(client, address, input="secret").json["schedule"]["id"] for _ in range(2)}
         for listed in (client.get(address), client.get("/schedules")):
-            assert [one["id"] for one in listed.json["schedules"]] == [second, first]
+            assert {one["id"] for one in listed.json["schedules"]} == added
             assert "input" not in listed.json["schedules"][0]
         other = client.post("/workflows", json=workflow()).json["workflow"]["id"]
         assert client.get(f"/schedules?workflowIds={other}").json["schedules"] == []
