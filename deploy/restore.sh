@@ -9,6 +9,7 @@
 # The first two need PGBACKREST_STANZA and an empty data directory, and run as the user of PostgreSQL, on its host, while
 # it is stopped. The others need DATABASE_URL; for a dump its role must be allowed to create databases.
 set -eu
+export PSQL_PAGER=cat # or a terminal without a size, as of `docker compose run` in a script, would wait for a key
 
 what=${1:?names a dump, a moment, or is "latest" or "finish"}
 here=$(dirname "$0")
