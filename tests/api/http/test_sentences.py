@@ -18,7 +18,7 @@ from tests.support.api.routes import api_routes, call_route
 BODY_VALUES = (None, 7, -1, 1e308, True, "", "x", "x" * 6000, "\ud83d\ude00", [], ["x"], [None] * 30_000, {}, {"x": 1})
 QUERY_VALUES = ("", "x", "-1", "1.5", "9" * 30, "x" * 6000, "a,b", "true")
 # Any JSON, and what phones have in forms of their own: where it is no time it is ignored.
-TAKE_ANYTHING = {"ExecuteIn.input", "TrialIn.input", "TrialIn.item"}
+TAKE_ANYTHING = {"ExecuteIn.input", "ScheduleIn.input", "ScheduleUpdateIn.input", "TrialIn.input", "TrialIn.item"}
 TAKE_ANYTHING |= {"TemplateIn.estimated_time", "TemplateUpdateIn.estimated_time"}
 FOREIGN = re.compile(r"not a valid|may not be null|missing data|invalid|(short|long)er than|pattern|length must", re.I)
 
