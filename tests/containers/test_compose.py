@@ -36,7 +36,7 @@ pytestmark = pytest.mark.containers
 STATE = "SELECT count(*) || ' runs, ' || (SELECT sum(amount) FROM credit_transactions) FROM workflow_executions"
 GRAPH = {"nodes": [{"id": "a", "type": "output", "label": "A"}], "connections": []}
 RESTORED = "agentforge-test-restored"
-INITS = {"catatonit", "docker-init", "tini"}
+INITS = {"docker-init", "podman-init"}
 
 
 @pytest.fixture(scope="module")
