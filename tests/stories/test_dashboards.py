@@ -20,7 +20,7 @@ from devstack.app_client import AppClient
 from devstack.dashboards import DASHBOARDS
 from devstack.servers.ports import LOOPBACK, free_port
 from devstack.stack import OTHER_QUEUES
-from tests.manage.test_story import agentforge, environment
+from tests.support.stack.command_line import agentforge, environment
 from tests.support.stack.processes import eventually
 from tests.support.stack.running import running_stack
 

@@ -2,21 +2,18 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from devstack import control
-from devstack.servers.postgres import postgres_programs
 from devstack.stack import EXECUTION_QUEUES, OTHER_QUEUES
-from tests.support.stack.processes import command_of, eventually
-from tests.support.stack.running import ROOT, running_stack
+from tests.support.stack.command_line import agentforge, environment
+from tests.support.stack.processes import eventually
+from tests.support.stack.running import running_stack
 
 pytestmark = pytest.mark.faults
 
@@ -25,18 +22,6 @@ pytestmark = pytest.mark.faults
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.RunningStack]:
     with running_stack(tmp_path_factory.mktemp("stack")) as stack:
         yield stack
-
-
-def environment(stack: control.RunningStack, queues: str) -> dict[str, str]:
-    """That of the stack's worker of these queues, and PostgreSQL's programs."""
-    children = psutil.Process(stack.pid).children(recursive=True)
-    worker = next(child for child in children if queues in command_of(child.pid))
-    return {**worker.environ(), "PATH": f"{postgres_programs()}:{os.environ['PATH']}"}
-
-
-def agentforge(env: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "manage", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
 def wrong(env: dict[str, str], backups: Path) -> list[dict[str, Any]]:
