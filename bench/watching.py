@@ -1,4 +1,4 @@
-"""`make bench-watching`: how many waiting clients one API process can serve, and what they cost other clients.
+"""`make bench-watching`: how many waiting clients API processes can serve, and what they cost other clients.
 
 Half of them hold a long poll, half an event stream, each of a different run. Then all runs change at once, and at the
 end the clients are killed. Meanwhile another client reads a run again and again.
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from sqlalchemy import text
 
 from api.live.change_notifier import MAX_SUBSCRIPTIONS_PER_USER
 from bench.arguments import parse
-from bench.served import ROOT, percentile, served, servers, users
+from bench.served import ROOT, cpu_seconds, percentile, served_by, servers, users
 from devstack.servers.ports import LOOPBACK
 from models.changes import notify_changed
 from models.db import session_scope
@@ -35,6 +35,8 @@ _EVENT = text("""
     INSERT INTO execution_events (execution_id, seq, type, message)
     SELECT id, 2, 'execution.started', 'Started.' FROM unnest(CAST(:ids AS uuid[])) AS id
 """)
+
+Api = Sequence[psutil.Process]
 NODE = {"id": "in", "type": "input", "label": "In", "position": {"x": 0, "y": 0}, "config": {}}
 
 
@@ -42,12 +44,13 @@ def main() -> None:
     """Measure once, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=2000)
+    parser.add_argument("--processes", type=int, default=1, help="of the API; 2 as in production")
     parser.add_argument("--seconds", type=float, default=10.0, help="that they wait for while CPU is measured")
     args = parse(parser, {"clients": 60, "seconds": 1.0})
     clients = args.clients
     with TemporaryDirectory(prefix="agentforge-bench-") as metrics, servers() as env:
         with_metrics = env | {"PROMETHEUS_MULTIPROC_DIR": metrics}
-        with served(with_metrics) as (port, api):
+        with served_by(args.processes, with_metrics) as (port, api):
             pairs = _prepare(clients)
             alone = _read(port, pairs[-1], seconds=3)
             print(f"no client waits: {_memory(api)}; reading a run: {alone}")
@@ -58,13 +61,13 @@ def main() -> None:
                 _drop(port, api, watchers)
 
 
-def _until_waiting(watchers: "subprocess.Popen[str]", metrics: str, api: psutil.Process, clients: int) -> None:
+def _until_waiting(watchers: "subprocess.Popen[str]", metrics: str, api: Api, clients: int) -> None:
     began, before = float(_line(watchers, "began").split()[1]), _cpu(api)
     waiting = 0.0
     while waiting < clients:
         if time.monotonic() - began > 60:
             raise SystemExit(f"Only {waiting:.0f} clients wait.")
-        time.sleep(0.02)
+        time.sleep(0.1)  # to count takes a core of its own
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=metrics)  # type: ignore[no-untyped-call]
         waiting = registry.get_sample_value("agentforge_waiting_clients") or 0.0
@@ -72,7 +75,7 @@ def _until_waiting(watchers: "subprocess.Popen[str]", metrics: str, api: psutil.
     print(f"all of them wait {time.monotonic() - began:.1f} s after the first connected; {each:.2f} ms of CPU for each")
 
 
-def _hold(port: int, api: psutil.Process, pair: list[str], args: argparse.Namespace) -> None:
+def _hold(port: int, api: Api, pair: list[str], args: argparse.Namespace) -> None:
     time.sleep(2)
     before, started = _cpu(api), time.monotonic()
     time.sleep(args.seconds)
@@ -81,9 +84,7 @@ def _hold(port: int, api: psutil.Process, pair: list[str], args: argparse.Namesp
     print(f"meanwhile, reading a run: {_read(port, pair, seconds=3)}")
 
 
-def _wake(
-    port: int, api: psutil.Process, watchers: "subprocess.Popen[str]", pairs: list[list[str]], clients: int
-) -> None:
+def _wake(port: int, api: Api, watchers: "subprocess.Popen[str]", pairs: list[list[str]], clients: int) -> None:
     ids = [UUID(pair[1]) for pair in pairs[:clients]]
     answers: list[str] = []
     reader = threading.Thread(target=lambda: answers.append(_read(port, pairs[-1], seconds=4)))
@@ -101,7 +102,7 @@ def _wake(
     print(f"meanwhile, reading a run: {answers[0]}")
 
 
-def _drop(port: int, api: psutil.Process, watchers: "subprocess.Popen[str]") -> None:
+def _drop(port: int, api: Api, watchers: "subprocess.Popen[str]") -> None:
     time.sleep(3)
     held = _waiting(api)
     watchers.kill()
@@ -165,20 +166,20 @@ def _prepare(clients: int) -> list[list[str]]:
     return pairs
 
 
-def _memory(api: psutil.Process) -> str:
-    return f"{api.memory_info().rss / 2**20:.0f} MB in {api.num_threads()} threads"
+def _memory(api: Api) -> str:
+    memory, threads = sum(one.memory_info().rss for one in api), sum(one.num_threads() for one in api)
+    return f"{memory / 2**20:.0f} MB in {threads} threads"
 
 
-def _waiting(api: psutil.Process) -> int:
+def _waiting(api: Api) -> int:
     """The number of waiting connections; the reading client's own is not counted."""
-    ours = [one for one in api.net_connections() if one.status == psutil.CONN_ESTABLISHED]
-    listening = {one.laddr.port for one in api.net_connections() if one.status == psutil.CONN_LISTEN}
-    return sum(one.laddr.port in listening for one in ours)
+    sockets = [socket for one in api for socket in one.net_connections()]
+    listening = {socket.laddr.port for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    return sum(socket.laddr.port in listening for socket in sockets if socket.status == psutil.CONN_ESTABLISHED)
 
 
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def _cpu(api: Api) -> float:
+    return sum(map(cpu_seconds, api))
 
 
 if __name__ == "__main__":
