@@ -18,6 +18,7 @@ from models.services.orchestration import leases, redelivery
 from models.tables import Execution, ExecutionEvent, NodeExecution, User
 from tests.support import factories
 from tests.support.engine.isolation import Elsewhere
+from tests.support.engine.runtimes import shut_down
 from tests.support.engine.world import World
 from workers.engine.attempts.effect_executor import EffectExecutor
 from workers.engine.driver.outcomes import DriveResult
@@ -199,5 +200,5 @@ def bench(committed_database: str) -> Iterator[Bench]:
     yield bench
     world.release.set()
     for runtime in bench.runtimes:
-        runtime.shut_down(5)
+        shut_down(runtime)
     assert bench.violations() == []

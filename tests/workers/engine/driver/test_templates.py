@@ -15,6 +15,7 @@ from models.services.executions import executions
 from models.services.workflows import templates
 from models.tables import Execution
 from tests.support import factories
+from tests.support.engine.runtimes import shut_down
 from workers.engine.attempts.effect_executor import AttemptContext, OnEnd
 from workers.engine.process.runtime import EngineConfig, Runtime
 
@@ -52,7 +53,7 @@ def runtime(committed_database: str, outside: Outside) -> Iterator[Runtime]:
         outside, owner="worker", config=EngineConfig(lease_seconds=30, heartbeat_seconds=1, effect_threads=4)
     )
     yield runtime
-    runtime.shut_down(5)
+    shut_down(runtime)
 
 
 def run(runtime: Runtime, slug: str, value: Any) -> Execution:

@@ -19,6 +19,7 @@ from simulators.ai.server import AiSimulator, running_ai_simulator
 from simulators.openclaw import Simulator, running_simulator
 from tests.support.engine.bench import Bench
 from tests.support.engine.openclaw_case import settings_for, socket_driver
+from tests.support.engine.runtimes import shut_down
 from tests.support.engine.world import World
 from tests.support.factories import node
 from workers.engine.attempts.effect_executor import GatewayExecutor, Gateways
@@ -110,6 +111,6 @@ def outside(database: None, request: pytest.FixtureRequest) -> Iterator[Outside]
         outside = Outside(ai, openclaw)
         yield outside
         for runtime in outside.runtimes:
-            runtime.shut_down(5)
+            shut_down(runtime)
         outside.gateway.close()
     assert outside.violations() == []
