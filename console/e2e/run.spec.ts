@@ -127,6 +127,17 @@ test("a run without credits goes on with more of them", async ({ page }) => {
   await expect(page.getByRole("region", { name: "Output" })).toContainText("3");
 });
 
+test("a run is shown after its workflow was deleted", async ({ page }) => {
+  await enter(page);
+  const workflow = await createWorkflow(page, "Sums", looping());
+  const run = await startRun(page, workflow, { input: [1, 2, 3], maxCredits: 5 });
+  await runReaches(page, run, "success");
+  await call(page, "DELETE", `/workflows/${workflow}`);
+  await page.goto(`runs/${run}`);
+  await expect(page.locator(".react-flow__node").first()).toBeVisible();
+  await expect(page.getByText("There is no such workflow.")).toHaveCount(0);
+});
+
 test("a run is cancelled", async ({ page }) => {
   await enter(page);
   const run = await startRun(page, await createWorkflow(page, "Long", waiting(600)));

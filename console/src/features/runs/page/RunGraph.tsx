@@ -4,6 +4,7 @@ import { useMemo } from "react";
 
 import { api, body } from "@/api/client";
 import { keys } from "@/api/keys";
+import { ApiError } from "@/api/problem";
 import type { FullRun } from "@/api/runs";
 import { GraphCanvas } from "@/ui/graph/GraphCanvas";
 import { type Graph, readGraph } from "@/ui/graph/graph";
@@ -39,7 +40,7 @@ export function RunGraph(props: RunGraphProps) {
   );
 }
 
-/** Of a version that is not in the history: the nodes as the run names them. */
+/** Of a version that is not in the history, or whose workflow is deleted: the nodes as the run names them. */
 function UnlistedGraph(props: RunGraphProps) {
   const { run } = props;
   const graph = useMemo(() => trialGraph(run), [run]);
@@ -49,6 +50,7 @@ function UnlistedGraph(props: RunGraphProps) {
 function VersionGraph({ number, ...props }: RunGraphProps & { number: number }) {
   const query = useQuery(versionQuery(props.run.workflowId, number));
   const graph = useMemo(() => (query.data ? readGraph(query.data.version) : null), [query.data]);
+  if (query.error instanceof ApiError && query.error.status === 404) return <UnlistedGraph {...props} />;
   return <Loaded query={query}>{() => (graph ? <States {...props} graph={graph} /> : null)}</Loaded>;
 }
 
