@@ -60,7 +60,7 @@ def chain(world: HostsWorld, tag: str) -> UUID:
 def continued_elsewhere(world: HostsWorld, tag: str) -> None:
     def called_again() -> bool:
         world.sweep()
-        return world.outside.times(tag)[f"{tag}/a"] == 2
+        return world.outside.times(f"{tag}/")[f"{tag}/a"] == 2
 
     measured(f"{tag}: goes on elsewhere after {eventually(called_again, pause=0.2):.1f} s")
 
@@ -98,7 +98,7 @@ def test_a_run_of_a_host_that_is_lost_goes_on_once(hosts):
     world.outside.release("lost/a")
     world.finish(run)
     assert (world.status(run), world.charged(run)) == ("success", CHARGE)
-    assert world.outside.times("lost") == {"lost/z": 1, "lost/a": 2, "lost/b": 1}
+    assert world.outside.times("lost/") == {"lost/z": 1, "lost/a": 2, "lost/b": 1}
 
 
 def test_every_run_ends_once_after_the_database_was_cut_off(hosts):

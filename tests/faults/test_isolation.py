@@ -192,7 +192,7 @@ class TestCancel:
         assert cancelled(world, waiting) < 2
         world.outside.release("busy/b")
         world.finish(*inside)
-        assert world.outside.times("waiting") == {}
+        assert world.outside.times("waiting/") == {}
 
 
 def cancelled(world: World, execution_id: UUID) -> float:

@@ -42,7 +42,7 @@ def finish_all(world: World, ids: list[UUID], tag: str, *, sweep: bool) -> None:
     eventually(lambda: len(started(world, ids)) == len(ids))
     world.finish(*started(world, ids), sweep=sweep)
     assert len(started(world, ids)) == len(ids)
-    assert world.outside.times(tag) == {f"{tag}/a": len(ids)}
+    assert world.outside.times(f"{tag}/") == {f"{tag}/a": len(ids)}
 
 
 def tick(world: World) -> None:

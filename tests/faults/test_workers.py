@@ -30,7 +30,7 @@ class TestKilled:
         world.finish(execution_id)
         run = world.run(execution_id)
         assert (run["status"], run["error"]["code"], run["credits_charged"]) == ("failed", "worker_died", 1)
-        assert world.outside.times("unrepeatable") == {"unrepeatable/a": 1}
+        assert world.outside.times("unrepeatable/") == {"unrepeatable/a": 1}
 
     @pytest.mark.faults
     def test_a_loop_goes_on_where_it_was(self, world: World):
@@ -43,7 +43,7 @@ class TestKilled:
         doomed.kill()
         world.finish(execution_id)
         assert world.run(execution_id)["credits_charged"] == Decimal("1.90")
-        assert world.outside.times("loop")["loop/a"] == 9
+        assert world.outside.times("loop/")["loop/a"] == 9
 
 
 class TestPaused:
@@ -59,7 +59,7 @@ class TestPaused:
 
         def called_again() -> bool:
             world.sweep()
-            return world.outside.times("paused")["paused/a"] == 2
+            return world.outside.times("paused/")["paused/a"] == 2
 
         eventually(called_again, pause=0.2)
         world.outside.release("paused/a")  # the sleeper has its answer as well, when it wakes up
@@ -68,7 +68,7 @@ class TestPaused:
         sleeper.signal(signal.SIGCONT)
         eventually(lambda: '"how":"lost"' in sleeper.output, otherwise=lambda: sleeper.output)
         assert everything(world, execution_id) == before
-        assert world.outside.times("paused") == {"paused/z": 1, "paused/a": 2, "paused/b": 1}
+        assert world.outside.times("paused/") == {"paused/z": 1, "paused/a": 2, "paused/b": 1}
         following = world.submit([world.call("a", tag="after-the-pause")], publish=False)
         world.enqueue(following, HIGH)
         eventually(lambda: world.over(following))
@@ -111,7 +111,7 @@ class TestToldToLeave:
         assert third.alive
         states = {tuple(world.run(run)[name] for name in ("status", "credits_charged", "crash_log")) for run in runs}
         assert states == {("success", CHARGE, None)}
-        assert world.outside.times("roll")["roll/c"] == 6
+        assert world.outside.times("roll/")["roll/c"] == 6
 
     @pytest.mark.faults
     def test_one_after_another_under_load(self, world: World):
