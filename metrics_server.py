@@ -5,13 +5,15 @@ another one takes over when that process ends. A worker or beat serves its own, 
 """
 
 import errno
+import struct
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 import threads
 
@@ -20,6 +22,22 @@ log = structlog.get_logger(__name__)
 RETRY_SECONDS = 2.0
 KEPT_SECONDS = 5.0  # for which metrics are cached, so that frequent scrapes do not load the database
 SLOW_CLIENT_SECONDS = 10
+READS, PAUSE_SECONDS = 5, 0.05  # of the shared files, while one of them is being made
+
+
+def shared_metrics(directory: str) -> bytes:
+    """The metrics of all processes that keep them in `directory`, in Prometheus's text format.
+
+    The library cannot read the file of a process that has just made it and written nothing; then all are read again.
+    """
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
+    for _ in range(READS - 1):
+        try:
+            return generate_latest(registry)
+        except struct.error:
+            time.sleep(PAUSE_SECONDS)
+    return generate_latest(registry)
 
 
 class MetricsServer:

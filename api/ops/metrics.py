@@ -12,14 +12,13 @@ from typing import TypeVar
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 import threads
 from api.ops.business_metrics import business
 from api.ops.job_metrics import jobs
-from metrics_server import MetricsServer
+from metrics_server import MetricsServer, shared_metrics
 from models.db import SessionFactory
 from models.services.operations import alerts
 from models.services.reconciliation import reconciliation
@@ -65,9 +64,7 @@ def exposition(broker: BrokerProbe, directory: str) -> bytes:
     stored.register(DatabaseCollector(broker))
     if not directory:
         return generate_latest(REGISTRY) + generate_latest(stored)
-    counted = CollectorRegistry()
-    MultiProcessCollector(counted, path=directory)
-    return generate_latest(counted) + generate_latest(stored)
+    return shared_metrics(directory) + generate_latest(stored)
 
 
 def serve(app: Flask) -> None:

@@ -12,12 +12,11 @@ from typing import Any
 from celery.signals import after_task_publish, beat_init, task_postrun, task_prerun, worker_init
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy.pool import QueuePool
 
 import threads
-from metrics_server import MetricsServer
+from metrics_server import MetricsServer, shared_metrics
 from models.db import SessionFactory
 from settings import process_settings
 
@@ -55,11 +54,10 @@ class ProcessState(Collector):
 
 def exposition() -> bytes:
     """All metrics of this process in Prometheus's text format, with the counts of its isolated processes."""
-    own, counted = CollectorRegistry(), CollectorRegistry()
+    own = CollectorRegistry()
     ProcessCollector(registry=own)
     own.register(ProcessState())
-    MultiProcessCollector(counted, path=os.environ["PROMETHEUS_MULTIPROC_DIR"])
-    return generate_latest(counted) + generate_latest(own)
+    return shared_metrics(os.environ["PROMETHEUS_MULTIPROC_DIR"]) + generate_latest(own)
 
 
 @worker_init.connect(weak=False)

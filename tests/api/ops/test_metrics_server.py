@@ -1,13 +1,16 @@
 """Metrics have a port of their own; the API has no address for them, however it is written."""
 
+import struct
 import time
 import urllib.request
+from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from devstack.servers.ports import LOOPBACK, free_port
-from metrics_server import MetricsServer
+from metrics_server import MetricsServer, shared_metrics
 
 
 class Reader:
@@ -64,3 +67,31 @@ def test_nothing_else_is_there(address: str) -> None:
 )
 def test_the_api_does_not_know_them(client, path: str) -> None:
     assert client.get(path).status_code == 404
+
+
+class TestFilesOfSeveralProcesses:
+    """Each process keeps its counts in a file, which the others read."""
+
+    @pytest.fixture
+    def newborn(self, tmp_path: Path) -> Path:
+        """The file of a process that has just made it, beside that of another one."""
+        with (tmp_path / "counter_1.db").open("wb") as file:
+            file.write(struct.pack("i", 8).ljust(64, b"\0"))
+        newborn = tmp_path / "counter_2.db"
+        newborn.touch()
+        return newborn
+
+    def test_are_read_again_while_one_is_being_made(self, newborn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def read(registry: CollectorRegistry) -> bytes:
+            try:
+                return generate_latest(registry)
+            finally:
+                newborn.unlink(missing_ok=True)
+
+        monkeypatch.setattr("metrics_server.generate_latest", read)
+        assert shared_metrics(str(newborn.parent)) == b""
+
+    def test_are_not_read_for_ever(self, newborn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("metrics_server.PAUSE_SECONDS", 0)
+        with pytest.raises(struct.error):
+            shared_metrics(str(newborn.parent))
