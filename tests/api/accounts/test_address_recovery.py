@@ -140,7 +140,7 @@ class TestRecovering:
         assert (user.name, user.pending_email, user.email_verified_at is None) == ("ada", None, False)
         assert deadlines.end(session, run)
         assert session.get_one(Execution, run).status is ExecutionStatus.CANCELLED
-        assert mailed(session, ADA["email"])[-1] == "password_changed"
+        assert "password_changed" in mailed(session, ADA["email"])
         assert ledger.balance(session, user.id).balance == 20  # with the welcome credits
 
     def test_leaves_an_owners_workflows_alone(self, stranger, session, ada):

@@ -123,7 +123,7 @@ class TestChanging:
         assert follow(stranger, link("new@example.com")).status_code == 200
         user = me(stranger, ada)
         assert (user["email"], user["pendingEmail"], user["emailVerified"]) == ("new@example.com", None, True)
-        assert mailed(session, ADA["email"])[-1] == "email_changed"
+        assert "email_changed" in mailed(session, ADA["email"])
         assert balance(stranger, ada) == 10
 
     def test_an_address_that_was_never_verified_may_be_mended(self, stranger, session, link):
