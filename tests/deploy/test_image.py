@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.devstack.test_deploy import ROOT, SERVICES
+from tests.deploy.compose import ROOT, SERVICES
 
 
 def stages() -> dict[str, str]:

@@ -18,19 +18,15 @@ from devstack.stack import EXECUTION_QUEUES, OTHER_QUEUES
 from roles import FROM_FILES, READS, SECRETS, ProcessRole
 from settings import Settings
 from tasks.queue import CONSUMED, QueueName
+from tests.deploy.compose import COMPOSE, DOCUMENT, INSTANCES, ROOT, SERVICES, filled
 
-ROOT = Path(__file__).parent.parent.parent
-COMPOSE = (ROOT / "docker-compose.yml").read_text()
 EXAMPLE = (ROOT / "deploy" / "env.example").read_text()
 SECRETS_SCRIPT = ROOT / "deploy" / "secrets.sh"
 NGINX = (ROOT / "deploy" / "nginx" / "locations.conf").read_text()
-DOCUMENT: dict[str, Any] = yaml.safe_load(COMPOSE)
-SERVICES: dict[str, dict[str, Any]] = DOCUMENT["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("agentforge:")}
 BY_ROLE = {service["environment"]["AGENTFORGE_ROLE"]: service for service in OURS.values()}
 OTHERS = {"postgres", "pgbouncer", "redis", "site", "nginx", "archive", "backup", "prometheus", "grafana"}
 ONCE = {"migrate", "site"}
-INSTANCES = {"api-1", "api-2", "api-3"}
 # The ring of secrets goes before the first; a file, for other machines; one host has no standbys and no collector.
 NOT_IN_COMPOSE = {"JWT_SECRET", "OPENCLAW_DEVICE_KEY", "DATABASE_REPLICA_URLS", "OTEL_EXPORTER_OTLP_HEADERS"}
 ARCHIVE = {"ARCHIVE_S3_BUCKET", "ARCHIVE_S3_ENDPOINT", "ARCHIVE_S3_REGION", "ARCHIVE_CA_FILE"}
@@ -183,17 +179,6 @@ def test_the_example_says_which_service_uses_what() -> None:
     }
 
 
-def filled(value: str) -> str:
-    """As Compose fills it in from a file in which everything that is demanded is set."""
-    while (next_one := re.search(r"\$\{([A-Z0-9_]+)(?::([?+-])([^${}]*))?\}", value)) is not None:
-        name, how, default = next_one.groups()
-        value = value.replace(
-            next_one[0],
-            ("false" if name == "STRIPE_LIVEMODE" else "something") if how == "?" else default * (how == "-"),
-        )
-    return value
-
-
 def test_the_proxy_shows_the_console_as_the_api_does() -> None:
     page, assets = (re.search(rf"location \^~ {path} \{{.*?\}}", NGINX, re.DOTALL)[0] for path in (PREFIX, ASSETS))
     assert f'add_header Content-Security-Policy "{POLICY}" always;' in page
@@ -254,54 +239,6 @@ def test_the_pooler_stands_before_all_but_migrations_and_backups() -> None:
     assert pool + 20 < int(connections.partition("=")[2])
 
 
-def passed_to_pgbackrest(folder: Path, **env: str) -> dict[str, str]:
-    """The options of the repository that the containers' pgBackRest would get."""
-    script = folder / "pgbackrest"
-    script.write_text((ROOT / "deploy/postgres/pgbackrest.sh").read_text().replace("/usr/bin/pgbackrest", "env"))
-    done = subprocess.run(["sh", script], env=env, capture_output=True, text=True, check=True)
-    return dict(re.findall(r"^PGBACKREST_REPO1_(\w+)=(.*)$", done.stdout, re.MULTILINE))
-
-
-def test_the_archive_is_encrypted_in_the_volume_or_in_a_bucket(tmp_path: Path) -> None:
-    services = [SERVICES[name]["environment"] for name in ("postgres", "archive")]
-    archive = {name: filled(str(value)) for name, value in services[0].items() if "POSTGRES" not in name}
-    assert archive.items() <= {name: filled(str(value)) for name, value in services[1].items()}.items()
-    for name in ("archive_passphrase", "archive_s3_key", "archive_s3_key_secret"):
-        (tmp_path / name).write_text(f"the {name}\n")
-    (tmp_path / "ca.pem").write_text("an authority")
-    files = {name: value.replace("/run/secrets", str(tmp_path)) for name, value in archive.items()}
-    assert passed_to_pgbackrest(tmp_path, **files) == {"CIPHER_PASS": "the archive_passphrase"}
-    bucket = {"ARCHIVE_S3_BUCKET": "b", "ARCHIVE_S3_ENDPOINT": "s3.example", "ARCHIVE_S3_REGION": "r"}
-    common = {"CIPHER_PASS": "the archive_passphrase", "TYPE": "s3", "S3_URI_STYLE": "host"}
-    common |= {"S3_BUCKET": "b", "S3_ENDPOINT": "s3.example", "S3_REGION": "r"}
-    key = {"S3_KEY": "the archive_s3_key", "S3_KEY_SECRET": "the archive_s3_key_secret"}
-    assert passed_to_pgbackrest(tmp_path, **files | bucket) == common | key
-    of_its_own = {"ARCHIVE_S3_CA_FILE": str(tmp_path / "ca.pem"), "ARCHIVE_S3_URI_STYLE": "path"}
-    expected = common | key | {"STORAGE_CA_FILE": str(tmp_path / "ca.pem"), "S3_URI_STYLE": "path"}
-    assert passed_to_pgbackrest(tmp_path, **files | bucket | of_its_own) == expected
-    for name in ("archive_s3_key", "archive_s3_key_secret"):
-        (tmp_path / name).write_text("")
-    assert passed_to_pgbackrest(tmp_path, **files | bucket) == common | {"S3_KEY_TYPE": "auto"}
-
-
-def test_no_service_has_backups_and_the_keys_of_what_is_in_them() -> None:
-    keys, kept = {"encryption_keys", "jwt_secrets"}, re.compile("^(archive|backups):")
-    with_keys = {name for name, service in SERVICES.items() if keys & set(service.get("secrets", ()))}
-    with_backups = {name for name, service in SERVICES.items() if any(map(kept.match, service.get("volumes", ())))}
-    assert with_keys == {"worker-executions"} | INSTANCES
-    assert with_backups == {"postgres", "archive", "backup"}
-
-
-def test_backups_are_kept_as_long_as_is_promised() -> None:
-    configured = (ROOT / "deploy/postgres/pgbackrest.conf").read_text()
-    assert "repo1-retention-full-type=time\nrepo1-retention-full=30\n" in configured
-    assert "repo1-cipher-type=aes-256-cbc\n" in configured
-    script = (ROOT / "deploy/backup.sh").read_text()
-    assert re.findall(r"^KEEP_(\w+)=\$\{KEEP_\w+:-(\d+)\}", script, re.M) == [("DAYS", "30"), ("REDIS_DAYS", "7")]
-    for name in ("archive", "backup"):
-        assert not [key for key in SERVICES[name]["environment"] if "KEEP" in key or "RETENTION" in key]
-
-
 def test_the_demo_adds_simulators_and_changes_no_secret() -> None:
     demo = yaml.safe_load((ROOT / "docker-compose.demo.yml").read_text())
     added = {name for name in demo["services"] if name not in SERVICES}
@@ -321,16 +258,6 @@ def test_grafana_is_provisioned_with_the_dashboards_and_their_source() -> None:
     assert source["url"] == "http://prometheus:9090"
     assert f"./deploy/grafana:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
     assert "./deploy/grafana/provisioning:/etc/grafana/provisioning:ro" in SERVICES["grafana"]["volumes"]
-
-
-def test_backups_are_kept_apart_from_the_keys() -> None:
-    keys = {"encryption_keys", "jwt_secrets"}
-    for name in ("archive", "backup", "postgres"):
-        assert not keys & set(SERVICES[name]["secrets"])
-    with_backups = {
-        name for name, one in SERVICES.items() if re.search(r"\b(archive|backups):/", str(one.get("volumes")))
-    }
-    assert with_backups == {"archive", "backup", "postgres"}
 
 
 def test_redis_keeps_its_messages_and_never_evicts_one() -> None:
