@@ -14,8 +14,8 @@ import { ErrorState } from "@/ui/states";
 
 import type { Workflow } from "../queries";
 import { addSchedule, changeSchedule, previewQuery, type ScheduleDetail, type Settings } from "./queries";
-import { cronOf, type Rhythm, rhythmOf } from "./rhythm";
-import { RhythmFields } from "./RhythmFields";
+import { cronOf, type Recurrence, recurrenceOf } from "./recurrence";
+import { RecurrenceFields } from "./RecurrenceFields";
 import classes from "./Schedules.module.css";
 import { useRefreshSchedules } from "./useSchedules";
 import { formatIn, ownZone, zones } from "./zones";
@@ -33,7 +33,7 @@ const FIELDS = ["timeZone", "name"];
 export function ScheduleForm({ workflow, schedule, onDone, onCancel }: ScheduleFormProps) {
   const fields = useMemo(() => inputFields(readGraph(workflow)), [workflow]);
   const before = useMemo(() => initialTexts(fields, schedule?.input), [fields, schedule]);
-  const [rhythm, setRhythm] = useState<Rhythm>(rhythmOf(schedule?.cron ?? "0 7 * * *"));
+  const [recurrence, setRecurrence] = useState<Recurrence>(recurrenceOf(schedule?.cron ?? "0 7 * * *"));
   const [timeZone, setTimeZone] = useState(schedule?.timeZone ?? ownZone());
   const [name, setName] = useState(schedule?.name ?? "");
   const [most, setMost] = useState(schedule?.maxCredits ?? null);
@@ -42,7 +42,7 @@ export function ScheduleForm({ workflow, schedule, onDone, onCancel }: ScheduleF
   const [problems, setProblems] = useState<Texts>({});
   const keyOf = useIdempotencyKey();
   const refresh = useRefreshSchedules();
-  const cron = cronOf(rhythm);
+  const cron = cronOf(recurrence);
 
   const save = useMutation({
     mutationFn: () => {
@@ -70,7 +70,7 @@ export function ScheduleForm({ workflow, schedule, onDone, onCancel }: ScheduleF
   return (
     <form onSubmit={submit} noValidate aria-label={schedule ? "Change the schedule" : "New schedule"}>
       <Stack>
-        <RhythmFields rhythm={rhythm} onChange={setRhythm} />
+        <RecurrenceFields recurrence={recurrence} onChange={setRecurrence} />
         <ZoneField value={timeZone} error={refused.fields.timeZone} onChange={setTimeZone} />
         <NextTimes cron={cron} timeZone={timeZone} />
         {fields.length === 0 ? <Text c="dimmed">This workflow takes no input.</Text> : null}

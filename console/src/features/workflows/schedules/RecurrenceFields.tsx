@@ -1,14 +1,14 @@
 /** The fields that say how often a schedule runs. */
 import { NumberInput, Select, TextInput } from "@mantine/core";
 
-import { changeKind, DATES, DAYS, KINDS, type Rhythm } from "./rhythm";
+import { changeKind, DATES, DAYS, KINDS, type Recurrence } from "./recurrence";
 
-interface RhythmFieldsProps {
-  rhythm: Rhythm;
-  onChange: (rhythm: Rhythm) => void;
+interface RecurrenceFieldsProps {
+  recurrence: Recurrence;
+  onChange: (recurrence: Recurrence) => void;
 }
 
-export function RhythmFields({ rhythm, onChange }: RhythmFieldsProps) {
+export function RecurrenceFields({ recurrence, onChange }: RecurrenceFieldsProps) {
   return (
     <>
       <Select
@@ -17,12 +17,12 @@ export function RhythmFields({ rhythm, onChange }: RhythmFieldsProps) {
         data-autofocus
         allowDeselect={false}
         data={KINDS}
-        value={rhythm.kind}
+        value={recurrence.kind}
         onChange={(kind) => {
-          if (kind) onChange(changeKind(rhythm, kind));
+          if (kind) onChange(changeKind(recurrence, kind));
         }}
       />
-      {rhythm.kind === "hourly" ? (
+      {recurrence.kind === "hourly" ? (
         <NumberInput
           label="Minutes past the hour"
           size="md"
@@ -30,46 +30,46 @@ export function RhythmFields({ rhythm, onChange }: RhythmFieldsProps) {
           max={59}
           clampBehavior="strict"
           allowDecimal={false}
-          value={rhythm.minute}
-          onChange={(minute) => onChange({ ...rhythm, minute: Number(minute) || 0 })}
+          value={recurrence.minute}
+          onChange={(minute) => onChange({ ...recurrence, minute: Number(minute) || 0 })}
         />
       ) : null}
-      {rhythm.kind === "weekly" ? (
+      {recurrence.kind === "weekly" ? (
         <Select
           label="On"
           size="md"
           allowDeselect={false}
           data={DAYS}
-          value={rhythm.day}
+          value={recurrence.day}
           onChange={(day) => {
-            if (day) onChange({ ...rhythm, day });
+            if (day) onChange({ ...recurrence, day });
           }}
         />
       ) : null}
-      {rhythm.kind === "monthly" ? (
+      {recurrence.kind === "monthly" ? (
         <Select
           label="On day"
           size="md"
           allowDeselect={false}
           data={DATES}
-          value={rhythm.date}
+          value={recurrence.date}
           onChange={(date) => {
-            if (date) onChange({ ...rhythm, date });
+            if (date) onChange({ ...recurrence, date });
           }}
         />
       ) : null}
-      {"time" in rhythm ? (
+      {"time" in recurrence ? (
         <TextInput
           type="time"
           label="At"
           size="md"
           required
           withAsterisk={false}
-          value={rhythm.time}
-          onChange={(event) => onChange({ ...rhythm, time: event.currentTarget.value })}
+          value={recurrence.time}
+          onChange={(event) => onChange({ ...recurrence, time: event.currentTarget.value })}
         />
       ) : null}
-      {rhythm.kind === "custom" ? (
+      {recurrence.kind === "custom" ? (
         <TextInput
           label="Cron expression"
           description="Minute, hour, day of the month, month, day of the week: 0 7 * * 1-5"
@@ -79,7 +79,7 @@ export function RhythmFields({ rhythm, onChange }: RhythmFieldsProps) {
           spellCheck={false}
           autoCapitalize="off"
           autoComplete="off"
-          value={rhythm.cron}
+          value={recurrence.cron}
           onChange={(event) => onChange({ kind: "custom", cron: event.currentTarget.value })}
         />
       ) : null}

@@ -1,13 +1,13 @@
 /** How often a schedule runs, as its form asks for it, and the cron expression that says so. */
 
-export type Rhythm =
+export type Recurrence =
   | { kind: "hourly"; minute: number }
   | { kind: "daily" | "weekdays"; time: string }
   | { kind: "weekly"; time: string; day: string }
   | { kind: "monthly"; time: string; date: string }
   | { kind: "custom"; cron: string };
 
-export type Kind = Rhythm["kind"];
+export type Kind = Recurrence["kind"];
 
 export const KINDS: readonly { value: Kind; label: string }[] = [
   { value: "hourly", label: "Every hour" },
@@ -39,27 +39,27 @@ export const DATES: readonly { value: string; label: string }[] = [
 ];
 
 /** The cron expression; an unfinished time gives one that the API refuses. */
-export function cronOf(rhythm: Rhythm): string {
-  switch (rhythm.kind) {
+export function cronOf(recurrence: Recurrence): string {
+  switch (recurrence.kind) {
     case "hourly":
-      return `${rhythm.minute} * * * *`;
+      return `${recurrence.minute} * * * *`;
     case "daily":
-      return `${clockOf(rhythm.time)} * * *`;
+      return `${clockOf(recurrence.time)} * * *`;
     case "weekdays":
-      return `${clockOf(rhythm.time)} * * 1-5`;
+      return `${clockOf(recurrence.time)} * * 1-5`;
     case "weekly":
-      return `${clockOf(rhythm.time)} * * ${rhythm.day}`;
+      return `${clockOf(recurrence.time)} * * ${recurrence.day}`;
     case "monthly":
-      return `${clockOf(rhythm.time)} ${rhythm.date} * *`;
+      return `${clockOf(recurrence.time)} ${recurrence.date} * *`;
     case "custom":
-      return rhythm.cron.trim();
+      return recurrence.cron.trim();
   }
 }
 
 /** What the form shows for an expression: one of its own kinds if it is written like that. */
-export function rhythmOf(cron: string): Rhythm {
+export function recurrenceOf(cron: string): Recurrence {
   const [minute = "", hour = "", date = "", month = "", day = "", ...rest] = cron.trim().split(/\s+/);
-  const custom: Rhythm = { kind: "custom", cron };
+  const custom: Recurrence = { kind: "custom", cron };
   if (month !== "*" || rest.length > 0 || !isNumber(minute, 59)) return custom;
   if (hour === "*" && date === "*" && day === "*") return { kind: "hourly", minute: Number(minute) };
   if (!isNumber(hour, 23)) return custom;
@@ -72,9 +72,9 @@ export function rhythmOf(cron: string): Rhythm {
   return day === "*" && DATES.some(({ value }) => value === date) ? { kind: "monthly", time, date } : custom;
 }
 
-/** The rhythm of another kind that keeps what both kinds have; a custom one begins with the expression so far. */
-export function changeKind(rhythm: Rhythm, kind: Kind): Rhythm {
-  const time = "time" in rhythm ? rhythm.time : "07:00";
+/** The recurrence of another kind that keeps what both kinds have; a custom one begins with the expression so far. */
+export function changeKind(recurrence: Recurrence, kind: Kind): Recurrence {
+  const time = "time" in recurrence ? recurrence.time : "07:00";
   switch (kind) {
     case "hourly":
       return { kind, minute: 0 };
@@ -86,7 +86,7 @@ export function changeKind(rhythm: Rhythm, kind: Kind): Rhythm {
     case "monthly":
       return { kind, time, date: "1" };
     case "custom":
-      return { kind, cron: cronOf(rhythm) };
+      return { kind, cron: cronOf(recurrence) };
   }
 }
 
