@@ -28,10 +28,17 @@ def cli(ctx: click.Context) -> None:
     ctx.ensure_object(Output)
 
 
-for group in (users.users, credits.credits, runs.runs, schedules.schedules, queues.queues):
+GROUPS = (
+    users.users,
+    credits.credits,
+    runs.runs,
+    schedules.schedules,
+    queues.queues,
+    dead_letters.dead_letters,
+    alerts.alerts,
+)
+for group in GROUPS:
     cli.add_command(group)
-for decided in (dead_letters.dead_letters, alerts.alerts):
-    cli.add_command(decided)
 for single in (doctor.doctor, workers.workers, reconciliation.reconcile, keys.keys, backups.backup, backups.restore):
     cli.add_command(single)
 cli.add_command(migrations.migrate)
