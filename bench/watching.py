@@ -5,26 +5,25 @@ end the clients are killed. Meanwhile another client reads a run again and again
 """
 
 import argparse
-import struct
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import psutil
-from prometheus_client import CollectorRegistry
-from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy import text
 
 from api.live.change_notifier import MAX_SUBSCRIPTIONS_PER_USER
 from bench.arguments import parse
 from bench.served import ROOT, cpu_seconds, percentile, served_by, servers, users
 from devstack.servers.ports import LOOPBACK
+from metrics_server import shared_metrics
 from models.changes import notify_changed
 from models.db import session_scope
 from models.services.executions import executions
@@ -38,6 +37,7 @@ _EVENT = text("""
 """)
 
 Api = Sequence[psutil.Process]
+WAITING = re.compile(rb"^agentforge_waiting_clients(?:{\S*})? (\S+)", re.MULTILINE)
 NODE = {"id": "in", "type": "input", "label": "In", "position": {"x": 0, "y": 0}, "config": {}}
 
 
@@ -69,10 +69,8 @@ def _until_waiting(watchers: "subprocess.Popen[str]", metrics: str, api: Api, cl
         if time.monotonic() - began > 60:
             raise SystemExit(f"Only {waiting:.0f} clients wait.")
         time.sleep(0.1)  # to count takes a core of its own
-        registry = CollectorRegistry()
-        with suppress(struct.error):  # a process has just made its file, and written nothing into it
-            MultiProcessCollector(registry, path=metrics)  # type: ignore[no-untyped-call]
-            waiting = registry.get_sample_value("agentforge_waiting_clients") or 0.0
+        if found := WAITING.search(shared_metrics(metrics)):
+            waiting = float(found[1])
     each = 1000 * (_cpu(api) - before) / clients
     print(f"all of them wait {time.monotonic() - began:.1f} s after the first connected; {each:.2f} ms of CPU for each")
 
