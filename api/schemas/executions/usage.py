@@ -65,7 +65,7 @@ class StatsQuery(Query):
         load_default=Period.MONTH,
         metadata={"description": "`month` is 30 days, `this_month` the calendar month so far."},
     )
-    timezone = TimeZone(load_default=UTC)
+    time_zone = TimeZone(load_default=UTC)
 
 
 class BarOut(Out):

@@ -17,8 +17,9 @@ from api.schemas.base import (
     Time,
     TrimmedString,
 )
+from models.rules.values.cron import MAX_LENGTH
 
-CRON_LENGTH, ZONE_LENGTH = validate.Length(min=1, max=200), validate.Length(min=1, max=64)
+CRON_LENGTH, ZONE_LENGTH = validate.Length(min=1, max=MAX_LENGTH), validate.Length(min=1, max=64)
 
 
 class SchedulePreviewIn(In):

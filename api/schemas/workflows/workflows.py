@@ -149,10 +149,7 @@ class VersionOut(Out):
     node_count = Integer()
     valid = fields.Function(lambda version: not version.lint_errors, metadata=Boolean.shape)
     worst_case_credits = Credits()
-    begun_at = Time(
-        attribute="first_saved_at",
-        metadata={"description": "The first of the saves of an editor that this version stands for."},
-    )
+    first_saved_at = Time(metadata={"description": "The first of the saves of an editor that this version stands for."})
     created_at = Time(metadata={"description": "The last of these saves."})
 
 

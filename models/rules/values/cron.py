@@ -36,7 +36,9 @@ class CronExpression:
 
     def __init__(self, text: str) -> None:
         self.text = " ".join(text.split())
-        if len(self.text) > MAX_LENGTH or len(self.text.split()) != FIELDS:
+        if len(self.text) > MAX_LENGTH:
+            raise InvalidCron(f"Must have at most {MAX_LENGTH} characters.")
+        if len(self.text.split()) != FIELDS:
             raise InvalidCron(
                 "Must have five fields: minute, hour, day of the month, month and day of the week, such as 0 7 * * 1."
             )

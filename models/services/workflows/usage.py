@@ -127,10 +127,10 @@ def track(
     return Charge(cost, balance)
 
 
-def stats(session: Session, owner: User, period: Period, timezone: tzinfo = UTC) -> UsageStats:
+def stats(session: Session, owner: User, period: Period, time_zone: tzinfo = UTC) -> UsageStats:
     """Statistics of a period until now, with its hours, days or months in a time zone."""
     now = datetime.now(UTC)
-    starts = bars(period, now, timezone)
+    starts = bars(period, now, time_zone)
     found = UsageStats(period, starts[0], now, series=[Bar(start) for start in starts])
     parameters = {"user": owner.id, "starts": starts}
     _add_runs(found, session.execute(_RUNS, parameters).all())

@@ -188,7 +188,7 @@ class TestStatistics:
     def test_of_this_month_begin_with_the_month_of_the_time_zone(self, client):
         for name in ("UTC", "Pacific/Auckland", "America/Los_Angeles"):
             before, after = (datetime.now(ZoneInfo(name)) for _ in range(2))
-            answer = client.get("/usage/stats", query_string={"period": "this_month", "timezone": name}).json
+            answer = client.get("/usage/stats", query_string={"period": "this_month", "timeZone": name}).json
             start = datetime.fromisoformat(answer["from"]).astimezone(ZoneInfo(name))
             assert (start.day, start.hour, start.minute) == (1, 0, 0)
             assert start.month in (before.month, after.month)
@@ -201,14 +201,14 @@ class TestStatistics:
         for minutes in (-1, 0):
             factories.execution(session, row, created_at=midnight + timedelta(minutes=minutes), cap=0)
         session.commit()
-        bars = client.get("/usage/stats", query_string={"period": "week", "timezone": zone.key}).json["series"]
+        bars = client.get("/usage/stats", query_string={"period": "week", "timeZone": zone.key}).json["series"]
         assert [bar["executions"] for bar in bars[-2:]] == [1, 1]
         assert datetime.fromisoformat(bars[-1]["start"]) == midnight
 
     @pytest.mark.parametrize("name", ["Mars/Base", "", "../etc/passwd", "localtime"])
     def test_of_a_time_zone_that_is_none_are_refused(self, client, name):
-        answer = client.get("/usage/stats", query_string={"timezone": name})
-        assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "timezone")
+        answer = client.get("/usage/stats", query_string={"timeZone": name})
+        assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "timeZone")
 
     def test_of_a_period_that_is_none_are_refused(self, client):
         answer = client.get("/usage/stats?period=decade")

@@ -241,7 +241,7 @@ class TestEditorsThatSaveThemselves:
         assert len({made.headers["ETag"], first.headers["ETag"], second.headers["ETag"]}) == 3
         versions = client.get(f"{address}/versions").json["versions"]
         assert [row["nodeCount"] for row in versions] == [2, 2]
-        assert [row["begunAt"] for row in versions] == [began["createdAt"], versions[1]["createdAt"]]
+        assert [row["firstSavedAt"] for row in versions] == [began["createdAt"], versions[1]["createdAt"]]
 
     def test_are_told_of_each_other_s_saves_within_one_version(self, client, made, address):
         """Two tabs of one session: the second one saw the first save of the version, and not the next."""

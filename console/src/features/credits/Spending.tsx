@@ -25,7 +25,7 @@ const statsQuery = (period: Period) =>
   queryOptions({
     queryKey: keys.usage.of(period),
     queryFn: ({ signal }) => {
-      const query = { period, timezone: viewersZone() };
+      const query = { period, timeZone: viewersZone() };
       return body(api.GET("/usage/stats", { params: { query }, signal }));
     },
   });

@@ -13,7 +13,7 @@ const OPEN: readonly RunStatus[] = ["running", "queued", "waiting", "cancelling"
 export const monthQuery = queryOptions({
   queryKey: keys.usage.of("this_month"),
   queryFn: ({ signal }) => {
-    const query = { period: "this_month", timezone: viewersZone() } as const;
+    const query = { period: "this_month", timeZone: viewersZone() } as const;
     return body(api.GET("/usage/stats", { params: { query }, signal }));
   },
 });

@@ -92,7 +92,7 @@ class TestWhatIsRefused:
                 ("5-1 * * * *", "minute"),
                 ("*/0 * * * *", "minu"),
             ],
-            *[("0 0 30 2 *", "day of month"), ("0 0 * * " + "1," * 99 + "1", "five fields")],
+            *[("0 0 30 2 *", "day of month"), ("0 0 * * " + "1," * 99 + "1", "at most 100 characters")],
         ],
     )
     def test_the_message_names_what_is_wrong(self, cron: str, word: str) -> None:

@@ -118,13 +118,13 @@ function VersionRow({ version, isNewest, isOpen, onToggle }: RowProps) {
 }
 
 /** When it was saved; a version that stands for several saves of an editor has a first and a last one. */
-function When({ version: { begunAt, createdAt } }: Pick<RowProps, "version">) {
+function When({ version: { firstSavedAt, createdAt } }: Pick<RowProps, "version">) {
   return (
     <>
       <Time value={createdAt} />
-      {begunAt === createdAt ? null : (
+      {firstSavedAt === createdAt ? null : (
         <span className={classes.span}>
-          <TimeSpan from={begunAt} to={createdAt} />
+          <TimeSpan from={firstSavedAt} to={createdAt} />
         </span>
       )}
     </>
