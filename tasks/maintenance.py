@@ -20,7 +20,7 @@ from models.services.orchestration import deadlines, redelivery
 from models.services.schedules import due_times
 from tasks.bootstrap import process_name, settings
 from tasks.parts import in_transaction, run_each
-from tasks.queue import TaskName, enqueue, enqueue_execution, enqueue_mails, enqueue_run
+from tasks.queue import TaskName, enqueue, enqueue_mails, enqueue_new_run, enqueue_run
 from workers import exports, metrics
 
 MAX_BATCHES = 40  # of one part in one task; a few seconds of work
@@ -73,7 +73,7 @@ def _start_scheduled(session: Session, schedule_id: UUID) -> None:
         return
     metrics.SCHEDULED.labels(handled.result).inc()
     if handled.execution is not None:
-        enqueue_execution(session, handled.execution)
+        enqueue_new_run(session, handled.execution)
     enqueue_mails(session, handled.notifications)
 
 

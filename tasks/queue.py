@@ -137,7 +137,7 @@ def enqueue_run(session: Session, run: TaskTarget) -> None:
     _outgoing.add(session, run_message(run))
 
 
-def enqueue_execution(session: Session, execution: Execution) -> None:
+def enqueue_new_run(session: Session, execution: Execution) -> None:
     """Enqueue a new run, unless it is deferred behind its owner's other runs."""
     if execution.deferred_at is None:
         enqueue_run(session, target_of(execution))

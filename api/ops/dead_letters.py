@@ -10,7 +10,7 @@ from api.auth.audit import record
 from api.http.session import db
 from models.services.executions import dead_letters
 from models.services.stripe import stripe_events
-from tasks.queue import TaskName, enqueue, enqueue_execution
+from tasks.queue import TaskName, enqueue, enqueue_new_run
 
 
 def retry(letter_id: str, *, repeat: Collection[str]) -> dict[str, Any]:
@@ -37,5 +37,5 @@ def _run(execution_id: UUID, repeat: Collection[str]) -> dict[str, Any]:
     limits = current_app.extensions["settings"].run_limits
     new = dead_letters.retry(db(), execution_id, repeat=repeat, limits=limits).execution
     record("dead_letter.retried", new.user_id, execution=str(execution_id), retried_as=str(new.id))
-    enqueue_execution(db(), new)
+    enqueue_new_run(db(), new)
     return {"id": str(execution_id), "status": new.status, "executionId": new.id}

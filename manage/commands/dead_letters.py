@@ -10,7 +10,7 @@ from manage.groups import ManageGroup, output
 from models.services.executions import dead_letters as letters
 from models.services.stripe import stripe_events
 from settings import process_settings
-from tasks.queue import TaskName, enqueue, enqueue_execution
+from tasks.queue import TaskName, enqueue, enqueue_new_run
 
 
 @click.group(cls=ManageGroup, name="dead-letters")
@@ -51,7 +51,7 @@ def retry(letter_id: str, repeat: Sequence[str]) -> None:
     with transaction() as session:
         new = letters.retry(session, run_id, repeat=repeat, limits=process_settings().run_limits).execution
         record(session, "dead_letter.retried", new.user_id, execution=letter_id, retried_as=str(new.id))
-        enqueue_execution(session, new)
+        enqueue_new_run(session, new)
     output().document({"id": letter_id, "retriedAs": new.id}, f"{letter_id} is retried as the run {new.id}.")
 
 

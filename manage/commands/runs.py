@@ -15,7 +15,7 @@ from models.services.executions import all_runs, executions, retries
 from models.services.executions.all_runs import RunFilter
 from models.tables import Execution, User
 from settings import process_settings
-from tasks.queue import enqueue_execution
+from tasks.queue import enqueue_new_run
 
 LAST_EVENTS = 10
 
@@ -104,7 +104,7 @@ def retry(run_ids: Sequence[UUID], wanted: RunFilter, repeat: Sequence[str]) -> 
     def change(session: Session, owner: User, run_id: UUID) -> None:
         new = retries.retry(session, owner, run_id, repeat=repeat, limits=limits).execution
         record(session, "execution.retried", owner.id, execution=str(run_id), retriedAs=str(new.id))
-        enqueue_execution(session, new)
+        enqueue_new_run(session, new)
 
     _change_each("retry", run_ids, wanted, change)
 

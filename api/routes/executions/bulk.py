@@ -17,7 +17,7 @@ from api.schemas.base import String
 from api.schemas.executions.bulk import BulkCancelIn, BulkOutcomeOut, BulkRetryIn
 from models.services.executions import bulk, retries
 from models.services.executions.bulk import BulkOutcome
-from tasks.queue import enqueue_execution, enqueue_run, target_of
+from tasks.queue import enqueue_new_run, enqueue_run, target_of
 
 bp = Blueprint("bulk_executions", __name__, url_prefix="/executions")
 
@@ -47,7 +47,7 @@ def retry() -> ResponseReturnValue:
     limits = current_app.extensions["settings"].run_limits
     outcomes = bulk.retry(db(), current_user(), ids, **args, limits=limits)
     for run in (outcome.run for outcome in outcomes if outcome.run):
-        enqueue_execution(db(), run)
+        enqueue_new_run(db(), run)
     return {"results": [_shown(outcome) for outcome in outcomes], "nextCursor": cursor}
 
 

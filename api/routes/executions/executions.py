@@ -31,7 +31,7 @@ from api.schemas.executions.executions import (
 from api.schemas.executions.long_poll import EventsQuery, ExecutionListQuery, ExecutionQuery
 from api.schemas.executions.queries import LogsQuery, ReceiptLinesQuery
 from models.services.executions import approvals, executions, receipt_pages, retries
-from tasks.queue import enqueue_execution, enqueue_run, target_of
+from tasks.queue import enqueue_new_run, enqueue_run, target_of
 
 RETRY_ERRORS = (
     "invalid_graph",
@@ -156,5 +156,5 @@ def retry(execution_id: UUID) -> ResponseReturnValue:
     limits = current_app.extensions["settings"].run_limits
     retried = retries.retry(db(), current_user(), execution_id, **body(RetryIn, optional=True), limits=limits)
     execution = retried.execution
-    enqueue_execution(db(), execution)
+    enqueue_new_run(db(), execution)
     return accepted(execution, saved={"nodes": retried.nodes, "credits": retried.credits})

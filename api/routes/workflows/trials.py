@@ -15,7 +15,7 @@ from api.openapi import LOCATED, TIER_LIMITS, describes
 from api.schemas.executions.executions import AcceptedOut
 from api.schemas.workflows.trials import TrialIn
 from models.services.steps import trials
-from tasks.queue import enqueue_execution
+from tasks.queue import enqueue_new_run
 
 bp = Blueprint("trials", __name__, url_prefix="/workflows/<uuid:workflow_id>/nodes/<node_id>")
 
@@ -32,5 +32,5 @@ def start(workflow_id: UUID, node_id: str) -> ResponseReturnValue:
     """Run one node alone, with pinned data in place of the nodes before it; it is paid like every other run."""
     limits = current_app.extensions["settings"].run_limits
     execution = trials.submit(db(), current_user(), workflow_id, node_id, **body(TrialIn, optional=True), limits=limits)
-    enqueue_execution(db(), execution)
+    enqueue_new_run(db(), execution)
     return accepted(execution)

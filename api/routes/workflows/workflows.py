@@ -29,7 +29,7 @@ from api.schemas.workflows.workflows import (
 )
 from models.services.executions import executions
 from models.services.workflows import undeletion, workflow_metrics, workflows
-from tasks.queue import enqueue_execution
+from tasks.queue import enqueue_new_run
 
 bp = Blueprint("workflows", __name__, url_prefix="/workflows")
 
@@ -144,7 +144,7 @@ def execute(workflow_id: UUID) -> ResponseReturnValue:
     args = body(ExecuteIn, optional=True, lenient=True)
     limits = current_app.extensions["settings"].run_limits
     execution = executions.submit(db(), current_user(), workflow_id, **args, limits=limits)
-    enqueue_execution(db(), execution)
+    enqueue_new_run(db(), execution)
     return accepted(execution)
 
 

@@ -21,7 +21,7 @@ from simulators.ai.server import AiSimulator
 from simulators.counting_server import CountingServer
 from simulators.openclaw import Simulator
 from tasks.publisher import TaskPublisher
-from tasks.queue import QueueName, TaskMessage, TaskName, enqueue_execution
+from tasks.queue import QueueName, TaskMessage, TaskName, enqueue_new_run
 from tests.support import factories
 from tests.support.engine.bench import connect_all
 from tests.support.faults.programs import LIMIT_SECONDS, Program, Programs, eventually
@@ -91,7 +91,7 @@ class World(Programs):
             with session_scope() as session:
                 run = executions.submit(session, session.get_one(User, owner), workflow.id, input=value)
                 if publish:
-                    enqueue_execution(session, run)
+                    enqueue_new_run(session, run)
                 submitted.append(run.id)
         return submitted
 
