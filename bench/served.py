@@ -17,13 +17,13 @@ import psutil
 
 from api import create_app
 from api.auth import tokens
-from api.auth.tokens import AccessToken
 from devstack.servers.ports import LOOPBACK, free_port
 from devstack.servers.postgres import running_postgres
 from devstack.servers.redis_server import running_redis
 from models.db import connect, session_scope
 from models.rules.prices.pricing import Tier
 from models.services.accounts import sessions
+from models.services.accounts.sessions import AccessToken
 from models.services.credits import ledger
 from models.tables import User
 from settings import Settings

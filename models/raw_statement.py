@@ -4,8 +4,8 @@ SQLAlchemy's work around a short statement takes several times longer than the s
 text once and provides the connection, so the statement runs in the session's transaction and raises its errors.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import cache, partial
 from itertools import count
 from types import SimpleNamespace
@@ -158,6 +158,13 @@ class PreparedStatement(RawStatement):
         return self._execute
 
 
+@contextmanager
+def reading_scope() -> Iterator[Session]:
+    """Open a session that only reads, whose raw statements take no transaction around them."""
+    with SessionFactory(info={READS_ALONE: True}) as session:
+        yield session
+
+
 def _run(connection: PoolProxiedConnection, sql: str) -> None:
     with closing(connection.cursor()) as cursor:
         cursor.execute(sql, ())
@@ -180,10 +187,10 @@ def copied(kind: type[E], row: Sequence[Any]) -> E:
     return cast("E", SimpleNamespace(**_values(kind, row)))
 
 
-def loaded(session: Session, kind: type[E], **values: Any) -> E:
-    """An object of the session with these attributes of a stored row; the ORM loads the others when they are used."""
+def loaded(session: Session, kind: type[E], row: Sequence[Any]) -> E:
+    """An object of the session from a row of `columns(kind)`, as the ORM would load it."""
     found = kind()
-    instance_dict(found).update(values)
+    instance_dict(found).update(_values(kind, row))
     make_transient_to_detached(found)
     session.add(found)
     return found

@@ -6,7 +6,7 @@ its user is deleted, and when the user's epoch is raised. An access key stops wo
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -19,12 +19,13 @@ from jwt.exceptions import ExpiredSignatureError, PyJWTError
 from api.auth import cookies, known_callers, scopes, tokens
 from api.auth.audit import record
 from api.auth.cookies import CsrfFailed
-from api.auth.tokens import AccessToken
+from api.http import foreseen
 from api.http.client_address import caller
 from api.http.session import db
 from api.schemas.accounts.accounts import SessionKind
 from models.errors import NotAuthenticated, NotFound
 from models.services.accounts import access_keys, sessions
+from models.services.accounts.sessions import AccessToken
 from models.tables import User
 
 UNAUTHENTICATED = ("health", "webhooks")  # blueprints whose requests are not authenticated
@@ -109,7 +110,7 @@ def _reduce_to_scopes(response: Response) -> Response:
 
 def _caller_of_token(token: AccessToken, kind: SessionKind) -> AuthenticatedCaller:
     """The user who signed in with this token. Changes of its session are committed even if the request fails."""
-    found = sessions.authenticate(db(), token.user_id, token.session_id, token.generation)
+    found = foreseen.take(token) or sessions.authenticate(db(), token)
     if found is None:
         raise NotAuthenticated("This needs a valid token.")
     if found.is_reused:
@@ -196,4 +197,4 @@ def refreshed() -> str:
     token = current_token()
     longest = timedelta(days=current_app.extensions["settings"].session_days)
     generation = sessions.refresh(db(), token.session_id, token.generation, longest=longest)
-    return tokens.write(replace(token, generation=generation))
+    return tokens.write(token._replace(generation=generation))

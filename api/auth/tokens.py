@@ -5,7 +5,6 @@ The first key signs and all of them verify. To rotate, put a new key first and r
 
 import hashlib
 import time
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +12,10 @@ from flask import Flask, current_app, request
 from flask_jwt_extended import JWTManager, create_access_token, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTDecodeError
 from jwt.exceptions import ExpiredSignatureError
+from werkzeug.http import parse_cookie
 
 from api.auth import cookies
-from models.services.accounts.sessions import LIFETIME
+from models.services.accounts.sessions import LIFETIME, AccessToken
 from settings import Settings
 
 ALGORITHM = "HS256"
@@ -24,15 +24,6 @@ AUDIENCE = "agentforge-api"
 LEEWAY_SECONDS = 30  # by which the clock of the host that signed a token may be ahead of ours
 MAX_KEPT = 4096  # verified tokens per process, of about 250 bytes each
 CLAIMS = frozenset({"exp", "iat", "nbf", "iss", "aud", "jti", "type", "sub", "sid", "gen"})
-
-
-@dataclass(frozen=True)
-class AccessToken:
-    """The claims of a token that we signed: user, session, and generation of its refresh."""
-
-    user_id: UUID
-    session_id: UUID
-    generation: int
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -74,6 +65,15 @@ def write(token: AccessToken) -> str:
     )
 
 
+def verified_before(app: Flask, environ: dict[str, Any]) -> AccessToken | None:
+    """The token of a request that has not begun yet, if this process verified it before; None for any other."""
+    header, sent = environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_COOKIE")
+    if header is not None:
+        return _kept(app, _digest("headers", header))
+    cookie = sent and parse_cookie(sent).get(app.config["JWT_ACCESS_COOKIE_NAME"])
+    return _kept(app, _digest("cookies", cookie)) if cookie else None
+
+
 def read_header() -> AccessToken | None:
     """The token in the `Authorization` header, None where the library finds none needed; raises as `read_cookie`."""
     return _remembered(request.headers["Authorization"], "headers")
@@ -97,17 +97,26 @@ def read_cookie(cookie: str) -> AccessToken | None:
 
 
 def _remembered(sent: str, location: str) -> AccessToken | None:
-    verified: dict[bytes, tuple[AccessToken, float]] = current_app.extensions["verified_tokens"]
-    digest = hashlib.sha256(f"{location}:{sent}".encode(errors="surrogatepass")).digest()
-    known = verified.get(digest)
-    if known and time.time() < known[1]:
-        return known[0]
+    digest = _digest(location, sent)
+    if known := _kept(current_app, digest):
+        return known
     found = _verified(location)
     if found is not None:
+        verified = current_app.extensions["verified_tokens"]
         while len(verified) >= MAX_KEPT:
             verified.pop(next(iter(list(verified))), None)  # a copy, because other threads write meanwhile
         verified[digest] = found
     return found and found[0]
+
+
+def _kept(app: Flask, digest: bytes) -> AccessToken | None:
+    verified: dict[bytes, tuple[AccessToken, float]] = app.extensions["verified_tokens"]
+    token, expires_at = verified.get(digest, (None, 0.0))
+    return token if time.time() < expires_at else None
+
+
+def _digest(location: str, sent: str) -> bytes:
+    return hashlib.sha256(f"{location}:{sent}".encode(errors="surrogatepass")).digest()
 
 
 def _verified(location: str) -> tuple[AccessToken, float] | None:

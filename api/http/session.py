@@ -82,7 +82,7 @@ def settle(response: Response) -> Response:
     if session is None:
         return response
     try:
-        if response.status_code < 400:
+        if response.status_code < 400 and session.in_transaction():  # else it would begin one, to commit it
             session.commit()
     except Exception as error:  # the response must match what is stored, so the error replaces it
         response = errors.response(error)

@@ -5,8 +5,10 @@ front of the server (`api.serving`) acquires slots before it takes a thread; on 
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
+from typing import TypeVar
 
 from flask import Flask, g, request
 
@@ -17,15 +19,23 @@ SLOT = "agentforge.slot"  # in a request's environment: its `WorkingSlot`
 ANONYMOUS = "anonymous"  # the group of all callers whose credential this process has not verified yet
 MACHINES = "machines"  # the group of health checks and webhooks, which no flood of strangers may delay
 RETURNING = "returning"  # the group of all requests that have waited and go on
+READING = "reading"  # the group of the batches of short reads (`api.serving.foresight`), in which users take turns
 UNKNOWN = "unknown"  # the group of all requests on a server without our front
 # Requests queue here, fairly, and not for the interpreter, where each computing thread delays every other one, some ten
 # times in a request, and on a busy machine for milliseconds each time. So few of a group work at a time.
 SLOTS = 16
 WORKING_SLOTS = FairSemaphore(
-    SLOTS, per_group=2, waiting=500, limits={ANONYMOUS: 1, RETURNING: 4, UNKNOWN: SLOTS}, unbounded={RETURNING}
+    SLOTS,
+    per_group=2,
+    waiting=500,
+    limits={ANONYMOUS: 1, READING: 2, RETURNING: 4, UNKNOWN: SLOTS},
+    unbounded={READING, RETURNING},
 )
 ACQUIRE_TIMEOUT_SECONDS = 20.0
 NEEDS_NO_SLOT = "health.live"  # a liveness probe ends a process that does not respond, and it uses no resources
+
+
+T = TypeVar("T")
 
 
 class Overloaded(TransientError):
@@ -41,7 +51,7 @@ class WorkingSlot:
     """The slot of one request, which it may release and acquire again."""
 
     def __init__(self, group: str) -> None:
-        self.group = group
+        self.caller = self.group = group
         self.is_held = False
         self.is_refused = False
         self._is_free_of_charge = False
@@ -68,7 +78,7 @@ class WorkingSlot:
 
     async def acquire_async(self) -> None:
         """Acquire a slot of the group on an event loop; if that fails, `acquire` raises `Overloaded`."""
-        if self._is_free_of_charge:
+        if self._is_free_of_charge or self.is_refused:
             return
         loop = asyncio.get_running_loop()
         granted: asyncio.Future[None] = loop.create_future()
@@ -85,6 +95,14 @@ class WorkingSlot:
             await asyncio.wait((granted,), timeout=ACQUIRE_TIMEOUT_SECONDS)
             self.is_refused = WORKING_SLOTS.withdraw(self.group, grant)
             self.is_held = not self.is_refused
+
+    async def work(self, threads: Executor, work: Callable[[], T]) -> T:
+        """Run `work` in a thread, once the slot is granted; if it is refused, `work` finds out."""
+        await self.acquire_async()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, work)
+        finally:
+            self.release()
 
     def acquire(self) -> None:
         """Acquire a slot of the group, blocking this thread; raises `Overloaded`."""

@@ -1,9 +1,10 @@
-"""Storage of rate limits in Redis with one round trip per limit: the counting script also returns the window's end.
+"""Storage of rate limits in Redis with one round trip: the counting script also returns the end of each window.
 
 The library queries Redis twice more for the headers of the response; here the request keeps the script's result.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from flask import g
@@ -16,11 +17,16 @@ from variables import REDIS_SCHEMES
 PREFIX = "remembered+"  # of the address of a Redis
 
 _COUNT = """
-local count = redis.call('incrby', KEYS[1], ARGV[2])
-if count == tonumber(ARGV[2]) then
-    redis.call('expire', KEYS[1], ARGV[1])
+local found = {}
+for index, key in ipairs(KEYS) do
+    local expiry, amount = ARGV[2 * index - 1], ARGV[2 * index]
+    local count = redis.call('incrby', key, amount)
+    if count == tonumber(amount) then
+        redis.call('expire', key, expiry)
+    end
+    found[2 * index - 1], found[2 * index] = count, redis.call('pttl', key)
 end
-return {count, redis.call('pttl', KEYS[1])}
+return found
 """
 
 
@@ -35,27 +41,28 @@ class RememberedStorage(RedisStorage):
         super().__init__("redis://", connection_pool=pool)
         self._count = self.storage.register_script(_COUNT)
 
-    def _counted(self, *asked: str | int) -> tuple[int, int]:
-        """Run the script without the client's work around a command, which takes longer than the command itself.
+    def count(self, key: str, expiry: int, amount: int = 1) -> tuple[int, float]:
+        """Count; return the number in this window, and when it ends, in seconds since the epoch."""
+        return self.count_many([(key, expiry)], amount)[0]
 
-        Returns:
-            The count, and the milliseconds until the window ends.
+    def count_many(self, asked: Sequence[tuple[str, int]], amount: int = 1) -> list[tuple[int, float]]:
+        """Count each key, in order, in one round trip; `asked` are keys and the seconds of their windows.
+
+        The script runs without the client's work around a command, which takes longer than the command itself.
         """
+        keys = [self.prefixed_key(key) for key, _ in asked]
+        options = [value for _, expiry in asked for value in (expiry, amount)]
         pool = self.storage.connection_pool
         entry = pool.get_connection()
         try:
-            entry.send_command("EVALSHA", self._count.sha, 1, *asked)
-            count, milliseconds = entry.read_response()
+            entry.send_command("EVALSHA", self._count.sha, len(keys), *keys, *options)
+            found = entry.read_response()
         except NoScriptError:  # Redis was restarted
-            count, milliseconds = self._count([asked[0]], asked[1:])
+            found = self._count(keys, options)
         finally:
             pool.release(entry)
-        return count, milliseconds
-
-    def count(self, key: str, expiry: int, amount: int = 1) -> tuple[int, float]:
-        """Count; return the number in this window, and when it ends, in seconds since the epoch."""
-        count, milliseconds = self._counted(self.prefixed_key(key), expiry, amount)
-        return count, time.time() + max(0, milliseconds) / 1000
+        now = time.time()
+        return [(count, now + max(0, left) / 1000) for count, left in zip(found[::2], found[1::2], strict=True)]
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count, and return the number in this window."""

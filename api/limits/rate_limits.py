@@ -6,6 +6,7 @@ are the user's id or the caller's network, never a value that the caller can cho
 
 import math
 import time
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -13,14 +14,16 @@ from urllib.parse import urlsplit
 import structlog
 from flask import Flask, Response, g, request
 from flask_limiter import Limiter
-from limits import parse
+from limits import RateLimitItem, parse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from api.http import foreseen
 from api.http.client_address import caller_network
 from api.limits.counters import PREFIX, RememberedStorage
 from models.errors import TransientError
 from models.rules.prices.pricing import Tier
+from models.tables import User
 from settings import Settings
 from tasks.redis_client import reason_of
 
@@ -37,7 +40,11 @@ STORE_OPTIONS: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 
 
 def _caller_key() -> str:
     user = g.get("user")
-    return f"user:{user.id}" if user is not None else f"address:{caller_network()}"
+    return _key_of(user) if user is not None else f"address:{caller_network()}"
+
+
+def _key_of(user: User) -> str:
+    return f"user:{user.id}"
 
 
 def _limit_of_tier() -> str:
@@ -49,7 +56,7 @@ class RateLimit(NamedTuple):
     """The limit of a request, as its response tells it."""
 
     amount: int
-    remaining: int
+    remaining: int  # less than none if this request exceeds it
     ends_at: float  # of its window, in seconds since the epoch
 
 
@@ -68,19 +75,32 @@ class _Limiter(Limiter):
         """Count this request; returns False if the library has to handle it, such as above the limit."""
         if request.blueprint in UNCOUNTED:
             return True
-        if self._storage_dead or request.endpoint is None:
+        if request.endpoint is None:
             return False
-        storage, limit = self.storage, _parsed(_limit_of_tier())
-        if not isinstance(storage, RememberedStorage):
+        limit = _parsed(_limit_of_tier())
+        counted = foreseen.take(_key(limit, _caller_key())) or self.count([(limit, _caller_key())])[0]
+        if counted is None:
             return False
+        g.rate_limit = counted
+        return counted.remaining >= 0
+
+    def count(self, asked: Sequence[tuple[RateLimitItem, str]]) -> list[RateLimit | None]:
+        """Count a request for each limit and caller, in order; each is None if the library has to count."""
+        storage = self.storage
+        if self._storage_dead or not isinstance(storage, RememberedStorage):
+            return [None] * len(asked)
         try:
-            count, ends_at = storage.count(limit.key_for(KEY_PREFIX, _caller_key(), SCOPE), limit.get_expiry())
+            found = storage.count_many([(_key(limit, caller), limit.get_expiry()) for limit, caller in asked])
         except Exception as error:  # the library counts in memory until the store is back
             log.warning("limits.unreachable", reason=reason_of(error))
             self._storage_dead = True
-            return False
-        g.rate_limit = RateLimit(limit.amount, limit.amount - count, ends_at)
-        return count <= limit.amount
+            return [None] * len(asked)
+        counts = zip(asked, found, strict=True)
+        return [RateLimit(limit.amount, limit.amount - number, ends_at) for (limit, _), (number, ends_at) in counts]
+
+
+def _key(limit: RateLimitItem, caller: str) -> str:
+    return limit.key_for(KEY_PREFIX, caller, SCOPE)
 
 
 _parsed = cache(parse)
@@ -102,6 +122,12 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["RATELIMIT_STORAGE_URI"] = PREFIX + url if PREFIX + urlsplit(url).scheme in REMEMBERED else url
     limiter.init_app(app)
     app.after_request(_set_headers)
+
+
+def count_ahead(users: Sequence[User]) -> list[tuple[str, RateLimit | None]]:
+    """Count a request for each of `users`, in order, before it begins: with the key by which it takes its count."""
+    asked = [(_parsed(BY_TIER[user.subscription_tier]), _key_of(user)) for user in users]
+    return [(_key(*one), counted) for one, counted in zip(asked, limiter.count(asked), strict=True)]
 
 
 def require_store() -> None:

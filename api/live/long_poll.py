@@ -6,7 +6,7 @@ free or the process shuts down, the response comes at once, with Retry-After.
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from api.http.session import close, db, on_replica
 from api.http.wait import Read, Waits
 from api.live.change_notifier import ChangeNotifier, ChangeSubscription
 from api.live.execution_document import NO_SLOT_SECONDS, retry_after
-from api.live.run_views import RunDetail, detail, load_details
+from api.live.run_views import OwnedRuns, RunDetail, detail, load_details, load_tags
 from api.schemas.executions.executions import ExecutionOut
 from models.errors import NotAuthenticated
 from models.rules.executions.states import TERMINAL
@@ -34,7 +34,7 @@ from models.tables import Execution
 
 AT_ONCE, AFTER_CHANGE = 0, 1  # seconds until the next long poll: a run that changes constantly is sent once a second
 
-ChangeTags = dict[UUID, ChangeTag]
+ChangeTags = Mapping[UUID, ChangeTag]
 
 
 class ClientDisconnected(HTTPException):
@@ -116,9 +116,10 @@ def _wait(
     """
     if not seconds:
         return None, None
+    tags = Read(load_tags, OwnedRuns(current_user().id, frozenset(ids)))
     with _slot(ids) as subscription:
         until = time.monotonic() + seconds
-        first = now = change_tags(db(), ids, current_user())
+        first = now = yield tags
         found: RunDetail | None = None
         while now and not has_changed(first, now):
             if subscription is None:
@@ -129,7 +130,7 @@ def _wait(
             close()
             found = yield subscription.changed(now, left, then=changed)
             subscription.take_wake()
-            now = {found.run.id: ChangeTag.of(found.run)} if found else change_tags(db(), ids, current_user())
+            now = {found.run.id: ChangeTag.of(found.run)} if found else (yield tags)
         return AFTER_CHANGE, found
 
 

@@ -13,12 +13,14 @@ from sqlalchemy.orm import Session
 from api.http.json import encode
 from api.http.parsing import show
 from api.live.execution_document import document
+from api.live.run_heads import Extent, head
 from api.schemas.executions.executions import LogOut
-from models.db import session_scope
 from models.errors import NotFound
+from models.raw_statement import reading_scope
 from models.rules.executions.states import ExecutionStatus
 from models.serialization import Json
 from models.services.executions import executions, snapshots
+from models.services.executions.change_tags import ChangeTag, owned_tags
 from models.services.executions.executions import ExecutionSnapshot, Recorded, WaitStatus
 from models.services.executions.snapshots import LogPosition, OwnedRun
 from models.tables import Execution, User
@@ -34,6 +36,13 @@ class RunDetail:
     wait_status: WaitStatus | None  # None for a driven run, whose wait status only the document has
     below: tuple[int, Decimal] | None  # the number of runs below it, and their credits
     document: Callable[[], Json]
+
+
+class OwnedRuns(NamedTuple):
+    """Some runs that a client waits for, and who it is."""
+
+    owner_id: UUID
+    run_ids: frozenset[UUID]
 
 
 class NewsQuery(NamedTuple):
@@ -55,15 +64,24 @@ class RunNews:
 
 def detail(session: Session, owner: User, execution_id: UUID) -> RunDetail:
     """A run of `owner` for one client; its document is built if it is asked for. Raises `NotFound`."""
-    snapshot = executions.get_snapshot(session, owner, execution_id)
-    wait_status = executions.undriven_status(session, snapshot.run, snapshot.at)
+    snapshot, extent, undriven, driven, recorded = head(session, owner, execution_id)
+    if extent < Extent.STATUS:
+        undriven = executions.undriven_status(session, snapshot.run, snapshot.at)
     below = executions.below(session, execution_id) if snapshot.has_children else None
-    return RunDetail(snapshot.run, wait_status, below, lambda: document(session, snapshot, wait_status))
+    return RunDetail(snapshot.run, undriven, below, lambda: document(session, snapshot, undriven or driven, recorded))
+
+
+def load_tags(asked: Collection[OwnedRuns]) -> Mapping[OwnedRuns, Mapping[UUID, ChangeTag]]:
+    """The change tags of the runs of many clients; without the runs that they do not have."""
+    owned = {one: [OwnedRun(one.owner_id, run_id) for run_id in one.run_ids] for one in asked}
+    with reading_scope() as session:
+        found = owned_tags(session, {run for runs in owned.values() for run in runs})
+    return {one: {run.run_id: found[run] for run in runs if run in found} for one, runs in owned.items()}
 
 
 def load_details(asked: Collection[OwnedRun]) -> Mapping[OwnedRun, RunDetail | Exception]:
     """The runs for many clients; an error in place of those that they do not have."""
-    with session_scope() as session:
+    with reading_scope() as session:
         found = snapshots.get_many(session, asked)
         details = _details(session, found.values())
         missing = {one: executions.missing(session, *one) for one in asked if one not in found}
@@ -72,7 +90,7 @@ def load_details(asked: Collection[OwnedRun]) -> Mapping[OwnedRun, RunDetail | E
 
 def load_news(queries: Collection[NewsQuery]) -> Mapping[NewsQuery, RunNews | Exception]:
     """The news for many clients; an error in place of those of runs that they do not have."""
-    with session_scope() as session:
+    with reading_scope() as session:
         found = snapshots.get_many(session, {query.asked for query in queries})
         known = {query: found[query.asked] for query in queries if query.asked in found}
         details = _details(session, (one for query, one in known.items() if one.run.status != query.status))

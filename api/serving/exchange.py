@@ -6,18 +6,19 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from flask import Response
 
 from api.auth.known_callers import KnownCallers
 from api.http.parsing import max_body_bytes
-from api.http.wait import Pause, Read, StreamedResponse, Wait, next_messages
+from api.http.wait import Pause, Read, Wait, next_messages
 from api.limits.body_budget import REFUSED, BodyBudget, HeldBody
 from api.limits.concurrency import ANONYMOUS, MACHINES, SLOT, WorkingSlot
+from api.serving.beginnings import Beginnings, Stream
 from api.serving.environ import Environ, Scope, add_body, build
 from api.serving.reads import Reads
-from api.serving.request_run import ADOPT, App, RequestRun
+from api.serving.request_run import App, RequestRun
 
 LINGER_SECONDS = 2.0  # for which a body that was refused is received, so that its sender sees the response
 # Between two turns of the requests in a process whose body is refused: to begin, and to receive a piece of some 300 KB.
@@ -41,6 +42,7 @@ class Process:
 
     app: App
     threads: Executor
+    beginnings: Beginnings
     reads: Reads
     bodies: BodyBudget = field(default_factory=BodyBudget)
     lingering: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -50,32 +52,6 @@ class Process:
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS), self.lingering:
                 await asyncio.sleep(LINGER_PAUSE_SECONDS)
-
-    async def work(self, slot: WorkingSlot, work: Callable[[], T]) -> T:
-        """Run `work` in a thread, once its slot is granted; if it is refused, `work` finds out."""
-        await slot.acquire_async()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self.threads, work)
-        finally:
-            slot.release()
-
-    def begin(self, environ: Environ) -> "Result":
-        """Run a request until it pauses or ends; the console responds to some without our application."""
-        runs: list[RequestRun] = []
-        environ[ADOPT] = runs.append
-        started: list[Any] = []
-
-        def start_response(*args: Any) -> Callable[[bytes], object]:
-            started.append(args)
-            return _write_nothing
-
-        body = self.app.wsgi_app(environ, start_response)
-        if not runs:
-            return Response(b"".join(body), *started[0])
-        result = runs[0].step()
-        if isinstance(result, StreamedResponse) and environ["REQUEST_METHOD"] != "HEAD":
-            return Stream(result, next_messages(result.messages))
-        return result
 
     def slot_of(self, environ: Environ) -> WorkingSlot:
         """A slot in the group of the request, which a liveness probe does not need."""
@@ -89,16 +65,6 @@ class Process:
             return MACHINES
         known: KnownCallers = self.app.extensions["known_callers"]
         return known.find(environ) or ANONYMOUS
-
-
-class Stream(NamedTuple):
-    """A response whose messages come over time, with the first of them and the pause after these."""
-
-    response: StreamedResponse
-    first: tuple[bytes, Pause | None]
-
-
-Result = Response | RequestRun | Stream
 
 
 class Exchange:
@@ -120,7 +86,7 @@ class Exchange:
                 environ[REFUSED] = held.is_refused
                 await self._process.take_turn_of_refused()
             slot = environ[SLOT] = self._process.slot_of(environ)
-            result = await self._process.work(slot, lambda: self._process.begin(environ))
+            result = await self._process.beginnings.begin(environ, slot)
             while isinstance(result, RequestRun):
                 result = await self._go_on(result.pause, slot, result.step)
             if isinstance(result, Stream):
@@ -156,7 +122,7 @@ class Exchange:
         slot.becomes_returning()
         read = pause if isinstance(pause, Read) else await self._wait(pause)
         if read is None:
-            return await self._process.work(slot, lambda: step(None))
+            return await slot.work(self._process.threads, lambda: step(None))
         return await self._process.reads.step(read, slot, step)
 
     async def _wait(self, wait: Wait) -> Read | None:
@@ -224,13 +190,9 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
         finally:
             if pause is not None:
-                await self._process.work(slot, messages.close)
+                await slot.work(self._process.threads, messages.close)
 
 
 def _resolve(future: "asyncio.Future[None]", _: object = None) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _write_nothing(_: bytes) -> None:
-    """None of our applications writes like that."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import threads
 from api.live.change_notifier import ChangeNotifier
+from api.serving.beginnings import Beginnings
 from api.serving.environ import Scope
 from api.serving.exchange import Exchange, Process
 from api.serving.reads import Reads
@@ -28,7 +29,7 @@ class Front:
     def __init__(self, app: App) -> None:
         self.app = app
         pool = threads.Pool(MAX_THREADS, "request")
-        self._process = Process(app, pool, Reads(pool))
+        self._process = Process(app, pool, Beginnings(app, pool), Reads(pool))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""

@@ -21,6 +21,7 @@ from models.changes import set_change_publisher
 from models.db import session_scope
 from models.rules.prices.pricing import Tier
 from models.services.accounts import passwords, sessions
+from models.services.accounts.sessions import AccessToken
 from models.services.credits import ledger
 from models.tables import Role, User
 from settings import Settings
@@ -78,7 +79,7 @@ def token_of(app: Flask, user: User) -> str:
     with session_scope() as session:
         started = sessions.start(session, user, user_agent="Tests", address="127.0.0.1")
     with app.app_context():
-        return tokens.write(tokens.AccessToken(user.id, started.id, started.generation))
+        return tokens.write(AccessToken(user.id, started.id, started.generation))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from api.http.session import db
 from api.jobs.idempotency import idempotent
 from api.live.event_stream import last_event_id, stream
 from api.live.long_poll import poll, poll_list
+from api.live.run_heads import head
 from api.openapi import LOCATED, TIER_LIMITS, Page, describes
 from api.schemas.accounts.accounts import NothingIn
 from api.schemas.executions.executions import (
@@ -106,7 +107,7 @@ def logs(execution_id: UUID) -> ResponseReturnValue:
 def events(execution_id: UUID) -> ResponseReturnValue:
     """Stream the log of a run as server-sent events, from the one after `Last-Event-ID`."""
     after = last_event_id()
-    return stream(current_user(), executions.get_snapshot(db(), current_user(), execution_id).run, after)
+    return stream(current_user(), head(db(), current_user(), execution_id).snapshot.run, after)
 
 
 @bp.post("/<uuid:execution_id>/cancel")

@@ -5,12 +5,13 @@ may still use it and the response to the refresh may be lost. Its use after that
 the session. A session has a maximum age, after which the user has to sign in with the password again.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, select, text, update
+from sqlalchemy import ARRAY, any_, bindparam, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.errors import Forbidden, NotAuthenticated, NotFound
@@ -34,7 +35,7 @@ _LIVE = text("""
 """)
 
 _ID = User.id.type
-_AUTHENTICATE = PreparedStatement(
+_AUTHENTICATE_ANY = (
     select(
         UserSession.generation,
         UserSession.refreshed_at,
@@ -44,11 +45,13 @@ _AUTHENTICATE = PreparedStatement(
         *columns(User),
     )
     .join(User, UserSession.user_id == User.id)
-    .where(
-        UserSession.id == bindparam("session", type_=_ID),
-        User.id == bindparam("user", type_=_ID),
-        UserSession.epoch == User.token_epoch,
-    )
+    .where(UserSession.epoch == User.token_epoch)
+)
+_AUTHENTICATE = PreparedStatement(
+    _AUTHENTICATE_ANY.where(UserSession.id == bindparam("session", type_=_ID), User.id == bindparam("user", type_=_ID))
+)
+_AUTHENTICATE_MANY = PreparedStatement(
+    _AUTHENTICATE_ANY.add_columns(UserSession.id).where(UserSession.id == any_(bindparam("sessions", type_=ARRAY(_ID))))
 )
 
 
@@ -61,13 +64,19 @@ class AccountLocked(Forbidden):
         super().__init__("This account is locked. Write to our support.")
 
 
-@dataclass(frozen=True)
-class AuthenticatedSession:
-    """The user and session of the token of a request."""
+class AccessToken(NamedTuple):
+    """The claims of a token that we signed: user, session, and generation of its refresh."""
 
-    user: User  # a read-only copy
+    user_id: UUID
     session_id: UUID
     generation: int
+
+
+@dataclass(frozen=True)
+class AuthenticatedSession:
+    """The user of the token of a request, and the state of its session."""
+
+    user: User  # a read-only copy
     is_reused: bool  # the token was refreshed, and its grace period is over
     is_unseen: bool  # the use of the session was not recorded in the last minute
     written_position: int  # in the write-ahead log, after the last write of the session
@@ -92,20 +101,29 @@ def start(session: Session, user: User, *, user_agent: str | None, address: str 
     return row
 
 
-def authenticate(session: Session, user_id: UUID, session_id: UUID, generation: int) -> AuthenticatedSession | None:
+def authenticate(session: Session, token: AccessToken) -> AuthenticatedSession | None:
     """Look up the session of a token; None if it has ended or never existed. One query, as every request does it."""
-    found = _AUTHENTICATE.first(session, {"session": session_id, "user": user_id})
-    if found is None:
-        return None
-    newest, refreshed_at, now, last_seen_at, written_position, *values = found
-    age = newest - generation
+    found = _AUTHENTICATE.first(session, {"session": token.session_id, "user": token.user_id})
+    return None if found is None else _authenticated(token, found)
+
+
+def authenticate_many(session: Session, tokens: Collection[AccessToken]) -> Mapping[AccessToken, AuthenticatedSession]:
+    """Look up the sessions of many tokens in one query; those that `authenticate` returns None for are left out."""
+    rows = _AUTHENTICATE_MANY.rows(session, {"sessions": list({token.session_id for token in tokens})})
+    by_session = {row[-1]: row[:-1] for row in rows}
+    known = ((token, by_session[token.session_id]) for token in tokens if token.session_id in by_session)
+    found = {token: _authenticated(token, row) for token, row in known}
+    return {token: one for token, one in found.items() if one is not None and one.user.id == token.user_id}
+
+
+def _authenticated(token: AccessToken, row: Sequence[Any]) -> AuthenticatedSession | None:
+    newest, refreshed_at, now, last_seen_at, written_position, *values = row
+    age = newest - token.generation
     if age < 0:
         return None  # the row is older than the token, such as after the restore of a backup
     is_reused = age > len(refreshed_at) or (age > 0 and refreshed_at[-age] + GRACE <= now)
     return AuthenticatedSession(
         copied(User, values),
-        session_id,
-        generation,
         is_reused,
         is_unseen=last_seen_at + SEEN <= now,
         written_position=written_position,

@@ -99,9 +99,9 @@ class TestRefresh:
         let_pass(session, 61)
         look = sessions.authenticate
 
-        def overtaken(asking, user_id, session_id, generation):
-            found = look(asking, user_id, session_id, generation)
-            sessions.end(asking, user_id, session_id)  # as another request does meanwhile
+        def overtaken(asking, token):
+            found = look(asking, token)
+            sessions.end(asking, token.user_id, token.session_id)  # as another request does meanwhile
             return found
 
         monkeypatch.setattr(sessions, "authenticate", overtaken)

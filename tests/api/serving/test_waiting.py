@@ -49,7 +49,7 @@ def test_each_of_many_who_are_woken_together_gets_their_own_run(new_caller, plac
                 line = lines.enter_context(caller.line())
                 line.ask("GET", f"/api/executions/{caller.run}{path}")
                 waiting.append((line, caller.run))
-        until(lambda: len(place) == 6)
+        until(lambda: len(place) == 6 and all(one.seen for one in place._all))
         for line, _ in streams:
             line.until(b"id: 1\n")
         for caller in callers:
