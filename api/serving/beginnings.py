@@ -35,7 +35,7 @@ class Beginnings:
 
     async def begin(self, environ: Environ, slot: WorkingSlot) -> Result:
         """Run a request until it pauses or ends, in its slot or in that of a batch."""
-        expected = foresee(self._app, environ)
+        expected = foresee(self._app, environ, slot.caller)
         if expected is not None:
             try:
                 if (result := await self._together.add((expected, slot), slot.caller)) is not None:

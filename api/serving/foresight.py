@@ -1,7 +1,7 @@
 """What requests will read is read ahead, once for all that begin together: who asks, their limits and their runs.
 
 Clients that poll make most requests, and each of these is four short reads whose round trips cost more than all the
-rest. Only a credential that this process verified before counts, and its session is checked each time; what is read
+rest. Only a credential that this process verified before counts, and it is checked each time; what is read
 stands under keys that name the credential, the user and the run (`api.http.foreseen`), so a request finds only what it
 would have read itself. If reading ahead fails, each request reads by itself.
 """
@@ -17,11 +17,13 @@ from flask import Flask
 from api.auth.tokens import verified_before
 from api.http.foreseen import FORESEEN
 from api.limits import rate_limits
+from api.limits.concurrency import ANONYMOUS, MACHINES
 from api.live.run_heads import Extent, RunHead, read_ahead
 from api.serving.environ import Environ
 from models.raw_statement import reading_scope
-from models.services.accounts import sessions
-from models.services.accounts.sessions import AccessToken
+from models.services.accounts import access_keys, sessions
+from models.services.accounts.access_keys import AuthenticatedKey
+from models.services.accounts.sessions import AccessToken, AuthenticatedSession
 from models.services.executions.snapshots import OwnedRun
 from models.tables import User
 
@@ -34,7 +36,7 @@ class ForeseenRead(NamedTuple):
     """A request that reads a run, before it begins."""
 
     environ: Environ
-    token: AccessToken
+    credential: AccessToken | bytes  # of an access key, the hash of its secret
     run: OwnedRun
     extent: Extent | None  # None if the run is read only after something else
 
@@ -45,19 +47,24 @@ class ForeseenRead(NamedTuple):
         return answers
 
 
-def foresee(app: Flask, environ: Environ) -> ForeseenRead | None:
-    """What the request will read; None for any other than a read of a run by a known caller."""
+def foresee(app: Flask, environ: Environ, caller: str) -> ForeseenRead | None:
+    """What the request of `caller` will read; None for any other than a read of a run by a user whom we know."""
     if environ["REQUEST_METHOD"] != "GET" or (found := _RUN.fullmatch(environ["PATH_INFO"])) is None:
         return None
-    token = verified_before(app, environ)
-    if token is None:
+    credential = _key(environ) or verified_before(app, environ)
+    if credential is None or caller in (ANONYMOUS, MACHINES):
         return None
     extent: Extent | None = Extent.STATUS if "HTTP_IF_NONE_MATCH" in environ else Extent.DOCUMENT
     if found[2]:
         extent = Extent.RUN
     elif "wait=" in environ["QUERY_STRING"]:
         extent = None  # the client subscribes to changes first
-    return ForeseenRead(environ, token, OwnedRun(token.user_id, UUID(found[1])), extent)
+    return ForeseenRead(environ, credential, OwnedRun(UUID(caller), UUID(found[1])), extent)
+
+
+def _key(environ: Environ) -> bytes | None:
+    secret: str = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
+    return access_keys.hash_of(secret) if secret.startswith(access_keys.PREFIX) else None
 
 
 def read_together(requests: Sequence[ForeseenRead]) -> list[bool]:
@@ -71,13 +78,18 @@ def read_together(requests: Sequence[ForeseenRead]) -> list[bool]:
 
 
 def _authenticate(requests: Sequence[ForeseenRead]) -> list[tuple[ForeseenRead, User]]:
-    """The requests whose sessions are valid, and who sent them."""
+    """The requests whose sessions and keys are valid, and who sent them."""
+    sent = {one.credential for one in requests}
+    tokens = [one for one in sent if isinstance(one, AccessToken)]
+    hashes = [one for one in sent if isinstance(one, bytes)]
     with reading_scope() as session:
-        found = sessions.authenticate_many(session, {one.token for one in requests})
-    known = [one for one in requests if one.token in found]
+        of_tokens: Mapping[Any, AuthenticatedSession] = sessions.authenticate_many(session, tokens) if tokens else {}
+        of_keys: Mapping[Any, AuthenticatedKey] = access_keys.authenticate_many(session, hashes) if hashes else {}
+    found: dict[Any, AuthenticatedSession | AuthenticatedKey] = {**of_tokens, **of_keys}
+    known = [one for one in requests if one.credential in found]
     for one in known:
-        one.answers[one.token] = found[one.token]
-    return [(one, found[one.token].user) for one in known]
+        one.answers[one.credential] = found[one.credential]
+    return [(one, found[one.credential].user) for one in known]
 
 
 def _count(known: Sequence[tuple[ForeseenRead, User]]) -> list[ForeseenRead]:

@@ -3,16 +3,17 @@
 import hashlib
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Interval, any_, bindparam, cast, func, or_, select, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session
 
 from models.errors import Conflict, FieldError, InvalidInput, NotFound, Quota
+from models.raw_statement import PreparedStatement, columns, copied
 from models.services.rows.queries import Position, lock_user, newest_first
 from models.tables import AccessKey, KeyScope, User
 
@@ -22,6 +23,34 @@ LETTERS = string.ascii_letters + string.digits
 MAX_KEYS = 50  # of one user
 USED = timedelta(minutes=1)  # the precision of `last_used_at`
 USUAL = tuple(scope for scope in KeyScope if scope is not KeyScope.BILLING_WRITE)  # the default scopes
+
+
+def _is_live() -> ColumnElement[bool]:
+    return or_(AccessKey.expires_at.is_(None), AccessKey.expires_at > func.clock_timestamp())
+
+
+def _is_unused() -> ColumnElement[bool]:
+    return or_(
+        AccessKey.last_used_at.is_(None), AccessKey.last_used_at <= func.clock_timestamp() - cast(USED, Interval)
+    )
+
+
+_AUTHENTICATE = PreparedStatement(
+    select(
+        AccessKey.secret_hash,
+        AccessKey.id,
+        AccessKey.scopes,
+        _is_unused(),
+        AccessKey.written_position,
+        *columns(User),
+    )
+    .join(User, AccessKey.user_id == User.id)
+    .where(
+        AccessKey.secret_hash == any_(bindparam("hashes", type_=ARRAY(AccessKey.secret_hash.type))),
+        _is_live(),
+        User.locked_at.is_(None),
+    )
+)
 
 
 class TooManyKeys(Conflict):
@@ -40,7 +69,7 @@ class TooManyKeys(Conflict):
 class AuthenticatedKey:
     """The user and scopes of the access key of a request."""
 
-    user: User
+    user: User  # a read-only copy
     key_id: UUID
     scopes: frozenset[str]
     is_unused: bool  # its use was not recorded in the last minute
@@ -69,7 +98,7 @@ def create(
     row = AccessKey(
         user_id=user_id,
         name=name,
-        secret_hash=_hash(secret),
+        secret_hash=hash_of(secret),
         last4=secret[-4:],
         scopes=[scope.value for scope in KeyScope if scope in scopes],
         expires_at=expires_at,
@@ -101,34 +130,28 @@ def delete(session: Session, user_id: UUID, key_id: UUID) -> str:
     return name
 
 
-def authenticate(session: Session, secret: str) -> AuthenticatedKey | None:
-    """Look up a key by its secret; None if it does not exist, has expired, or its user is locked.
+def authenticate(session: Session, secret_hash: bytes) -> AuthenticatedKey | None:
+    """Look up a key; None if it does not exist, has expired, or its user is locked."""
+    return authenticate_many(session, [secret_hash]).get(secret_hash)
 
-    One query, as every request does it.
-    """
-    now = func.clock_timestamp()
-    is_unused = or_(AccessKey.last_used_at.is_(None), AccessKey.last_used_at <= now - USED)
-    found = session.execute(
-        select(User, AccessKey.id, AccessKey.scopes, is_unused, AccessKey.written_position)
-        .join(AccessKey, AccessKey.user_id == User.id)
-        .where(AccessKey.secret_hash == _hash(secret), _is_live(), User.locked_at.is_(None))
-    ).one_or_none()
-    return None if found is None else AuthenticatedKey(found[0], found[1], frozenset(found[2]), found[3], found[4])
+
+def authenticate_many(session: Session, secret_hashes: Collection[bytes]) -> Mapping[bytes, AuthenticatedKey]:
+    """Look up many keys in one query; those that `authenticate` returns None for are left out."""
+    rows = _AUTHENTICATE.rows(session, {"hashes": list(secret_hashes)})
+    return {
+        bytes(secret_hash): AuthenticatedKey(copied(User, values), key_id, frozenset(scopes), is_unused, position)
+        for secret_hash, key_id, scopes, is_unused, position, *values in rows
+    }
 
 
 def touch(session: Session, key_id: UUID) -> None:
     """Record that the key is in use, at most once per minute."""
-    now = func.clock_timestamp()
-    idle = or_(AccessKey.last_used_at.is_(None), AccessKey.last_used_at <= now - USED)
     session.execute(
-        update(AccessKey).where(AccessKey.id == key_id, idle).values(last_used_at=now),
+        update(AccessKey).where(AccessKey.id == key_id, _is_unused()).values(last_used_at=func.clock_timestamp()),
         execution_options={"synchronize_session": False},
     )
 
 
-def _is_live() -> ColumnElement[bool]:
-    return or_(AccessKey.expires_at.is_(None), AccessKey.expires_at > func.clock_timestamp())
-
-
-def _hash(secret: str) -> bytes:
+def hash_of(secret: str) -> bytes:
+    """What is stored of a key's secret, which has too many bits to be guessed from it."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()

@@ -10,8 +10,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
+from api.auth.known_callers import KnownCallers
 from api.http.foreseen import FORESEEN
 from api.limits import rate_limits
+from api.limits.concurrency import ANONYMOUS
 from api.live import run_heads
 from api.serving import foresight
 from api.serving.environ import Environ
@@ -19,7 +21,7 @@ from api.serving.foresight import ForeseenRead, foresee, read_together
 from models.db import session_scope
 from models.rules.executions.states import ExecutionStatus
 from models.rules.prices.pricing import Tier
-from models.services.accounts import sessions
+from models.services.accounts import access_keys, sessions
 from models.services.executions import executions
 from models.tables import Execution, User
 from tests.api.conftest import token_of
@@ -62,9 +64,14 @@ def poller(new_poller: Callable[[], Poller]) -> Poller:
 
 
 def foreseen(poller: Poller, environ: Environ) -> ForeseenRead:
-    found = foresee(poller.app, environ)
+    found = expected(poller, environ)
     assert found is not None
     return found
+
+
+def expected(poller: Poller, environ: Environ) -> ForeseenRead | None:
+    known: KnownCallers = poller.app.extensions["known_callers"]
+    return foresee(poller.app, environ, known.find(environ) or ANONYMOUS)
 
 
 def shown(response: TestResponse) -> tuple[int, bytes, str | None, str | None]:
@@ -120,9 +127,19 @@ class TestTogether:
     def test_the_session_of_a_browser_counts_too(self, poller):
         cookie = {"Cookie": f"agentforge_session={poller.token}", "Authorization": ""}
         environ = EnvironBuilder(f"/executions/{poller.run}", headers={"Cookie": cookie["Cookie"]}).get_environ()
-        assert foresee(poller.app, environ) is None  # its token was verified in a header only
+        assert expected(poller, environ) is None  # its token was verified in a header only
         assert poller.ask(dict(environ)).status_code == 200
-        assert foreseen(poller, environ).token.user_id == poller.user.id
+        assert foreseen(poller, environ).run.owner_id == poller.user.id
+
+    def test_access_keys_are_looked_up_together_too(self, new_poller):
+        pollers = [new_poller() for _ in range(3)]
+        environs = [poller.environ(Authorization=f"Bearer {new_key(poller)}") for poller in pollers]
+        assert [poller.ask(dict(one)).status_code for poller, one in zip(pollers, environs, strict=True)] == [200] * 3
+        with recorded_statements() as statements:
+            read_together([foreseen(*one) for one in zip(pollers, environs, strict=True)])
+            answers = [poller.ask(environ) for poller, environ in zip(pollers, environs, strict=True)]
+        assert len(statements) == 3
+        assert [answer.json["id"] for answer in answers] == [str(poller.run) for poller in pollers]
 
     def test_a_client_that_waits_subscribes_before_its_run_is_read(self, poller):
         waiting, polling = poller.environ("?wait=1&since=0"), poller.environ()
@@ -176,9 +193,19 @@ class TestOthers:
         environs = [gone.environ(), other.environ()]
         requests = [foreseen(gone, environs[0]), foreseen(other, environs[1])]
         with session_scope() as session:
-            sessions.end(session, gone.user.id, requests[0].token.session_id)
+            sessions.end(session, gone.user.id, requests[0].credential.session_id)
         read_together(requests)
         assert [gone.ask(environs[0]).status_code, other.ask(environs[1]).status_code] == [401, 200]
+
+    def test_whose_access_key_was_deleted_since_are_refused(self, poller):
+        environ = poller.environ(Authorization=f"Bearer {new_key(poller)}")
+        assert poller.ask(dict(environ)).status_code == 200
+        request = foreseen(poller, environ)
+        with session_scope() as session:
+            (key,) = access_keys.list_owned(session, poller.user.id, limit=2)
+            access_keys.delete(session, poller.user.id, key.id)
+        read_together([request])
+        assert poller.ask(environ).status_code == 401
 
     def test_whose_epoch_was_raised_since_are_refused(self, poller):
         environ = poller.environ()
@@ -202,13 +229,13 @@ class TestOthers:
     def test_are_not_foreseen(self, poller, method, path, token):
         sent = {"Authorization": f"Bearer {poller.token}" if token is None else token}
         environ = EnvironBuilder(path.format(run=poller.run), method=method, headers=sent).get_environ()
-        assert foresee(poller.app, environ) is None
+        assert expected(poller, environ) is None
 
     def test_an_expired_token_is_not_foreseen(self, poller, monkeypatch):
         environ = poller.environ()
-        assert foresee(poller.app, environ)
+        assert expected(poller, environ)
         monkeypatch.setattr("api.auth.tokens.time.time", lambda: 2**33)
-        assert foresee(poller.app, environ) is None
+        assert expected(poller, environ) is None
 
 
 class TestTrouble:
@@ -246,6 +273,11 @@ class TestTrouble:
         assert read_together([foreseen(poller, environ)]) == [False]
         answer = poller.ask(environ)
         assert (answer.status_code, int(answer.headers["RateLimit-Remaining"])) == (200, left - 1)
+
+
+def new_key(poller: Poller) -> str:
+    with session_scope() as session:
+        return access_keys.create(session, poller.user.id, name="Script")[1]
 
 
 def change(poller: Poller, **values: object) -> None:
