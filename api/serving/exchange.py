@@ -182,6 +182,9 @@ class Exchange:
     async def _stream(self, stream: Stream, environ: Environ, slot: WorkingSlot) -> None:
         messages, (body, pause) = stream.response.messages, stream.first
         try:
+            if isinstance(pause, Read):  # which comes at once, and is sent together with what comes before it
+                more, pause = await self._go_on(pause, slot, partial(next_messages, messages))
+                body += more
             await self._start(stream.response, environ)
             while pause is not None:
                 if body:
