@@ -28,7 +28,7 @@ WORKING_SLOTS = FairSemaphore(
     SLOTS,
     per_group=2,
     waiting=500,
-    limits={ANONYMOUS: 1, READING: 2, RETURNING: 4, UNKNOWN: SLOTS},
+    limits={ANONYMOUS: 1, READING: 1, RETURNING: 4, UNKNOWN: SLOTS},
     unbounded={READING, RETURNING},
 )
 ACQUIRE_TIMEOUT_SECONDS = 20.0

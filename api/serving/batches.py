@@ -17,7 +17,6 @@ from api.limits.concurrency import Overloaded, WorkingSlot
 MAX_TOGETHER = 20  # items: with more, the requests of others wait longer in between
 MAX_OF_ONE = 8  # of one group in a batch, so that who asks for much leaves the batch short for others
 MAX_QUEUED = 500  # of one group
-MAX_BATCHES = 2  # at a time: the database works for one while the other's items are worked on
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,8 +47,8 @@ class _Asked(NamedTuple):
 class Batches(Generic[Item, Result]):
     """The batches of one kind of work, in slots of `group`; those who ask are groups that take turns."""
 
-    def __init__(self, threads: Executor, prepare: Prepare[Item, Result], group: str) -> None:
-        self._threads, self._prepare, self._group = threads, prepare, group
+    def __init__(self, threads: Executor, prepare: Prepare[Item, Result], group: str, *, at_a_time: int) -> None:
+        self._threads, self._prepare, self._group, self._at_a_time = threads, prepare, group, at_a_time
         self._queues: dict[str, deque[_Asked]] = {}  # by who asks; whose turn is next comes first
         self._working = 0  # batches
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,7 +63,7 @@ class Batches(Generic[Item, Result]):
         if len(queue) >= MAX_QUEUED:
             raise Overloaded
         queue.append(_Asked(item, result))
-        if self._working < MAX_BATCHES:
+        if self._working < self._at_a_time:
             self._working += 1
             task = asyncio.create_task(self._run())
             self._tasks.add(task)

@@ -13,6 +13,8 @@ from api.http.wait import Load, Read, read
 from api.limits.concurrency import RETURNING, Overloaded, WorkingSlot
 from api.serving.batches import Batches
 
+MAX_BATCHES = 2  # of one kind at a time: the database works for one while the other's requests are resumed
+
 T = TypeVar("T")
 
 
@@ -39,7 +41,7 @@ class Reads:
         """Read, and run `step` with the answer in a thread; a batch has one working slot for all of its requests."""
         batches = self._batches.get(read.load)
         if batches is None:
-            batches = Batches(self._threads, partial(_read, read.load), RETURNING)
+            batches = Batches(self._threads, partial(_read, read.load), RETURNING, at_a_time=MAX_BATCHES)
             self._batches[read.load] = batches
         found: T = await batches.add(_Paused(read, slot, step), slot.caller)
         return found

@@ -11,7 +11,7 @@ import pytest
 from api.http.wait import Read
 from api.limits import concurrency
 from api.limits.concurrency import RETURNING, Overloaded, WorkingSlot
-from api.serving import batches
+from api.serving import batches, reads
 from api.serving.reads import Reads
 from models.errors import NotFound
 
@@ -47,7 +47,7 @@ def outcomes(pool: ThreadPoolExecutor, source: Source, step: Callable[[Any], Any
             asyncio.create_task(together.step(Read(source.load, key), WorkingSlot(f"user {number}"), step))
             for number, key in enumerate(keys)
         ]
-        first = min(-(-len(asked) // batches.MAX_TOGETHER), batches.MAX_BATCHES)
+        first = min(-(-len(asked) // batches.MAX_TOGETHER), reads.MAX_BATCHES)
         async with asyncio.timeout(20):
             while len(source.calls) < first:
                 await asyncio.sleep(0.001)
@@ -62,7 +62,7 @@ def test_those_who_pause_meanwhile_are_read_together(pool):
     assert outcomes(pool, source, lambda answer: answer + 1, range(REQUESTS)) == [i * 10 + 1 for i in range(REQUESTS)]
     assert sorted(key for keys in source.calls for key in keys) == list(range(REQUESTS))
     assert max(map(len, source.calls)) == batches.MAX_TOGETHER
-    assert len(source.calls) <= REQUESTS // batches.MAX_TOGETHER + batches.MAX_BATCHES
+    assert len(source.calls) <= REQUESTS // batches.MAX_TOGETHER + reads.MAX_BATCHES
 
 
 def test_one_who_pauses_alone_is_read_at_once(pool):
@@ -91,7 +91,7 @@ def test_what_many_want_is_read_once_in_a_batch(pool):
     source = Source(lambda key: key)
     assert outcomes(pool, source, lambda answer: answer, [5] * REQUESTS) == [5] * REQUESTS
     assert all(keys == {5} for keys in source.calls)
-    assert len(source.calls) <= REQUESTS // batches.MAX_TOGETHER + batches.MAX_BATCHES
+    assert len(source.calls) <= REQUESTS // batches.MAX_TOGETHER + reads.MAX_BATCHES
 
 
 def test_what_goes_wrong_with_one_is_no_concern_of_the_others(pool):
@@ -132,7 +132,7 @@ def test_a_batch_holds_one_slot_for_all_of_its_requests(pool):
             slot.release()
 
     outcomes(pool, Source(lambda key: key), step, range(REQUESTS))
-    assert min(free) >= concurrency.SLOTS - batches.MAX_BATCHES
+    assert min(free) >= concurrency.SLOTS - reads.MAX_BATCHES
     assert max(free) < concurrency.SLOTS
     assert concurrency.WORKING_SLOTS.free == concurrency.SLOTS
 
