@@ -187,10 +187,10 @@ def copied(kind: type[E], row: Sequence[Any]) -> E:
     return cast("E", SimpleNamespace(**_values(kind, row)))
 
 
-def loaded(session: Session, kind: type[E], row: Sequence[Any]) -> E:
-    """An object of the session from a row of `columns(kind)`, as the ORM would load it."""
+def loaded(session: Session, kind: type[E], **values: Any) -> E:
+    """An object of the session with these attributes of a stored row; the ORM loads the others when they are used."""
     found = kind()
-    instance_dict(found).update(_values(kind, row))
+    instance_dict(found).update(values)
     make_transient_to_detached(found)
     session.add(found)
     return found

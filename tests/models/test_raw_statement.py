@@ -32,7 +32,9 @@ class TestRows:
     def test_that_are_loaded_belong_to_the_session(self, session: Session) -> None:
         run_id = factories.execution(session).id
         session.expunge_all()
-        loaded(session, Execution, *RUN.rows(session, {})).workflow_name = "Renamed"
+        run = loaded(session, Execution, id=run_id)
+        assert run.status is ExecutionStatus.QUEUED  # read when it is asked for
+        run.workflow_name = "Renamed"
         session.flush()
         assert session.scalar(text("SELECT workflow_name FROM workflow_executions WHERE id = :id"), {"id": run_id}) == (
             "Renamed"

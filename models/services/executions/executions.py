@@ -143,7 +143,7 @@ def submit(
     api_calls.require_some(session, owner, version.id)
     return submission.insert_execution(
         session,
-        user_id=owner.id,
+        owner,
         workflow_id=workflow_id,
         version_id=version.id,
         workflow_name=version.workflow_name,
@@ -177,7 +177,7 @@ def submit_again(
     api_calls.require_some(session, owner, version.id)
     return submission.insert_execution(
         session,
-        user_id=owner.id,
+        owner,
         workflow_id=old.workflow_id,
         version_id=version.id,
         workflow_name=old.workflow_name,

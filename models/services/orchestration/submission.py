@@ -7,77 +7,78 @@ The tier limits how many runs may be queued or waiting at a time. The statement 
 concurrent submissions may not see each other and can exceed the limit by their number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from models.changes import notify_changed
 from models.errors import Conflict, InsufficientCredits, Quota
-from models.raw_statement import PreparedStatement, RawStatement, columns, loaded
+from models.raw_statement import PreparedStatement, RawStatement, loaded
+from models.rules.executions.states import ExecutionStatus
 from models.rules.prices.pricing import PLANS, PRICE_LIST, Priority, Tier
 from models.serialization import Json, to_json
 from models.services.credits import ledger
 from models.services.orchestration.run_size import run_bytes
-from models.tables import Execution
+from models.tables import Execution, User
 from telemetry import correlation, tracing
 
 QUEUED_PER_SLOT = 2  # messages per concurrent run of a tier, so that no worker waits for one
 
-_COLUMNS = ", ".join(column.name for column in columns(Execution))
-
 # One statement, for speed: it holds the credits and inserts the run, its first event and its hold. Without enough
-# credits it returns no row; concurrent submissions of a user wait for the lock of the wallet.
-_INSERT = PreparedStatement(
-    """
-    WITH moved AS (
-        UPDATE credits c SET held = c.held + :cap, updated_at = now()
-          FROM users u
-         WHERE u.id = :owner AND c.user_id = u.id AND c.balance - c.held >= :cap
-           AND (SELECT count(*) FROM (
-                    SELECT FROM workflow_executions p WHERE p.user_id = u.id AND p.status IN ('queued', 'waiting')
-                     LIMIT CAST(CAST(:pending AS jsonb)->>u.subscription_tier AS int)) AS pending)
-               < CAST(CAST(:pending AS jsonb)->>u.subscription_tier AS int)
-     RETURNING c.user_id
+# credits it returns no row; concurrent submissions of a user wait for the lock of the wallet. VERSION selects the
+# version and what it says of the run. The counted rows have the order of an index with all columns asked for, and a
+# limit that PostgreSQL does not know when it plans: otherwise it may read the rows of all users.
+INSERT = """
+    WITH version AS (
+        VERSION
+    ), pending AS (
+        SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'queued') AS queued
+          FROM (SELECT status FROM workflow_executions WHERE user_id = :owner AND status IN ('queued', 'waiting')
+                 ORDER BY status LIMIT (SELECT CAST(:max_pending AS int))) AS counted
+    ), moved AS (
+        UPDATE credits c SET held = c.held + v.credits, updated_at = now()
+          FROM version v, pending p
+         WHERE c.user_id = :owner AND c.balance - c.held >= v.credits AND p.runs < :max_pending
+     RETURNING v.*, p.queued
     ), added AS (
         INSERT INTO workflow_executions (id, user_id, workflow_id, version_id, workflow_name, status, priority, input,
                                          price_list, credits_cap, nodes_total, retry_of, last_seq, deadline_at,
                                          start_by, stored_bytes, tags, tried_node_id, request_id, traceparent,
                                          schedule_id, scheduled_for, deferred_at)
-        SELECT gen_random_uuid(), u.id, :workflow, :version, :name, 'queued', :priority, CAST(:input AS jsonb),
-               :prices, :cap, :nodes, CAST(:retry_of AS uuid), 1, now() + make_interval(secs => :timeout),
-               now() + make_interval(secs => :queue_seconds), :stored, CAST(:tags AS jsonb), :tried,
+        SELECT gen_random_uuid(), :owner, :workflow, v.id, v.name, 'queued', :priority, CAST(:input AS jsonb),
+               :prices, v.credits, v.nodes, CAST(:retry_of AS uuid), 1, now() + make_interval(secs => v.timeout),
+               now() + make_interval(secs => v.queue_seconds), :stored, CAST(:tags AS jsonb), :tried,
                CAST(:request_id AS text), CAST(:traceparent AS text),
                CAST(:schedule AS uuid), CAST(:scheduled_for AS timestamptz),
-               CASE WHEN EXISTS (SELECT FROM workflow_executions d
-                                  WHERE d.user_id = u.id AND d.status = 'queued' AND d.deferred_at IS NOT NULL)
-                      OR (SELECT count(*) FROM (
-                              SELECT FROM workflow_executions q WHERE q.user_id = u.id AND q.status = 'queued'
-                               LIMIT CAST(CAST(:most AS jsonb)->>u.subscription_tier AS int)) AS queued)
-                         = CAST(CAST(:most AS jsonb)->>u.subscription_tier AS int)
+               CASE WHEN v.queued >= :max_queued
+                      OR EXISTS (SELECT FROM workflow_executions d
+                                  WHERE d.user_id = :owner AND d.status = 'queued' AND d.deferred_at IS NOT NULL)
                     THEN now() END
-          FROM users u JOIN moved ON moved.user_id = u.id
-     RETURNING *
+          FROM moved v
+     RETURNING id, user_id, workflow_name, credits_cap, last_seq, deferred_at
     ), recorded AS (
         INSERT INTO execution_events (execution_id, seq, type, message)
         SELECT id, last_seq, 'execution.queued', workflow_name || ' is queued.' FROM added
     ), placed AS (
         INSERT INTO credit_holds (execution_id, user_id, amount) SELECT id, user_id, credits_cap FROM added
     )
-    SELECT COLUMNS FROM added
-""",
-    COLUMNS=_COLUMNS,
+    SELECT id, deferred_at FROM added
+"""
+_INSERT = PreparedStatement(
+    INSERT,
+    VERSION="""
+        SELECT CAST(:version AS uuid) AS id, CAST(:name AS text) AS name, CAST(:cap AS numeric) AS credits,
+               CAST(:nodes AS int) AS nodes, CAST(:timeout AS double precision) AS timeout,
+               CAST(:queue_seconds AS double precision) AS queue_seconds
+    """,
 )
-_MAX_PENDING = to_json({tier.value: plan.limits.max_pending_runs for tier, plan in PLANS.items()})
 _COUNT_PENDING = RawStatement("""
-    SELECT u.subscription_tier, (SELECT count(*) FROM workflow_executions p
-                                  WHERE p.user_id = u.id AND p.status IN ('queued', 'waiting'))
-      FROM users u WHERE u.id = :owner
+    SELECT count(*) FROM workflow_executions WHERE user_id = :owner AND status IN ('queued', 'waiting')
 """)
-_MAX_QUEUED = to_json({tier.value: QUEUED_PER_SLOT * plan.concurrent_runs for tier, plan in PLANS.items()})
 
 
 class ScheduledTime(NamedTuple):
@@ -102,8 +103,8 @@ class PendingRunLimitReached(Conflict):
 
 def insert_execution(
     session: Session,
+    owner: User,
     *,
-    user_id: UUID,
     workflow_id: UUID,
     version_id: UUID,
     workflow_name: str,
@@ -112,7 +113,7 @@ def insert_execution(
     credits_cap: Decimal,
     nodes_total: int,
     timeout_seconds: float | None,
-    queue_seconds: float,
+    queue_seconds: float | None,
     retry_of: UUID | None = None,
     tags: Sequence[str] | None = None,
     tried_node_id: str | None = None,
@@ -122,7 +123,7 @@ def insert_execution(
 
     Args:
         session: the session of the transaction.
-        user_id: the owner.
+        owner: the user who pays for the run.
         workflow_id: the workflow.
         version_id: the version of the workflow to run.
         workflow_name: the current name of the workflow.
@@ -141,40 +142,75 @@ def insert_execution(
         PendingRunLimitReached: the owner has too many queued or waiting runs.
         InsufficientCredits: the owner does not have the credits.
     """
-    parameters = {
-        "stored": run_bytes(input),
-        "owner": user_id,
-        "workflow": workflow_id,
+    values = run_values(
+        owner,
+        workflow_id,
+        priority,
+        input,
+        retry_of=retry_of,
+        tags=tags,
+        tried_node_id=tried_node_id,
+        scheduled=scheduled,
+    )
+    version = {
         "version": version_id,
         "name": workflow_name,
-        "priority": priority,
-        "input": None if input is None else to_json(input),
-        "prices": PRICE_LIST,
         "cap": credits_cap,
         "nodes": nodes_total,
-        "retry_of": retry_of,
-        "tags": to_json(list(tags)) if tags else None,
-        "request_id": correlation.request_id(),
-        "tried": tried_node_id,
-        "traceparent": tracing.traceparent(),
         "timeout": timeout_seconds,
         "queue_seconds": queue_seconds,
+    }
+    row = _INSERT.first(session, values | version)
+    if row is None:
+        _require_pending_below_limit(session, owner)
+        raise InsufficientCredits(credits_cap, ledger.available(session, owner.id))
+    return inserted(session, values, row)
+
+
+def run_values(
+    owner: User,
+    workflow_id: UUID,
+    priority: Priority,
+    input: Json,
+    *,
+    retry_of: UUID | None = None,
+    tags: Sequence[str] | None = None,
+    tried_node_id: str | None = None,
+    scheduled: ScheduledTime | None = None,
+) -> dict[str, Any]:
+    """The parameters of `INSERT` without those of its version, for the arguments of `insert_execution`."""
+    plan = PLANS[owner.subscription_tier]
+    return {
+        "owner": owner.id,
+        "max_pending": plan.limits.max_pending_runs,
+        "max_queued": QUEUED_PER_SLOT * plan.concurrent_runs,
+        "workflow": workflow_id,
+        "priority": priority,
+        "input": None if input is None else to_json(input),
+        "stored": run_bytes(input),
+        "prices": PRICE_LIST,
+        "retry_of": retry_of,
+        "tags": to_json(list(tags)) if tags else None,
+        "tried": tried_node_id,
+        "request_id": correlation.request_id(),
+        "traceparent": tracing.traceparent(),
         "schedule": scheduled.schedule_id if scheduled else None,
         "scheduled_for": scheduled.due_at if scheduled else None,
-        "most": _MAX_QUEUED,
-        "pending": _MAX_PENDING,
     }
-    row = _INSERT.first(session, parameters)
-    if row is None:
-        _require_pending_below_limit(session, user_id)
-        raise InsufficientCredits(credits_cap, ledger.available(session, user_id))
-    notify_changed(session, user_id)  # for clients that watch all runs of the user
-    return loaded(session, Execution, row)
 
 
-def _require_pending_below_limit(session: Session, user_id: UUID) -> None:
-    """Raise `PendingRunLimitReached` if the limit is the reason for a rejected insert; counts all pending runs."""
-    tier, pending = _COUNT_PENDING.first(session, {"owner": user_id}) or (Tier.FREE, 0)
-    limit = PLANS[Tier(tier)].limits.max_pending_runs
+def inserted(session: Session, values: Mapping[str, Any], row: Sequence[Any]) -> Execution:
+    """The run that `INSERT` inserted with these values; clients that watch all runs of its owner are told."""
+    notify_changed(session, values["owner"])
+    id, deferred_at = row
+    known = {"user_id": values["owner"], "workflow_id": values["workflow"], "priority": values["priority"]}
+    return loaded(session, Execution, id=id, status=ExecutionStatus.QUEUED, deferred_at=deferred_at, **known)
+
+
+def _require_pending_below_limit(session: Session, owner: User) -> None:
+    """Raise `PendingRunLimitReached` if the limit is the reason for a rejected insert."""
+    tier = owner.subscription_tier
+    limit = PLANS[tier].limits.max_pending_runs
+    ((pending,),) = _COUNT_PENDING.rows(session, {"owner": owner.id})
     if pending >= limit:
-        raise PendingRunLimitReached(Tier(tier), limit, pending)
+        raise PendingRunLimitReached(tier, limit, pending)

@@ -70,7 +70,7 @@ def submit(
     others = [item["id"] for item in version.graph["nodes"] if item["id"] != node_id]
     run = submission.insert_execution(
         session,
-        user_id=owner.id,
+        owner,
         workflow_id=workflow_id,
         version_id=version.id,
         workflow_name=workflow.name,

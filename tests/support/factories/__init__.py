@@ -100,7 +100,7 @@ def execution(
     session.refresh(of, ["latest"])
     row = submission.insert_execution(
         session,
-        user_id=owner.id,
+        owner,
         workflow_id=of.id,
         version_id=of.latest.id,
         workflow_name=of.name,
@@ -111,6 +111,7 @@ def execution(
         timeout_seconds=None,
         queue_seconds=None,
     )
+    session.refresh(row)
     over = {"finished_at": of.created_at} if status in TERMINAL else {}
     reach(session, row, status)
     for name, value in ({"deferred_at": None} | over | columns).items():

@@ -14,7 +14,6 @@ from models.rules.executions.states import ExecutionStatus
 from models.rules.prices.pricing import PLANS, Tier
 from models.services.credits import ledger
 from models.services.executions import executions, retries
-from models.services.orchestration import submission
 from models.services.orchestration.submission import PendingRunLimitReached
 from models.tables import User
 from tests.support import factories
@@ -24,7 +23,6 @@ from tests.support.database.concurrency import at_once
 @pytest.fixture
 def three(monkeypatch: pytest.MonkeyPatch) -> None:
     """A free tier that allows three."""
-    monkeypatch.setattr(submission, "_MAX_PENDING", '{"free": 3, "premium": 5}')
     free = PLANS[Tier.FREE]
     limits = dataclasses.replace(free.limits, max_pending_runs=3)
     monkeypatch.setitem(PLANS, Tier.FREE, dataclasses.replace(free, limits=limits))

@@ -180,7 +180,7 @@ def _accept(session: Any, owner: User, desk: Desk, seen: runnable.Runnable) -> U
     """Accept a run as `executions.submit` does after it has read the version."""
     return submission.insert_execution(
         session,
-        user_id=owner.id,
+        owner,
         workflow_id=desk.workflow_id,
         version_id=seen.id,
         workflow_name="W",
