@@ -47,10 +47,10 @@ class RawStatement:
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Execute the statement with `values` for its parameters and return all rows; raises as SQLAlchemy does."""
-        if READS_ALONE in session.info and not session.in_transaction() and isinstance(session.bind, Engine):
-            lent = self._lend(session.bind)
+        if READS_ALONE in session.info and (engine := _free_engine(session)):
+            lent = self._lend(engine)
             try:
-                return self._rows_on(lent, session.bind, values)
+                return self._rows_on(lent, engine, values)
             except OperationalError as error:
                 if not error.connection_invalidated:
                     raise  # else the session tries again, and discards the pool's other connections if they are lost
@@ -122,6 +122,16 @@ class RawStatement:
         found = self.rows(session, values)
         return found[0] if found else None
 
+    def first_at_once(self, session: Session, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Execute the statement as `first` does, but commit it if the session has begun no transaction.
+
+        Then it is one message, and of lost connections only this one is discarded.
+        """
+        if engine := _free_engine(session):
+            found = self._rows_on(self._lend(engine), engine, values)
+            return found[0] if found else None
+        return self.first(session, values)
+
     def _message(self, connection: Connection) -> str:
         """The SQL to send: with the opening of its transaction, or as a whole one in a `single_statement_scope`."""
         sql = self._statement(connection.info, connection.exec_driver_sql)
@@ -163,6 +173,11 @@ def reading_scope() -> Iterator[Session]:
     """Open a session that only reads, whose raw statements take no transaction around them."""
     with SessionFactory(info={READS_ALONE: True}) as session:
         yield session
+
+
+def _free_engine(session: Session) -> Engine | None:
+    """The engine of a session that has begun no transaction."""
+    return session.bind if not session.in_transaction() and isinstance(session.bind, Engine) else None
 
 
 def _run(connection: PoolProxiedConnection, sql: str) -> None:

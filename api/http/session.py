@@ -30,7 +30,7 @@ def db() -> Session:
     session: Session | None = g.get("db")
     if session is None:
         session = g.db = SessionFactory()
-        if request.method in SAFE:
+        if "writes" not in g:
             session.info[READS_ALONE] = True
     return session
 
@@ -38,12 +38,21 @@ def db() -> Session:
 def init_app(app: Flask, replica_urls: tuple[str, ...]) -> None:
     """Commit the session after every view that succeeded, and close it in any case."""
     app.extensions["replicas"] = Replicas(replica_urls)
+    app.before_request(_expect_writes)
     app.after_request(_note_write)  # called after `settle`, because Flask calls the last one first
     app.after_request(settle)
 
     @app.teardown_request
     def teardown(_: BaseException | None) -> None:
         close()
+
+
+def _expect_writes() -> None:
+    """Let all statements of a request that may write belong to one transaction; what came before is who asks."""
+    if request.method not in SAFE:
+        g.writes = True
+        if session := g.get("db"):
+            session.info.pop(READS_ALONE, None)
 
 
 def reads_replica(view: Callable[P, R]) -> Callable[P, R]:

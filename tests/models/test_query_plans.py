@@ -30,7 +30,7 @@ from tests.support.database.statements import recorded_statements
 RUNS = 20_000
 PARKED = 10_000  # runs that wait for a moment or for somebody
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-DEAREST = 320  # of the planner's units; reading a table of this size, or all of a user's rows, costs several times that
+DEAREST = 350  # of the planner's units; reading a table of this size, or all of a user's rows, costs several times that
 
 _FILL = """
     WITH many AS (

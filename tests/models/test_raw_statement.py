@@ -137,6 +137,16 @@ class TestStatementsWithoutASession:
             assert session.scalar(text("DELETE FROM workers RETURNING name")) == "alone"
         assert [used for statement, used in prepared.items() if "$1 AS int) + $2, '100%'" in statement] == [2]
 
+    def test_are_committed_at_once_unless_the_session_has_a_transaction(self, committed_database: str) -> None:
+        insert = PreparedStatement(f"{_WORKER} RETURNING name")
+        with SessionFactory() as session:
+            assert insert.first_at_once(session, {"name": "first"}) == ("first",)
+            assert not session.in_transaction()
+            session.execute(text("SELECT 1"))
+            assert insert.first_at_once(session, {"name": "second"}) == ("second",)
+        with session_scope() as session:
+            assert session.scalars(text("DELETE FROM workers RETURNING name")).all() == ["first"]
+
     def test_have_the_settings_of_a_transaction(self, committed_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = RawStatement("SELECT current_setting('TimeZone'), current_setting('statement_timeout')")
         expected = [("UTC", "15s")]

@@ -143,7 +143,7 @@ def execute(workflow_id: UUID) -> ResponseReturnValue:
     """Start a run of the workflow; 202, because a worker drives it."""
     args = body(ExecuteIn, optional=True, lenient=True)
     limits = current_app.extensions["settings"].run_limits
-    execution = executions.submit(db(), current_user(), workflow_id, **args, limits=limits)
+    execution = executions.submit(db(), current_user(), workflow_id, **args, limits=limits, alone=True)
     enqueue_new_run(db(), execution)
     return accepted(execution)
 

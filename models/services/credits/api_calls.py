@@ -43,6 +43,9 @@ COUNT = """
 _CALLS_OF_MONTH = """(SELECT coalesce(sum(c.requests), 0) FROM api_calls c
                       WHERE c.user_id = u.id AND c.at >= date_trunc('month', now(), 'UTC'))"""
 
+# The condition that calls are left for the user :owner.
+HAS_CALLS = f"(CAST(:max_calls AS int) IS NULL OR {_CALLS_OF_MONTH} < :max_calls)".replace("u.id", ":owner")
+
 # A tier that is not in :room has no limit. A request that a vanished driver reserved before is granted again.
 _RESERVE = assembled(
     """
@@ -178,6 +181,11 @@ def require_some(session: Session, owner: User, version_id: UUID) -> None:
     month = used(session, owner.id, tier)
     if month.is_used_up and session.scalar(_CALLS_OUT, {"version": version_id, "types": _TYPES}):
         raise ApiCallLimitReached(tier, month)
+
+
+def bounds(tier: Tier) -> dict[str, int | None]:
+    """The parameter of `HAS_CALLS`; None if unlimited."""
+    return {"max_calls": _LIMITS.get(tier.value)}
 
 
 def wake(session: Session) -> int:

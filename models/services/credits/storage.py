@@ -26,6 +26,12 @@ _LAST = PreparedStatement("""
     SELECT bytes, wanted_at IS NULL AND measured_at < now() - make_interval(secs => :good_for) AS is_old
       FROM storage_used WHERE user_id = :user
 """)
+# The condition that `require_room` does nothing for the user :owner.
+HAS_ROOM = """
+    EXISTS (SELECT FROM storage_used s
+             WHERE s.user_id = :owner AND s.bytes < :max_bytes
+               AND (s.wanted_at IS NOT NULL OR s.measured_at >= now() - make_interval(secs => :good_for)))
+"""
 _WANT = text("""
     INSERT INTO storage_used AS s (user_id, wanted_at) VALUES (:user, now())
         ON CONFLICT (user_id) DO UPDATE SET wanted_at = coalesce(s.wanted_at, now())
@@ -82,6 +88,11 @@ def require_room(session: Session, owner: User) -> None:
     # Measured again before raising, because the user may have deleted something since the last measurement.
     if size >= limit * MB and (now := measure(session, owner.id)) >= limit * MB:
         raise StorageLimitReached(tier, limit, now)
+
+
+def bounds(tier: Tier) -> dict[str, int]:
+    """The parameters of `HAS_ROOM`."""
+    return {"max_bytes": PLANS[tier].limits.storage_mb * MB, "good_for": GOOD_FOR[tier]}
 
 
 def used(session: Session, user_id: UUID) -> int:

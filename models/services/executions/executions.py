@@ -31,7 +31,7 @@ from models.services.executions.wait_status import (
     wait_status,
 )
 from models.services.orchestration import execution_tree, submission, terminate
-from models.services.orchestration.submission import ScheduledTime
+from models.services.orchestration.submission import RunRequest, ScheduledTime
 from models.services.workflows import estimates, runnable
 from models.services.workflows.runnable import Runnable
 from models.tables import Execution, ExecutionEvent, User
@@ -60,7 +60,6 @@ __all__ = [
 ]
 
 _LOWEST_FIRST = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
-
 
 _CHILD = aliased(Execution)
 _SNAPSHOT = PreparedStatement(
@@ -115,6 +114,7 @@ def submit(
     tags: Sequence[str] | None = None,
     scheduled: ScheduledTime | None = None,
     limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
+    alone: bool = False,
 ) -> Execution:
     """Submit a run of the workflow's newest version and hold the most that it may cost.
 
@@ -130,6 +130,7 @@ def submit(
         tags: words by which its owner finds it.
         scheduled: the time of a schedule that starts it.
         limits: the deployment's limits; requested values are clamped to their maximum.
+        alone: whether the run may be committed at once if the session has begun no transaction.
 
     Raises:
         NotFound: `owner` has no such workflow.
@@ -138,23 +139,24 @@ def submit(
         InvalidInput: the graph cannot run (`invalid_graph`), or `max_credits` is too low or no amount of credits.
         InsufficientCredits: the owner does not have the credits; nothing was created.
     """
+    request = RunRequest(workflow_id, _priority(owner, priority), input, tags, scheduled)
+    if max_credits is None:
+        times = {"timeout": timeout, "max_queue_seconds": max_queue_seconds}
+        if run := submission.insert_if_ready(session, owner, request, **times, limits=limits, alone=alone):
+            return run
     version = runnable.newest(session, owner, workflow_id)
     storage.require_room(session, owner)
     api_calls.require_some(session, owner, version.id)
     return submission.insert_execution(
         session,
         owner,
-        workflow_id=workflow_id,
+        request,
         version_id=version.id,
         workflow_name=version.workflow_name,
-        priority=_priority(owner, priority),
-        input=input,
         credits_cap=estimates.cap(session, version.id, version.worst_case_credits, max_credits),
         nodes_total=version.node_count,
         timeout_seconds=limits.timeout_for(timeout, version.timeout),
         queue_seconds=limits.queue_for(max_queue_seconds, version.max_queue_seconds),
-        tags=tags,
-        scheduled=scheduled,
     )
 
 
@@ -175,23 +177,26 @@ def submit_again(
     """
     storage.require_room(session, owner)
     api_calls.require_some(session, owner, version.id)
+    request = RunRequest(
+        old.workflow_id,
+        _priority(owner, None),
+        old.input,
+        old.tags,
+        retry_of=old.id,
+        tried_node_id=old.tried_node_id,
+    )
     return submission.insert_execution(
         session,
         owner,
-        workflow_id=old.workflow_id,
+        request,
         version_id=version.id,
         workflow_name=old.workflow_name,
-        priority=_priority(owner, None),
-        input=old.input,
         credits_cap=estimates.cap(
             session, version.id, version.worst_case_credits or old.credits_cap, max_credits, done=done
         ),
         nodes_total=1 if old.tried_node_id else version.node_count,
         timeout_seconds=(old.deadline_at - old.created_at).total_seconds() if old.deadline_at else None,
         queue_seconds=limits.queue_for(version.max_queue_seconds),
-        retry_of=old.id,
-        tags=old.tags,
-        tried_node_id=old.tried_node_id,
     )
 
 

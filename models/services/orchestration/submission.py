@@ -3,11 +3,16 @@
 For each owner only twice as many runs are in a queue as the tier drives at a time. Further runs are deferred from the
 start; the end of one of the owner's runs enqueues the next one.
 
+Most runs are ready: one statement looks at all that decides whether they may start, and inserts them. It inserts
+nothing if a run is refused, or if more than columns of a few rows decides, such as the workflows that it runs. Then
+`executions.submit` looks at one thing after the other, and says why.
+
 The tier limits how many runs may be queued or waiting at a time. The statement that inserts a run counts them, so
 concurrent submissions may not see each other and can exceed the limit by their number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -18,11 +23,13 @@ from sqlalchemy.orm import Session
 from models.changes import notify_changed
 from models.errors import Conflict, InsufficientCredits, Quota
 from models.raw_statement import PreparedStatement, RawStatement, loaded
+from models.rules.executions.deadlines import RunTimeLimits
 from models.rules.executions.states import ExecutionStatus
 from models.rules.prices.pricing import PLANS, PRICE_LIST, Priority, Tier
 from models.serialization import Json, to_json
-from models.services.credits import ledger
+from models.services.credits import api_calls, ledger, storage
 from models.services.orchestration.run_size import run_bytes
+from models.services.workflows import workflow_limits
 from models.tables import Execution, User
 from telemetry import correlation, tracing
 
@@ -32,7 +39,7 @@ QUEUED_PER_SLOT = 2  # messages per concurrent run of a tier, so that no worker 
 # credits it returns no row; concurrent submissions of a user wait for the lock of the wallet. VERSION selects the
 # version and what it says of the run. The counted rows have the order of an index with all columns asked for, and a
 # limit that PostgreSQL does not know when it plans: otherwise it may read the rows of all users.
-INSERT = """
+_INSERT_VERSION = """
     WITH version AS (
         VERSION
     ), pending AS (
@@ -69,12 +76,29 @@ INSERT = """
     SELECT id, deferred_at FROM added
 """
 _INSERT = PreparedStatement(
-    INSERT,
+    _INSERT_VERSION,
     VERSION="""
         SELECT CAST(:version AS uuid) AS id, CAST(:name AS text) AS name, CAST(:cap AS numeric) AS credits,
                CAST(:nodes AS int) AS nodes, CAST(:timeout AS double precision) AS timeout,
                CAST(:queue_seconds AS double precision) AS queue_seconds
     """,
+)
+# The newest version of the workflow, locked as by `runnable.newest`.
+_INSERT_READY = PreparedStatement(
+    _INSERT_VERSION,
+    VERSION="""
+        SELECT v.id, w.name, v.worst_case_credits AS credits, v.node_count AS nodes,
+               least(coalesce(CAST(:timeout AS int), w.timeout, :default_timeout), :max_timeout) AS timeout,
+               least(coalesce(CAST(:queue AS int), w.max_queue_seconds, :default_queue), :max_timeout) AS queue_seconds
+          FROM workflows w JOIN workflow_versions v ON v.workflow_id = w.id AND v.number = w.latest_version
+         WHERE w.id = :workflow AND w.user_id = :owner AND w.deleted_at IS NULL
+           AND v.price_list = :prices AND v.lint_errors = '[]' AND v.calls = '[]' AND v.agents = '[]'
+           AND IS_ALLOWED AND HAS_ROOM AND HAS_CALLS
+           FOR KEY SHARE OF w, v
+    """,
+    IS_ALLOWED=workflow_limits.IS_ALLOWED,
+    HAS_ROOM=storage.HAS_ROOM,
+    HAS_CALLS=api_calls.HAS_CALLS,
 )
 _COUNT_PENDING = RawStatement("""
     SELECT count(*) FROM workflow_executions WHERE user_id = :owner AND status IN ('queued', 'waiting')
@@ -86,6 +110,19 @@ class ScheduledTime(NamedTuple):
 
     schedule_id: UUID
     due_at: datetime
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run is requested with, whatever its version."""
+
+    workflow_id: UUID
+    priority: Priority  # selects the queue
+    input: Json = None
+    tags: Sequence[str] | None = None  # words by which its owner finds it
+    scheduled: ScheduledTime | None = None  # for which one run is started; a second one is an error of the database
+    retry_of: UUID | None = None  # the ended run that it retries
+    tried_node_id: str | None = None  # the only node that runs, for a trial
 
 
 class PendingRunLimitReached(Conflict):
@@ -104,54 +141,32 @@ class PendingRunLimitReached(Conflict):
 def insert_execution(
     session: Session,
     owner: User,
+    request: RunRequest,
     *,
-    workflow_id: UUID,
     version_id: UUID,
     workflow_name: str,
-    priority: Priority,
-    input: Json,
     credits_cap: Decimal,
     nodes_total: int,
     timeout_seconds: float | None,
     queue_seconds: float | None,
-    retry_of: UUID | None = None,
-    tags: Sequence[str] | None = None,
-    tried_node_id: str | None = None,
-    scheduled: ScheduledTime | None = None,
 ) -> Execution:
     """Insert a run and hold its cap. It is deferred, and must not be enqueued, if its owner has enough queued runs.
 
     Args:
         session: the session of the transaction.
         owner: the user who pays for the run.
-        workflow_id: the workflow.
+        request: the requested run.
         version_id: the version of the workflow to run.
         workflow_name: the current name of the workflow.
-        priority: selects the queue.
-        input: any JSON.
         credits_cap: the most that it may cost, in credits.
         nodes_total: the number of nodes of its graph.
         timeout_seconds: seconds from now until it must have ended; None without a limit.
         queue_seconds: seconds from now until it must have started.
-        retry_of: the ended run that it retries.
-        tags: words by which its owner finds it.
-        tried_node_id: the only node that runs, for a trial.
-        scheduled: the time of a schedule that starts it; a second run for it is an error of the database.
 
     Raises:
         PendingRunLimitReached: the owner has too many queued or waiting runs.
         InsufficientCredits: the owner does not have the credits.
     """
-    values = run_values(
-        owner,
-        workflow_id,
-        priority,
-        input,
-        retry_of=retry_of,
-        tags=tags,
-        tried_node_id=tried_node_id,
-        scheduled=scheduled,
-    )
     version = {
         "version": version_id,
         "name": workflow_name,
@@ -160,38 +175,53 @@ def insert_execution(
         "timeout": timeout_seconds,
         "queue_seconds": queue_seconds,
     }
-    row = _INSERT.first(session, values | version)
+    row = _INSERT.first(session, _values(owner, request) | version)
     if row is None:
         _require_pending_below_limit(session, owner)
         raise InsufficientCredits(credits_cap, ledger.available(session, owner.id))
-    return inserted(session, values, row)
+    return _inserted(session, owner, request, row)
 
 
-def run_values(
+def insert_if_ready(
+    session: Session,
     owner: User,
-    workflow_id: UUID,
-    priority: Priority,
-    input: Json,
+    request: RunRequest,
     *,
-    retry_of: UUID | None = None,
-    tags: Sequence[str] | None = None,
-    tried_node_id: str | None = None,
-    scheduled: ScheduledTime | None = None,
-) -> dict[str, Any]:
-    """The parameters of `INSERT` without those of its version, for the arguments of `insert_execution`."""
-    plan = PLANS[owner.subscription_tier]
+    timeout: int | None,
+    max_queue_seconds: int | None,
+    limits: RunTimeLimits,
+    alone: bool,
+) -> Execution | None:
+    """Insert a run of the newest version, for the arguments of `executions.submit`; None if that has to look closer."""
+    tier = owner.subscription_tier
+    times = {
+        "timeout": timeout,
+        "default_timeout": limits.timeout,
+        "max_timeout": limits.max_timeout,
+        "queue": max_queue_seconds,
+        "default_queue": limits.queue,
+    }
+    bounds = workflow_limits.bounds(tier) | storage.bounds(tier) | api_calls.bounds(tier)
+    insert = _INSERT_READY.first_at_once if alone else _INSERT_READY.first
+    row = insert(session, _values(owner, request) | times | bounds)
+    return _inserted(session, owner, request, row) if row else None
+
+
+def _values(owner: User, request: RunRequest) -> dict[str, Any]:
+    """The parameters of both statements."""
+    plan, scheduled = PLANS[owner.subscription_tier], request.scheduled
     return {
         "owner": owner.id,
         "max_pending": plan.limits.max_pending_runs,
         "max_queued": QUEUED_PER_SLOT * plan.concurrent_runs,
-        "workflow": workflow_id,
-        "priority": priority,
-        "input": None if input is None else to_json(input),
-        "stored": run_bytes(input),
+        "workflow": request.workflow_id,
+        "priority": request.priority,
+        "input": None if request.input is None else to_json(request.input),
+        "stored": run_bytes(request.input),
         "prices": PRICE_LIST,
-        "retry_of": retry_of,
-        "tags": to_json(list(tags)) if tags else None,
-        "tried": tried_node_id,
+        "retry_of": request.retry_of,
+        "tags": to_json(list(request.tags)) if request.tags else None,
+        "tried": request.tried_node_id,
         "request_id": correlation.request_id(),
         "traceparent": tracing.traceparent(),
         "schedule": scheduled.schedule_id if scheduled else None,
@@ -199,11 +229,11 @@ def run_values(
     }
 
 
-def inserted(session: Session, values: Mapping[str, Any], row: Sequence[Any]) -> Execution:
-    """The run that `INSERT` inserted with these values; clients that watch all runs of its owner are told."""
-    notify_changed(session, values["owner"])
+def _inserted(session: Session, owner: User, request: RunRequest, row: Sequence[Any]) -> Execution:
+    """The run that was inserted; clients that watch all runs of its owner are told."""
+    notify_changed(session, owner.id)
     id, deferred_at = row
-    known = {"user_id": values["owner"], "workflow_id": values["workflow"], "priority": values["priority"]}
+    known = {"user_id": owner.id, "workflow_id": request.workflow_id, "priority": request.priority}
     return loaded(session, Execution, id=id, status=ExecutionStatus.QUEUED, deferred_at=deferred_at, **known)
 
 

@@ -18,6 +18,7 @@ from models.serialization import Json, to_json
 from models.services.credits import api_calls, storage
 from models.services.orchestration import submission
 from models.services.orchestration.run_size import ROW_BYTES, json_bytes
+from models.services.orchestration.submission import RunRequest
 from models.services.workflows import estimates, trial_versions, workflow_limits, workflows
 from models.services.workflows.trial_versions import TriedNode
 from models.tables import Execution, User
@@ -71,16 +72,13 @@ def submit(
     run = submission.insert_execution(
         session,
         owner,
-        workflow_id=workflow_id,
+        RunRequest(workflow_id, PLANS[owner.subscription_tier].priority, data.input, tried_node_id=node_id),
         version_id=version.id,
         workflow_name=workflow.name,
-        priority=PLANS[owner.subscription_tier].priority,
-        input=data.input,
         credits_cap=estimates.cap(session, version.id, worst_case, max_credits, done=others),
         nodes_total=1,
         timeout_seconds=limits.timeout_for(None, workflow.timeout),
         queue_seconds=limits.queue_for(None, workflow.max_queue_seconds),
-        tried_node_id=node_id,
     )
     _pin(session, run, {name: data.pinned.get(name) for name in others})
     return run

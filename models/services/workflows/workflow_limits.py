@@ -14,6 +14,14 @@ from models.rules.prices.pricing import PLANS, UNLIMITED, Tier
 from models.services.rows.queries import lock_user
 from models.tables import User, Workflow
 
+# The condition that the tier of its owner allows a version `v` of a workflow `w` to run, as `require_allowed` decides.
+IS_ALLOWED = """
+    (CAST(:max_nodes AS int) IS NULL OR v.node_count <= :max_nodes)
+    AND (CAST(:max_workflows AS int) IS NULL OR w.id IN (
+        SELECT o.id FROM workflows o WHERE o.user_id = :owner AND o.deleted_at IS NULL
+         ORDER BY o.created_at, o.id LIMIT :max_workflows))
+"""
+
 
 class WorkflowLimitReached(Forbidden):
     """The tier allows no further workflow."""
@@ -50,6 +58,13 @@ class NodeLimitReached(Forbidden):
             " remove some or choose a higher tier.",
             quota=Quota(limit, nodes),
         )
+
+
+def bounds(tier: Tier) -> dict[str, int | None]:
+    """The parameters of `IS_ALLOWED`; None if unlimited."""
+    limits = PLANS[tier].limits
+    named = {"max_nodes": limits.max_nodes, "max_workflows": limits.max_workflows}
+    return {name: None if limit == UNLIMITED else limit for name, limit in named.items()}
 
 
 def check_number(session: Session, owner: User) -> Tier:

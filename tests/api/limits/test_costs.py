@@ -1,14 +1,19 @@
 """Numbers of statements and Redis commands of the most frequent calls."""
 
 from threading import get_ident
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from api.jobs import idempotency
 from models import dialect
 from models.db import session_scope
+from models.services.credits import storage
 from models.services.executions import executions
+from models.tables import Execution
 from tests.api.conftest import token_of
 from tests.support import factories
 from tests.support.api.graphs import workflow
@@ -70,11 +75,44 @@ def test_reading_a_run_sends_nothing_but_its_statements(app, shared_database, re
 
 
 class TestSubmitting:
-    def test_takes_five_statements_and_one_message(self, client, flow, sent):
-        """Who asks, the version, the room that is left, the month's calls (of limited tiers), the run with its hold."""
+    def test_takes_two_statements_and_one_message(self, client, flow, sent):
+        """Who asks, and the run with its hold."""
         sent.clear()
         answer, statements, commands = asked(client, "POST", f"/workflows/{flow}/execute", json={})
-        assert (answer.status_code, statements, commands, len(sent)) == (202, 5, 1, 1)
+        assert (answer.status_code, statements, commands, len(sent)) == (202, 2, 1, 1)
+
+    def test_sends_nothing_but_its_statements(self, app, shared_database, redis_url, sent, monkeypatch):
+        """Each of them is a transaction, whose end would be a round trip more."""
+        with session_scope() as session:
+            user = factories.user(session)
+            flow = factories.workflow(session, user).id
+            storage.measure(session, user.id)
+        submitter = app.test_client()
+        submitter.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token_of(app, user)}"
+        others: list[str] = []
+        monkeypatch.setattr(dialect, "_run", lambda connection, statement: others.append(statement))
+        answer, statements, _ = asked(submitter, "POST", f"/workflows/{flow}/execute", json={})
+        assert (answer.status_code, statements, others) == (202, 2, [])
+        with session_scope() as session:
+            run = session.get_one(Execution, UUID(answer.json["id"]))
+        assert (run.status, [message.ids for message in sent]) == ("queued", [{"execution_id": str(run.id)}])
+
+    def test_with_a_key_is_one_transaction_with_the_response(self, app, shared_database, redis_url, sent, monkeypatch):
+        with session_scope() as session:
+            user = factories.user(session)
+            flow = factories.workflow(session, user).id
+            storage.measure(session, user.id)
+        submitter = app.test_client()
+        submitter.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token_of(app, user)}"
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("The response is not stored.")
+
+        monkeypatch.setattr(idempotency, "_remember", fail)
+        answer = submitter.post(f"/workflows/{flow}/execute", json={}, headers={"Idempotency-Key": "one"})
+        assert (answer.status_code, sent) == (500, [])
+        with session_scope() as session:
+            assert session.scalar(select(func.count()).where(Execution.user_id == user.id)) == 0
 
 
 def test_frequent_calls_send_prepared_statements_only(client, flow, run):

@@ -15,6 +15,7 @@ from models.rules.lint.subworkflows import calls_of
 from models.rules.prices.pricing import PLANS, Tier
 from models.services.credits import ledger
 from models.services.orchestration import submission
+from models.services.orchestration.submission import RunRequest
 from models.tables import CreditHold, Execution, NodeExecution, User, Workflow, WorkflowVersion
 
 _numbers = itertools.count(1)
@@ -101,11 +102,9 @@ def execution(
     row = submission.insert_execution(
         session,
         owner,
-        workflow_id=of.id,
+        RunRequest(of.id, PLANS[owner.subscription_tier].priority, columns.pop("input", None)),
         version_id=of.latest.id,
         workflow_name=of.name,
-        priority=PLANS[owner.subscription_tier].priority,
-        input=columns.pop("input", None),
         credits_cap=Decimal(cap),
         nodes_total=of.latest.node_count,
         timeout_seconds=None,

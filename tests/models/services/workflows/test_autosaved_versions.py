@@ -15,6 +15,7 @@ from models.db import SessionFactory, session_scope
 from models.rules.prices.pricing import PLANS
 from models.services.executions import executions
 from models.services.orchestration import submission
+from models.services.orchestration.submission import RunRequest
 from models.services.workflows import runnable, workflow_versions, workflows
 from models.tables import Execution, User, WorkflowVersion
 from tests.support import factories
@@ -181,11 +182,9 @@ def _accept(session: Any, owner: User, desk: Desk, seen: runnable.Runnable) -> U
     return submission.insert_execution(
         session,
         owner,
-        workflow_id=desk.workflow_id,
+        RunRequest(desk.workflow_id, PLANS[owner.subscription_tier].priority),
         version_id=seen.id,
         workflow_name="W",
-        priority=PLANS[owner.subscription_tier].priority,
-        input=None,
         credits_cap=Decimal(2),
         nodes_total=seen.node_count,
         timeout_seconds=None,
