@@ -3,11 +3,13 @@
 import signal
 import time
 from decimal import Decimal
+from uuid import UUID
 
 import psutil
 import pytest
 
 from models.db import SessionFactory
+from models.rules.prices.pricing import Tier
 from tasks.queue import QueueName
 from tests.support import factories
 from tests.support.faults.programs import LIMIT_SECONDS, Program, eventually
@@ -45,6 +47,30 @@ class TestKilled:
         assert world.run(execution_id)["credits_charged"] == Decimal("1.90")
         assert world.outside.times("loop/")["loop/a"] == 9
 
+    @pytest.mark.faults
+    def test_a_safe_call_whose_start_is_not_stored_is_made_again_and_paid_once(self, world: World):
+        doomed = world.worker().ready()
+        run = early_call(world, "early")
+        doomed.kill()
+        world.worker().ready()
+        world.finish(run)
+        assert (world.status(run), world.charged(run)) == ("success", CHARGE)
+        assert world.outside.times("early/") == {"early/a": 2, "early/b": 2, "early/c": 1}
+
+
+def early_call(world: World, tag: str) -> UUID:
+    """A run of three calls that only read, of which the second one was sent while its start cannot be stored."""
+    world.outside.hold(f"{tag}/a")
+    nodes = [world.call(name, tag=tag, method="GET") for name in "abc"]
+    run = world.submit(nodes, "a>b", "b>c", owner=world.user(tier=Tier.ENTERPRISE))
+    stored = "SELECT node_id, status FROM node_executions WHERE execution_id = %s"
+    eventually(lambda: world.sql(stored, run) == [("a", "running")])
+    world.arm("storing", "sleep 2")
+    world.outside.release(f"{tag}/a")
+    world.outside.await_call(f"{tag}/b")
+    assert world.sql(stored, run) == [("a", "running")]
+    return run
+
 
 class TestPaused:
     @pytest.mark.faults
@@ -73,6 +99,24 @@ class TestPaused:
         world.enqueue(following, HIGH)
         eventually(lambda: world.over(following))
         assert "Traceback" not in sleeper.output
+
+    @pytest.mark.faults
+    def test_one_that_loses_its_lease_drops_the_result_of_its_early_call(self, world: World):
+        sleeper = world.worker().ready()
+        run = early_call(world, "early-pause")
+        sleeper.signal(signal.SIGSTOP)
+        other = world.worker().ready()
+        world.finish(run)
+        before = everything(world, run)
+        sleeper.signal(signal.SIGCONT)
+        eventually(lambda: '"how":"lost"' in sleeper.output, otherwise=lambda: sleeper.output)
+        assert everything(world, run) == before
+        assert (world.status(run), world.charged(run), other.alive) == ("success", CHARGE, True)
+        assert world.outside.times("early-pause/") == {
+            "early-pause/a": 2,
+            "early-pause/b": 2,
+            "early-pause/c": 1,
+        }
 
 
 def everything(world: World, execution_id) -> list:

@@ -11,6 +11,8 @@ from uuid import UUID
 from models.rules.prices.pricing import Provider
 from models.serialization import Json
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1: the client asks for no change
+
 
 @dataclass(frozen=True)
 class Done:
@@ -29,6 +31,11 @@ class HttpCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     timeout: float = 30.0
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it only reads, so that one call more changes nothing."""
+        return self.method.upper() in SAFE_METHODS
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ def connect_all(*pairs: str) -> list[dict[str, str]]:
     return connections
 
 
-def call(node_id: str, **rest: Any) -> dict[str, Any]:
+def call(node_id: str, *, method: str = "GET", **rest: Any) -> dict[str, Any]:
     """An `api_call` node that calls the world under its own name."""
-    config = {"method": "GET", "url": f"http://world/{node_id}", "retries": 0}
+    config = {"method": method, "url": f"http://world/{node_id}", "retries": 0}
     return factories.node(node_id, "api_call", config=config, **rest)
 
 

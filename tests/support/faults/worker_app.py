@@ -1,11 +1,12 @@
 """The worker of production with hooks for faults, started as `celery -A tests.support.faults.worker_app worker`.
 
-It can die before or after any numbered write (`writes`). Further hooks: `loaded`, before a driver begins;
-`publishing`, between a commit and its message; `schedule-claimed` and `schedule-submitted`, before and after the run
-of a schedule is submitted; `stopping`, before a turn is stopped; `isolation-starting`, before a worker starts an
-isolated process, and `isolation-started`, before that holds its run; `thread-NAME`, in the thread of that name.
-Isolated processes have the same hooks. A call of a URL that ends with `/poison` ends the process, one of `/late-poison`
-two seconds later. With FAULT_CLOCK the clock of the process jumps back and forth by so many seconds.
+It can die before or after any numbered write (`writes`). Further hooks: `loaded`, before a driver begins; `storing`,
+before a driver's batch is stored; `publishing`, between a commit and its message; `schedule-claimed` and
+`schedule-submitted`, before and after the run of a schedule is submitted; `stopping`, before a turn is stopped;
+`isolation-starting`, before a worker starts an isolated process, and `isolation-started`, before that holds its run;
+`thread-NAME`, in the thread of that name. Isolated processes have the same hooks. A call of a URL that ends with
+`/poison` ends the process, one of `/late-poison` two seconds later. With FAULT_CLOCK the clock of the process jumps
+back and forth by so many seconds.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from tests.support.faults.writes import count_writes
 from workers.engine.attempts.limit_sharing import LimitSharing
 from workers.engine.attempts.limiter import AdaptiveLimiter
 from workers.engine.driver.driver import ExecutionDriver
+from workers.engine.journal import writer
 from workers.engine.journal.writer import JournalWriter
 from workers.engine.process.isolation import Subprocess
 from workers.engine.process.lease_heartbeat import LeaseHeartbeat
@@ -44,7 +46,7 @@ _perform = HttpGateway._perform
 
 
 async def perform(self: HttpGateway, call: Any, *rest: Any) -> Any:
-    """Perform a node's call, with hooks; its start is stored already, its end is not."""
+    """Perform a node's call, with hooks; its end is not stored, and its start only if it must be."""
     if call.url.endswith("poison"):
         await asyncio.sleep(2 if call.url.endswith("/late-poison") else 0)
         os._exit(70)
@@ -67,6 +69,7 @@ def disturb_the_clock(**_: Any) -> None:
 
 
 HttpGateway._perform = perform
+writer._record = around(writer._record, before="storing")
 ExecutionDriver.run = around(ExecutionDriver.run, before="loaded")
 isolated_runs.transfer_lease = around(isolated_runs.transfer_lease, before="isolation-started")
 Subprocess.__init__ = around(Subprocess.__init__, before="isolation-starting")

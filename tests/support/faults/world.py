@@ -96,13 +96,16 @@ class World(Programs):
         return submitted
 
     def call(self, name: str, **rest: Any) -> dict[str, Any]:
-        """A node that posts to the counting server under its own name; `delay` and `unwell` change the response."""
-        tag = rest.pop("tag", "run")
+        """A node that calls the counting server under its own name, by POST unless a `method` is given.
+
+        `delay` and `unwell` change the response.
+        """
+        tag, method = rest.pop("tag", "run"), rest.pop("method", "POST")
         requested = urlencode(
             {requested: rest.pop(requested) for requested in ("delay", "unwell") if requested in rest}
         )
         url = f"{self.outside.url}/{tag}/{name}" + (f"?{requested}" if requested else "")
-        return factories.node(name, "api_call", config={"method": "POST", "url": url}, **rest)
+        return factories.node(name, "api_call", config={"method": method, "url": url}, **rest)
 
     def enqueue(self, execution_id: UUID | str, queue: QueueName = QueueName.EXECUTIONS_NORMAL) -> None:
         """Publish one task message."""

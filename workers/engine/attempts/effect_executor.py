@@ -33,7 +33,7 @@ class AttemptContext:
     """One attempt of one step, with the callbacks to its driver.
 
     `perform` must call `record_intent` with the external reference before anything is sent; it returns once that is
-    stored. Of what is passed to `send` the start is stored already.
+    stored. Of what is passed to `send` the start is stored already, or need not be.
     `in_flight_ref` is the reference of this same attempt if an earlier driver died during it.
     """
 

@@ -1,7 +1,7 @@
 """Performs the attempts of one run, and posts their results.
 
-The event loop of the process sends HTTP calls as soon as their start is stored; they need no thread. Provider calls and
-agent turns, which take seconds, have a thread of a pool each.
+The event loop of the process sends HTTP calls as soon as their start is stored, or while it is being stored if they
+only read; they need no thread. Provider calls and agent turns, which take seconds, have a thread of a pool each.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,10 +20,9 @@ from models.rules.graph.effects import AgentTurn, EffectResult, HttpCall, ModelC
 from models.serialization import Json
 from models.services.credits.api_calls import CallsUsed
 from models.services.orchestration.leases import Lease
-from telemetry.tracing import Span
 from workers.engine.attempts import call_spans, late_effects
 from workers.engine.attempts.api_call_quota import ApiCallQuota
-from workers.engine.attempts.effect_executor import AttemptContext, EffectExecutor
+from workers.engine.attempts.effect_executor import AttemptContext, EffectExecutor, OnEnd
 from workers.engine.attempts.limiter import AdaptiveLimiter
 from workers.engine.values.attempt import StepAttempt
 from workers.engine.values.events import (
@@ -73,6 +72,15 @@ class EffectPool:
         """Undo the count of a call that is not sent."""
         self._submit(self._quota.take_back, attempt.step, attempt.request)
 
+    def receipt(self, attempt: StepAttempt) -> StartReceipt:
+        """The receipt for the start of a call, which sends it."""
+        if not attempt.may_be_early:
+            return StartReceipt(partial(self.send_stored, attempt))
+        early = EarlyCall(
+            partial(self._send, attempt), partial(self.send_stored, attempt), partial(self._end_sent, attempt)
+        )
+        return StartReceipt(early.start_stored, partial(self._send_early, early))
+
     def send_stored(self, attempt: StepAttempt, refused: Exception | None) -> None:
         """Send a call whose start the journal has stored, or `refused`; called in the journal's thread."""
         if isinstance(refused, LeaseLost) or (self._refuses_starts and not attempt.is_non_repeatable):
@@ -80,12 +88,21 @@ class EffectPool:
         if refused:
             self._end(attempt, _failed(refused))
         else:
-            call = cast("HttpCall", attempt.effect)
-            self._executor.send(
-                call,
-                self._context(attempt),
-                partial(self._end_sent, attempt, call_spans.begin(call, attempt.traceparent, attempt.request)),
-            )
+            self._send(attempt, partial(self._end_sent, attempt))
+
+    def _send_early(self, call: "EarlyCall") -> None:
+        if not self._refuses_starts:
+            call.send()
+
+    def _send(self, attempt: StepAttempt, on_end: OnEnd) -> None:
+        call = cast("HttpCall", attempt.effect)
+        span = call_spans.begin(call, attempt.traceparent, attempt.request)
+
+        def end(result: EffectResult | Exception) -> None:  # in the event loop's thread
+            call_spans.end(span, result)
+            on_end(result)
+
+        self._executor.send(call, self._context(attempt), end)
 
     def _ask(self, attempt: StepAttempt) -> None:
         """Ask whether the month's quota allows one more call; called in a thread of the pool."""
@@ -96,9 +113,8 @@ class EffectPool:
         else:
             self._post(AttemptEnded(attempt, short) if short else CallAllowed(attempt))
 
-    def _end_sent(self, attempt: StepAttempt, span: Span, result: EffectResult | Exception) -> None:
-        """End a call with the ids of its run in all that is logged; called in the event loop's thread."""
-        call_spans.end(span, result)
+    def _end_sent(self, attempt: StepAttempt, result: EffectResult | Exception) -> None:
+        """End a call with the ids of its run in all that is logged; called in the loop's or the journal's thread."""
         self._ids.copy().run(self._end_call, attempt, result)
 
     def _end_call(self, attempt: StepAttempt, result: EffectResult | Exception) -> None:
@@ -228,3 +244,47 @@ class EffectPool:
 
 def _failed(error: Exception) -> CallFailed:
     return CallFailed("internal_error", f"This node failed inside the service ({type(error).__name__}).")
+
+
+class EarlyCall:
+    """A call that only reads: the driver may send it before the journal has its start, else the journal sends it.
+
+    The result of one that was sent early waits until its start is stored, so that nothing follows from a call that
+    the journal does not know.
+    """
+
+    def __init__(
+        self, send: Callable[[OnEnd], None], on_stored: Callable[[Exception | None], None], on_end: OnEnd
+    ) -> None:
+        """`on_stored` sends or fails a call that was not sent early; `on_end` gets the result of one that was."""
+        self._send = send
+        self._on_stored = on_stored
+        self._on_end = on_end
+        self._is_sent = False
+        self._is_stored = False
+        self._result: EffectResult | Exception | None = None
+        self._has_ended = False
+        self._meeting = Lock()  # of the end and the confirmed start, which come in two threads
+
+    def send(self) -> None:
+        """Send it before its start is stored."""
+        self._is_sent = True
+        self._send(self._end)
+
+    def start_stored(self, refused: Exception | None) -> None:
+        """Hear that its start is stored; the result of one that was refused is never passed on."""
+        if refused or not self._is_sent:
+            self._on_stored(refused)
+            return
+        with self._meeting:
+            self._is_stored = True
+            if not self._has_ended:
+                return
+        self._on_end(self._result)
+
+    def _end(self, result: EffectResult | Exception) -> None:
+        with self._meeting:
+            self._result, self._has_ended = result, True
+            if not self._is_stored:
+                return
+        self._on_end(result)

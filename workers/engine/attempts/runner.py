@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import NodeStatus
@@ -151,6 +150,8 @@ class AttemptRunner:
         """Decide what follows an attempt: its step is finished, waits, or (None) goes on or has ended already."""
         if not isinstance(result, CallsUsed):
             metrics.attempt_ended(attempt.call.node, attempt.effect, result)
+        if not attempt.is_safe:
+            self._buffer.keep_first()
         if not self._is_current(attempt):
             if not self._effects.record_late(attempt, result):
                 late_effects.record(self._buffer, attempt, result)
@@ -181,8 +182,8 @@ class AttemptRunner:
             self._effects.give_back(attempt)
 
     def send(self, attempt: StepAttempt) -> None:
-        """Send an HTTP call once its start is stored."""
-        self.store_start(attempt, None, StartReceipt(partial(self._effects.send_stored, attempt)))
+        """Send an HTTP call once its start is stored, or while it is being stored."""
+        self.store_start(attempt, None, self._effects.receipt(attempt))
 
     def store_start(self, attempt: StepAttempt, reference: Json, receipt: StartReceipt) -> None:
         """Store with the next write that an attempt is about to be sent; the receipt is told then."""

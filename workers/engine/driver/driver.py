@@ -3,7 +3,7 @@
 All decisions are made in the driver's own thread; other threads and objects post events into its one inbox, and
 `_dispatch` decides what follows. A node's result is stored before its successors may act on the outside world: the
 start of every effect is a write that is awaited, and the journal is ordered, so everything before an effect is stored
-before the effect is sent.
+before the effect is sent. A call that only reads acts on nothing: it is sent beside that write, and its result waits.
 """
 
 import time

@@ -26,6 +26,7 @@ MANY_ROWS = 200
 MANY_BYTES = 512 * 1024  # of results; from then on a write is due and counts as unwritten until it is stored
 MAX_UNWRITTEN = 4 * 1024 * 1024  # bytes of results that wait for the journal; past them the run waits too
 LONG_AGO = 0.25  # seconds
+HAND_OVER_SECONDS = 0.0002  # for the event loop to send a call
 
 
 class ProgressWriter(Protocol):
@@ -57,6 +58,8 @@ class ProgressBuffer:
         self._nodes: list[NodeRow] = []
         self._events: list[EventRow] = []
         self._starts: list[StartReceipt] = []
+        self._must_be_first = False  # something gathered must be stored before any call is sent
+        self._flushed = self._stored_until = 0  # numbers of writes: the last one, and the last one that is stored
         self._written_at = time.monotonic()
         self.fee_due = Decimal(0) if lease.charged else fee  # for the run itself, once a node of it begins
         self._new_fee = Decimal(0)  # charged with the next write
@@ -115,6 +118,10 @@ class ProgressBuffer:
         self.node(row)
         self._starts.append(receipt)
 
+    def keep_first(self) -> None:
+        """Store what is gathered before any further call is sent, because it cannot be had again."""
+        self._must_be_first = True
+
     def abandon(self, child: UUID) -> None:
         """Stop this child run with the next write."""
         self._abandoned.append(child)
@@ -140,13 +147,17 @@ class ProgressBuffer:
 
         Without `may_wait`, the caller goes on with other work meanwhile.
         """
+        self._send_early()
         progress, starts = self._progress(ending), self._starts
         size = self._gathered if self._gathered >= MANY_BYTES else 0
         self._nodes, self._events, self._starts, self._abandoned, self._new_fee = [], [], [], [], Decimal(0)
-        self._written_at, self._gathered = time.monotonic(), 0
+        self._written_at, self._gathered, self._must_be_first = time.monotonic(), 0, False
         self._unwritten += size
+        self._flushed = number = self._flushed + 1
 
         def on_written(error: Exception | None) -> None:  # in the thread that writes
+            if not error:
+                self._stored_until = number
             if size:
                 self._post(Stored(size))
             if error:
@@ -157,6 +168,15 @@ class ProgressBuffer:
                 self._post(then)
 
         self._writer.write(progress, on_written, may_wait=may_wait)
+
+    def _send_early(self) -> None:
+        """Send the calls that need not wait for this write, unless something has to be stored before any call."""
+        if self._must_be_first or self._stored_until < self._flushed:
+            return
+        if early := [start.send_early for start in self._starts if start.send_early]:
+            for send in early:
+                send()
+            time.sleep(HAND_OVER_SECONDS)  # else the event loop waits for the interpreter until this write is prepared
 
     def write_done(self, size: int) -> None:
         """Count so many bytes of results, which `Stored` named, as no longer unwritten."""

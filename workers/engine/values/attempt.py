@@ -8,7 +8,7 @@ from typing import Any
 
 from models.rules.executions.schedule import Step
 from models.rules.executions.states import UNSETTLED, NodeStatus
-from models.rules.graph.effects import AgentTurn, Call
+from models.rules.graph.effects import AgentTurn, Call, HttpCall
 from models.rules.graph.graph import Retry
 from models.rules.graph.kinds import NodeCall
 from models.rules.prices.charging import FREE, is_charged
@@ -48,6 +48,18 @@ class StepAttempt:
     def is_non_repeatable(self) -> bool:
         """Whether its outcome would be lost if it were cut off now; an agent turn can be found in its gateway."""
         return self.sent and self.call.node.on_crash == "fail" and not isinstance(self.effect, AgentTurn)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether its result may be lost, because its call only reads and may be repeated."""
+        node = self.call.node
+        reads = isinstance(self.effect, HttpCall) and self.effect.is_safe
+        return reads and node.on_crash != "fail" and node.side_effects != "once"
+
+    @property
+    def may_be_early(self) -> bool:
+        """Whether it may be sent while its start is being stored."""
+        return self.is_safe and self.request == 1  # the number of a further try must be stored first
 
     @property
     def ends_at(self) -> datetime | None:

@@ -22,9 +22,13 @@ AttemptResult = EffectResult | CallFailed | CallsUsed
 
 @dataclass(frozen=True, slots=True)
 class StartReceipt:
-    """Passes on, in the journal's thread, that a start was stored (None) or the error with which it was refused."""
+    """Passes on, in the journal's thread, that a start was stored (None) or the error with which it was refused.
+
+    With `send_early` the call may be sent while its start is being stored.
+    """
 
     tell: Callable[[Exception | None], None]
+    send_early: Callable[[], None] | None = None
 
 
 # From the lease heartbeat, or from a process that shuts down

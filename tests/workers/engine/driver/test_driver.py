@@ -93,14 +93,14 @@ class TestEffects:
         seen = []
         statement = "SELECT status FROM node_executions WHERE node_id = 'first'"
         bench.world.on("second", lambda *_: seen.append(bench.sql(statement)))
-        bench.run([call("first"), call("second")], "first>second")
+        bench.run([call("first"), call("second", method="POST")], "first>second")
         assert seen == ["success"]
 
     def test_the_start_is_stored_before_the_call(self, bench: Bench):
         seen = []
         statement = "SELECT status FROM node_executions WHERE node_id = 'only'"
         bench.world.on("only", lambda *_: seen.append(bench.sql(statement)))
-        bench.run([call("only")])
+        bench.run([call("only", method="POST")])
         assert seen == ["running"]
 
     def test_attempts_repeat_and_cost_once(self, bench: Bench):
