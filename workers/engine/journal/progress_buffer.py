@@ -32,6 +32,9 @@ HAND_OVER_SECONDS = 0.0002  # for the event loop to send a call
 class ProgressWriter(Protocol):
     """The writer of progress: the process's journal."""
 
+    def is_free_for(self, execution_id: UUID) -> bool:
+        """Whether no write is pending, so that all are answered, and no other run has written just now."""
+
     def write(self, progress: Progress, on_written: OnWritten, *, may_wait: bool = False) -> None:
         """Write soon, then call `on_written` with None or the error; with `may_wait` perhaps before this returns."""
 
@@ -59,7 +62,6 @@ class ProgressBuffer:
         self._events: list[EventRow] = []
         self._starts: list[StartReceipt] = []
         self._must_be_first = False  # something gathered must be stored before any call is sent
-        self._flushed = self._stored_until = 0  # numbers of writes: the last one, and the last one that is stored
         self._written_at = time.monotonic()
         self.fee_due = Decimal(0) if lease.charged else fee  # for the run itself, once a node of it begins
         self._new_fee = Decimal(0)  # charged with the next write
@@ -147,17 +149,15 @@ class ProgressBuffer:
 
         Without `may_wait`, the caller goes on with other work meanwhile.
         """
-        self._send_early()
+        if may_wait and self._starts and not self._must_be_first:
+            self._send_early()
         progress, starts = self._progress(ending), self._starts
         size = self._gathered if self._gathered >= MANY_BYTES else 0
         self._nodes, self._events, self._starts, self._abandoned, self._new_fee = [], [], [], [], Decimal(0)
         self._written_at, self._gathered, self._must_be_first = time.monotonic(), 0, False
         self._unwritten += size
-        self._flushed = number = self._flushed + 1
 
         def on_written(error: Exception | None) -> None:  # in the thread that writes
-            if not error:
-                self._stored_until = number
             if size:
                 self._post(Stored(size))
             if error:
@@ -170,10 +170,13 @@ class ProgressBuffer:
         self._writer.write(progress, on_written, may_wait=may_wait)
 
     def _send_early(self) -> None:
-        """Send the calls that need not wait for this write, unless something has to be stored before any call."""
-        if self._must_be_first or self._stored_until < self._flushed:
-            return
-        if early := [start.send_early for start in self._starts if start.send_early]:
+        """Send the calls that need not wait for this write.
+
+        Only while no other write is pending, so that all earlier ones are stored. On a busy worker it would cost more
+        than it gains, because calls of many drivers leave together after a common write.
+        """
+        early = [start.send_early for start in self._starts if start.send_early]
+        if early and self._writer.is_free_for(self._lease.execution_id):
             for send in early:
                 send()
             time.sleep(HAND_OVER_SECONDS)  # else the event loop waits for the interpreter until this write is prepared

@@ -11,7 +11,8 @@ take over.
 
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Set
 from dataclasses import replace
 from uuid import UUID
 
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 OnWritten = Callable[[Exception | None], None]
 Write = tuple[Progress, OnWritten]
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between tries while the database is unreachable
+QUIET_SECONDS = 0.05  # without a write of another run: this one may have the process to itself
 MAX_BATCH = 8 * 1024 * 1024  # bytes of results: they are copied several times, and a connection keeps its buffer
 TOO_LARGE, TOO_LONG = "54000", "57014"  # SQLSTATE: program_limit_exceeded, query_canceled (statement timeout)
 
@@ -42,10 +44,19 @@ class JournalWriter:
     def __init__(self) -> None:
         self._waiting: list[Write] = []
         self._in_hand: dict[UUID, Write] = {}  # the current batch, kept until answered: its writer may fail
+        self._batches: deque[tuple[float, Set[UUID]]] = deque(maxlen=32)  # the last ones: when, and of which runs
         self._driver_writes = False
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threads.keep_running("journal", self._run, may_fail_again=False)
+
+    def is_free_for(self, execution_id: UUID) -> bool:
+        """Whether no write is pending, so that all are answered, and no other run has written just now."""
+        with self._changed:
+            if self._waiting or self._in_hand:
+                return False
+            lately = time.monotonic() - QUIET_SECONDS
+            return all(at < lately or runs == {execution_id} for at, runs in self._batches)
 
     def write(self, progress: Progress, on_written: OnWritten, *, may_wait: bool = False) -> None:
         """Write soon; `on_written` gets None after the commit, else `LeaseLost` or the error of this write.
@@ -59,7 +70,7 @@ class JournalWriter:
             if not may_wait or self._in_hand:
                 self._changed.notify()
                 return
-            self._in_hand, self._waiting = self._take()
+            self._next_batch()
             self._driver_writes = True
         try:
             self._write_once(list(self._in_hand.values()))
@@ -82,10 +93,14 @@ class JournalWriter:
                 while self._driver_writes or not (self._waiting or self._in_hand or self._stopping):
                     self._changed.wait()
                 if not self._in_hand:
-                    self._in_hand, self._waiting = self._take()
+                    self._next_batch()
             if not self._in_hand:
                 return
             self._write_batch(list(self._in_hand.values()))
+
+    def _next_batch(self) -> None:
+        self._in_hand, self._waiting = self._take()
+        self._batches.append((time.monotonic(), frozenset(self._in_hand)))
 
     def _take(self) -> tuple[dict[UUID, Write], list[Write]]:
         """Take the next batch, one write per execution and up to `MAX_BATCH`; return it and the rest.

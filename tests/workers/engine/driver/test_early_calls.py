@@ -146,6 +146,7 @@ class TestHeldBack:
             bench.submit([call("payment", method="POST"), call("look"), call("next")], "look>next")
         )
         soon(lambda: bench.world.calls["payment"] == bench.world.calls["look"] == 1)
+        time.sleep(PAUSE)  # else the other run would not be early
         with after_a(bench, call("b")) as (_, others_left, _):  # whose driver writes, so that the first one goes on
             soon(lambda: bench.world.calls["b"] == 1)
             payment.set()

@@ -88,6 +88,23 @@ def test_small_results_are_written_together(bench, progress, written):
     assert bench.sql("SELECT count(DISTINCT xmin::text) FROM node_executions") == 1
 
 
+def test_it_is_free_for_a_run_while_nothing_waits_and_no_other_run_writes(progress, written):
+    """Such a run may send calls beside a write; on a busy worker they leave together, after a common one."""
+    journal = JournalWriter()
+    mine, other = progress(1), progress(1)
+    assert journal.is_free_for(mine.execution_id)
+    with journal._changed:
+        journal.write(mine, said(written, mine.execution_id))
+        assert not journal.is_free_for(mine.execution_id)
+    written.get(timeout=60)
+    eventually(lambda: journal.is_free_for(mine.execution_id), 10)
+    journal.write(other, said(written, other.execution_id), may_wait=True)
+    assert not journal.is_free_for(mine.execution_id)
+    eventually(lambda: journal.is_free_for(mine.execution_id), 10)
+    assert written.get(timeout=60) == (other.execution_id, None)
+    journal.stop()
+
+
 def test_a_batch_whose_callback_fails_is_repeated_and_all_are_answered(bench, progress, written):
     writes = [progress(1) for _ in range(3)]
     failures = [ValueError("odd")]

@@ -6,6 +6,7 @@ import os
 import platform
 import threading
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -35,6 +36,9 @@ class SlowWriter:
         self._lock = threading.Lock()
         self._waiting = 0
         self.most = 0
+
+    def is_free_for(self, _: UUID) -> bool:
+        return False
 
     def write(self, progress: Progress, on_written: OnWritten, *, may_wait: bool = False) -> None:
         """Write a little later."""
