@@ -70,3 +70,8 @@ export async function body<Data>(call: Promise<{ data?: Data; response: Response
   const { data } = await call;
   return data as Data;
 }
+
+/** The ETag of the state that a response shows: sent as If-Match, it keeps a change from overwriting another one. */
+export function tagOf(response: Response): string {
+  return response.headers.get("ETag") ?? "*";
+}

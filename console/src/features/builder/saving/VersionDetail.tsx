@@ -2,12 +2,12 @@
 import { Button, Stack, Text } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 
-import { api, body } from "@/api/client";
+import { api, body, tagOf } from "@/api/client";
 import { readGraph } from "@/ui/graph/graph";
 import { ErrorState, Loaded } from "@/ui/states";
 
 import { useEditor } from "../state/context";
-import { differenceQuery, type Stored, tagOf, type VersionRef, versionQuery } from "../state/queries";
+import { differenceQuery, type Stored, type VersionRef, versionQuery } from "../state/queries";
 import { DiffList } from "./DiffList";
 import classes from "./saving.module.css";
 import { VersionPicture } from "./VersionPicture";

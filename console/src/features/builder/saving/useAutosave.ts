@@ -2,13 +2,13 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { api, body, type Schemas } from "@/api/client";
+import { api, body, type Schemas, tagOf } from "@/api/client";
 import { keys } from "@/api/keys";
 import { ApiError, messageOf } from "@/api/problem";
 
 import { apiGraph } from "../model/api-graph";
 import type { Draft } from "../state/editor";
-import { type Stored, tagOf } from "../state/queries";
+import type { Stored } from "../state/queries";
 
 const WAIT_MS = 1500;
 const RETRY_MS = 5000;

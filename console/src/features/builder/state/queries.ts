@@ -1,7 +1,7 @@
 /** What the builder reads: the workflow with its tag, the node types, versions, and the last run. */
 import { queryOptions } from "@tanstack/react-query";
 
-import { api, body, type Schemas } from "@/api/client";
+import { api, body, type Schemas, tagOf } from "@/api/client";
 import { keys } from "@/api/keys";
 import { usePages } from "@/ui/usePages";
 
@@ -11,10 +11,6 @@ import type { Catalog } from "./context";
 export interface Stored {
   workflow: Schemas["Workflow"];
   tag: string;
-}
-
-export function tagOf(response: Response): string {
-  return response.headers.get("ETag") ?? "*";
 }
 
 /** Read once when the builder opens: what is edited afterwards is the editor's. */
