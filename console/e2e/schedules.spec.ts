@@ -1,4 +1,4 @@
-/** Schedules of a workflow: adding one, what is refused, pausing, changing, deleting and undoing; by keyboard too. */
+/** Schedules of a workflow: adding, refusals, pausing, changing (in two tabs too), deleting and undoing; by keyboard too. */
 import type { Page } from "@playwright/test";
 
 import { enter } from "./support/accounts";
@@ -80,4 +80,54 @@ test("a schedule that was made elsewhere is in the list of workflows", async ({ 
   await expect(cell).toContainText("At 09:00 on the first day of every month");
   await expect(cell).toContainText("(Asia/Tokyo)");
   await look(page, "workflows-with-schedule");
+});
+
+test("a schedule that was changed elsewhere while its form is open is not overwritten unseen", async ({
+  page,
+}) => {
+  test.slow();
+  await enter(page);
+  const id = await createWorkflow(page, "Letters", asking());
+  const path = `/workflows/${id}/schedules`;
+  const settings = { cron: "0 7 * * *", timeZone: "Europe/Oslo", name: "Morning", input: "Dear Ada" };
+  const added = await call<{ schedule: { id: string } }>(page, "POST", path, settings);
+  const one = `${path}/${added.schedule.id}`;
+  await page.goto("workflows");
+  await page.getByRole("button", { name: /^Schedules of Letters/ }).click();
+  await dialog(page).getByRole("button", { name: "Change" }).click();
+  const name = dialog(page).getByRole("textbox", { name: "Name", exact: true });
+  const save = dialog(page).getByRole("button", { name: "Save", exact: true });
+  const conflict = dialog(page).getByRole("alert", { name: "This schedule was changed elsewhere" });
+
+  await name.fill("Mine");
+  await call(page, "PUT", one, { cron: "30 9 * * *", name: "Theirs", maxCredits: 12.5 });
+  await save.press("Enter");
+  await expect(conflict).toBeFocused();
+  await expect(conflict.getByRole("listitem")).toHaveText([
+    "another time: At 09:30 every day",
+    "another name: Theirs",
+    "another limit of its cost: 12.50 credits",
+  ]);
+  await look(page, "schedule-conflict");
+  await conflict.getByRole("button", { name: "Show the stored one" }).click();
+  await expect(name).toHaveValue("Theirs");
+  await expect(dialog(page).getByLabel("At", { exact: true })).toHaveValue("09:30");
+  await expect(conflict).toHaveCount(0);
+
+  await name.fill("Mine");
+  await call(page, "PUT", one, { input: "Dear Bob" });
+  await save.click();
+  await expect(conflict.getByRole("listitem")).toHaveText(["another input"]);
+  await conflict.getByRole("button", { name: "Save mine" }).click();
+  const item = dialog(page).getByRole("list", { name: "Schedules" }).getByRole("listitem");
+  await expect(item).toContainText("Mine");
+  const stored = { name: "Mine", cron: "30 9 * * *", input: "Dear Ada", maxCredits: 12.5 };
+  expect((await call<{ schedule: object }>(page, "GET", one)).schedule).toMatchObject(stored);
+
+  await item.getByRole("button", { name: "Change" }).click();
+  await name.fill("Paused meanwhile");
+  await call(page, "PUT", one, { enabled: false });
+  await save.click();
+  await expect(item).toContainText("Paused meanwhile");
+  await expect(item.getByRole("switch")).not.toBeChecked();
 });

@@ -13,7 +13,9 @@ import { initialTexts, inputFields, inputOf, problemsOf, type Texts } from "@/ui
 import { ErrorState } from "@/ui/states";
 
 import type { Workflow } from "../queries";
-import { addSchedule, changeSchedule, previewQuery, type ScheduleDetail, type Settings } from "./queries";
+import { type Conflict, type Filled, saveOver } from "./conflict";
+import { ConflictAlert } from "./ConflictAlert";
+import { addSchedule, previewQuery, type Settings, type Stored } from "./queries";
 import { cronOf, type Recurrence, recurrenceOf } from "./recurrence";
 import { RecurrenceFields } from "./RecurrenceFields";
 import classes from "./Schedules.module.css";
@@ -22,7 +24,10 @@ import { formatIn, ownZone, zones } from "./zones";
 
 interface ScheduleFormProps {
   workflow: Workflow;
-  schedule?: ScheduleDetail;
+  /** The schedule to change; none to add one. */
+  stored?: Stored;
+  /** Fill the form with this, which somebody else stored meanwhile. */
+  onShowStored?: (stored: Stored) => void;
   onDone: () => void;
   onCancel: () => void;
 }
@@ -30,7 +35,9 @@ interface ScheduleFormProps {
 const TYPING_MS = 300;
 const FIELDS = ["timeZone", "name"];
 
-export function ScheduleForm({ workflow, schedule, onDone, onCancel }: ScheduleFormProps) {
+export function ScheduleForm({ workflow, stored, onShowStored, onDone, onCancel }: ScheduleFormProps) {
+  const [known] = useState(stored); // what the fields began with, and its tag, whatever is read again meanwhile
+  const schedule = known?.schedule;
   const fields = useMemo(() => inputFields(readGraph(workflow)), [workflow]);
   const before = useMemo(() => initialTexts(fields, schedule?.input), [fields, schedule]);
   const [recurrence, setRecurrence] = useState<Recurrence>(recurrenceOf(schedule?.cron ?? "0 7 * * *"));
@@ -45,30 +52,37 @@ export function ScheduleForm({ workflow, schedule, onDone, onCancel }: ScheduleF
   const cron = cronOf(recurrence);
 
   const save = useMutation({
-    mutationFn: () => {
-      const settings = { cron, timeZone, name: name.trim(), maxCredits: most };
-      if (schedule) {
-        const isSame = JSON.stringify(texts) === JSON.stringify(before); // what the form cannot show stays
-        return changeSchedule(schedule, isSame ? settings : { ...settings, input: inputOf(fields, texts) });
-      }
-      const added: Settings = { ...settings, input: inputOf(fields, texts), enabled: true };
-      return addSchedule(workflow.id, added, keyOf(added));
+    mutationFn: async (over: Stored | undefined): Promise<Conflict | null> => {
+      const isSame = schedule && JSON.stringify(texts) === JSON.stringify(before); // what the form cannot show stays
+      const input = isSame ? schedule.input : inputOf(fields, texts);
+      const mine: Filled = { cron, timeZone, name: name.trim(), input, maxCredits: most };
+      if (over) return saveOver(over, mine);
+      const added: Settings = { ...mine, enabled: true };
+      await addSchedule(workflow.id, added, keyOf(added));
+      return null;
     },
-    onSuccess: () => {
-      void refresh();
-      onDone();
+    onSuccess: (conflict) => {
+      if (!conflict) onDone();
     },
+    onSettled: () => void refresh(), // after a conflict too, which the list may not show yet
   });
+  const conflict = save.data ?? null;
   const refused = save.isError ? formErrors(save.error, FIELDS) : { fields: {}, general: null };
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = (over: Stored | undefined) => {
     const found = problemsOf(fields, texts);
     setProblems(found);
-    if (Object.keys(found).length === 0) save.mutate();
+    if (Object.keys(found).length === 0) save.mutate(over);
   };
 
   return (
-    <form onSubmit={submit} noValidate aria-label={schedule ? "Change the schedule" : "New schedule"}>
+    <form
+      onSubmit={(event: SyntheticEvent) => {
+        event.preventDefault();
+        submit(known);
+      }}
+      noValidate
+      aria-label={schedule ? "Change the schedule" : "New schedule"}
+    >
       <Stack>
         <RecurrenceFields recurrence={recurrence} onChange={setRecurrence} />
         <ZoneField value={timeZone} error={refused.fields.timeZone} onChange={setTimeZone} />
@@ -86,13 +100,22 @@ export function ScheduleForm({ workflow, schedule, onDone, onCancel }: ScheduleF
         />
         <CostField worst={check.data?.worstCaseCredits ?? null} most={most} onChange={setMost} />
         {refused.general ? <ErrorState error={save.error} /> : null}
+        {conflict ? (
+          <ConflictAlert
+            conflict={conflict}
+            onShowStored={() => onShowStored?.(conflict.stored)}
+            onSaveMine={() => submit(conflict.stored)}
+          />
+        ) : null}
         <Group justify="flex-end">
           <Button variant="default" onClick={onCancel}>
             Back
           </Button>
-          <Button type="submit" loading={save.isPending}>
-            {schedule ? "Save" : "Add"}
-          </Button>
+          {conflict ? null : (
+            <Button type="submit" loading={save.isPending}>
+              {schedule ? "Save" : "Add"}
+            </Button>
+          )}
         </Group>
       </Stack>
     </form>

@@ -10,7 +10,7 @@ import { Time } from "@/ui/values";
 
 import type { Workflow } from "../queries";
 import { hasGivenUp } from "./next";
-import { type Schedule, scheduleQuery, schedulesQuery } from "./queries";
+import { type Schedule, scheduleQuery, schedulesQuery, type Stored } from "./queries";
 import { ScheduleForm } from "./ScheduleForm";
 import classes from "./Schedules.module.css";
 import { useRemoveSchedule, useSwitch } from "./useSchedules";
@@ -66,10 +66,20 @@ function AddButton({ onClick }: { onClick: () => void }) {
 
 function EditForm(props: { workflow: Workflow; schedule: Schedule; onDone: () => void }) {
   const { workflow, schedule, onDone } = props;
-  const detail = useQuery({ ...scheduleQuery(schedule), staleTime: 0, gcTime: 0 });
+  const read = useQuery(scheduleQuery(schedule));
+  const [shown, setShown] = useState<Stored | null>(null); // what the form is filled with instead of what was read
   return (
-    <Loaded query={detail}>
-      {(found) => <ScheduleForm workflow={workflow} schedule={found} onDone={onDone} onCancel={onDone} />}
+    <Loaded query={read}>
+      {(found) => (
+        <ScheduleForm
+          key={shown?.tag}
+          workflow={workflow}
+          stored={shown ?? found}
+          onShowStored={setShown}
+          onDone={onDone}
+          onCancel={onDone}
+        />
+      )}
     </Loaded>
   );
 }

@@ -7,7 +7,7 @@ import { keys } from "@/api/keys";
 import { messageOf } from "@/api/problem";
 import { useDeletion } from "@/ui/useDeletion";
 
-import { addSchedule, changeSchedule, removeSchedule, type Schedule, schedulesQuery } from "./queries";
+import { addSchedule, removeSchedule, type Schedule, schedulesQuery, switchSchedule } from "./queries";
 
 /** The schedules by their workflows, each page of workflows asked for at once; undefined while they are unknown. */
 export function useSchedulesByWorkflow(pages: readonly (readonly { id: string }[])[]) {
@@ -36,7 +36,7 @@ export function useRefreshSchedules() {
 export function useSwitch() {
   const refresh = useRefreshSchedules();
   return useMutation({
-    mutationFn: (schedule: Schedule) => changeSchedule(schedule, { enabled: !schedule.enabled }),
+    mutationFn: (schedule: Schedule) => switchSchedule(schedule, !schedule.enabled),
     onSuccess: refresh,
     onError: (error) =>
       notifications.show({
