@@ -5,14 +5,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from devstack.servers.ports import free_port
 from devstack.servers.redis_server import RedisServer
 from tasks.queue import QueueName, TaskName
+from tests.api.live import until
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = [
@@ -84,3 +90,70 @@ def test_workers_and_beat_know_every_task_and_queue(run: Callable[..., str]) -> 
 def test_no_module_is_empty() -> None:
     empty = [path for path in SHIPPED if path.name != "__init__.py" and not ast.parse(path.read_text()).body[1:]]
     assert empty == []
+
+
+ANSWER_PID = """
+import os
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+    else:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+
+app.extensions = {}
+"""
+
+
+@pytest.fixture
+def gunicorn(tmp_path: Path) -> Iterator[Callable[[int], subprocess.Popen[str]]]:
+    """Start gunicorn with two processes that answer with their ids, at a port."""
+    (tmp_path / "answering.py").write_text(ANSWER_PID)
+    with ExitStack() as stack:
+
+        def start(port: int) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "gunicorn", "-c", CONFIG, "--workers", "2", "--bind", f"127.0.0.1:{port}"]
+            command += ["--pythonpath", str(tmp_path), "answering:app"]
+            program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            stack.callback(program.communicate, timeout=20)
+            stack.callback(program.terminate)
+            return program
+
+        yield start
+
+
+def test_connections_are_dealt_out_to_all_processes_of_the_api(gunicorn: Callable[[int], object]) -> None:
+    port = free_port()
+    gunicorn(port)
+    until(lambda: len({answer(port) for _ in range(20)} - {None}) == 2)
+    with ExitStack() as lines:  # all open at a time, as the connections of clients that poll are
+        opened = [lines.enter_context(closing(HTTPConnection("127.0.0.1", port, timeout=10))) for _ in range(32)]
+        for line in opened:
+            line.connect()
+        for line in opened:
+            line.request("GET", "/")
+        answered = Counter(line.getresponse().read() for line in opened)
+    assert min(answered.values()) >= 6, answered  # of dealing cards, once in ten thousand times fewer
+
+
+def test_a_second_server_does_not_take_half_of_the_requests_of_the_first(gunicorn: Callable[[int], Any]) -> None:
+    port = free_port()
+    gunicorn(port)
+    until(lambda: answer(port) is not None)
+    second = gunicorn(port)
+    assert second.wait(20) == 1
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in second.stderr.read()
+    assert answer(port) is not None
+
+
+def answer(port: int) -> bytes | None:
+    """What is answered on a new connection; None while nobody listens."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as line:
+        try:
+            line.request("GET", "/")
+            return line.getresponse().read()
+        except OSError:
+            return None
