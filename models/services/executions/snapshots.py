@@ -11,13 +11,18 @@ from models.raw_statement import PreparedStatement, columns, copied
 from models.services.executions.executions import ExecutionSnapshot
 from models.tables import Execution, ExecutionEvent
 
+# Each run is looked up by itself, whatever PostgreSQL knew of the table when it planned this: OFFSET keeps it from
+# reading the whole table for some runs, and LIMIT from reading all child runs to find out who has any.
 _SNAPSHOTS = PreparedStatement(
     """
     SELECT asked.owner, clock_timestamp(),
-           EXISTS (SELECT FROM workflow_executions c WHERE c.parent_execution_id = workflow_executions.id), COLUMNS
+           (SELECT true FROM workflow_executions c
+             WHERE c.parent_execution_id = workflow_executions.id LIMIT 1) IS TRUE,
+           COLUMNS
       FROM unnest(CAST(:owners AS uuid[]), CAST(:ids AS uuid[])) AS asked(owner, id)
-      JOIN workflow_executions ON workflow_executions.id = asked.id AND workflow_executions.user_id = asked.owner
-     WHERE workflow_executions.expired_at IS NULL
+     CROSS JOIN LATERAL (SELECT * FROM workflow_executions
+                          WHERE id = asked.id AND user_id = asked.owner AND expired_at IS NULL OFFSET 0)
+        AS workflow_executions
 """,
     COLUMNS=", ".join(map(str, columns(Execution))),
 )
