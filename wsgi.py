@@ -17,7 +17,7 @@ from telemetry import tracing
 settings = process_settings()
 logs.configure(settings.log_format, level=settings.log_level)
 threads.report_unhandled()
-connect(settings.database_url)
+connect(settings.database_url, pool_size=20)  # more than requests work at a time, so that none is opened for one use
 publisher.install(settings)
 app = create_app(settings)
 if settings.trace_endpoint:

@@ -42,7 +42,7 @@ def new_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 15_
 
     Args:
         url: a `postgresql://` address; it is used with the dialect of `models/dialect.py`.
-        pool_size: connections that this process keeps open; under load it opens as many again.
+        pool_size: connections that this process keeps open; under load it opens as many again, each for one use.
         statement_timeout_ms: milliseconds after which Postgres cancels a statement.
     """
     engine = create_engine(
