@@ -5,15 +5,15 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 
+from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
 
 class ApiWorker(UvicornWorker):
-    """uvicorn in a process of gunicorn, with time limits for its clients."""
+    """uvicorn in a process of gunicorn, with time limits for its clients, and its share of them."""
 
     CONFIG_KWARGS = {  # noqa: RUF012  # the worker copies it
         "loop": "uvloop",
@@ -28,6 +28,17 @@ class ApiWorker(UvicornWorker):
         "timeout_graceful_shutdown": 30,
     }
 
+    async def _serve(self):
+        """Serve until the process is told to end, sharing the connections with the other processes."""
+        from api.serving.sharing_server import SharingServer  # noqa: PLC0415  # once the metrics have their directory
+
+        self.config.app = self.wsgi
+        server = SharingServer(self.config, self.place)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
     async def callback_notify(self):
         """Tell gunicorn every second that this process lives, and end with it."""
         await super().callback_notify()
@@ -41,9 +52,6 @@ worker_class = ApiWorker
 SWITCH_SECONDS = 0.0005
 workers = max(2, os.cpu_count() or 1)
 backlog = 2_048
-# Each process listens itself, and the kernel deals connections out. With one socket for all, the process that is awake
-# takes nearly all of them, and the others idle (ADR 56).
-reuse_port = True
 timeout = 30
 graceful_timeout = 35  # clients that wait get their responses at once; slow ones may need the time
 keepalive = 30  # longer than a phone's pause between two polls
@@ -65,21 +73,14 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (min(_hard, 65_536) if _hard > 0 else
 def on_starting(server):
     """Import the application's modules before the port is open, so that no client waits meanwhile."""
     import api  # noqa: F401, PLC0415  # its metrics need the directory above
+    from api.serving.sharing_server import ConnectionCounts  # noqa: PLC0415  # likewise
 
-    for address in server.cfg.address:
-        if isinstance(address, tuple):
-            require_free(*address)
+    server.connection_counts = ConnectionCounts()
 
 
-def require_free(host, port):
-    """Exit if another server has the port: as processes that each listen may share one, it would get half of ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            sys.exit(f"Cannot listen on {host}:{port}: {error.strerror}.")
+def pre_fork(server, worker):
+    """Give a process that is about to start its place in the counts that all share."""
+    worker.place = server.connection_counts.take_place()
 
 
 def post_worker_init(worker):
@@ -94,10 +95,11 @@ def post_worker_init(worker):
 
 
 def child_exit(server, worker):
-    """Leave a process that has ended out of the metrics of what is now, such as waiting clients."""
+    """Leave a process that has ended out of the counts and metrics of what is now, such as waiting clients."""
     from prometheus_client import multiprocess  # noqa: PLC0415  # only now its directory is known
 
     multiprocess.mark_process_dead(worker.pid)
+    worker.place.leave()
 
 
 def on_exit(server):
