@@ -11,7 +11,7 @@ from api.http.wait import Pause, StreamedResponse, next_messages
 from api.limits.concurrency import READING, Overloaded, WorkingSlot
 from api.serving.batches import Batches
 from api.serving.environ import Environ
-from api.serving.foresight import ForeseenRead, foresee, read_together
+from api.serving.foresight import ForeseenRequest, foresee, read_together
 from api.serving.request_run import ADOPT, App, RequestRun
 
 
@@ -23,7 +23,7 @@ class Stream(NamedTuple):
 
 
 Result = Response | RequestRun | Stream
-Short = tuple[ForeseenRead, WorkingSlot]
+Short = tuple[ForeseenRequest, WorkingSlot]
 
 
 class Beginnings:

@@ -29,16 +29,18 @@ from models.tables import User
 
 log = structlog.get_logger(__name__)
 
+MAX_BYTES = 16 * 1024  # of the body of a submission; to parse a larger one takes longer
+_SUBMIT = re.compile(r"(?:/[^/]+)*/workflows/[0-9a-f-]{36}/execute")
 _RUN = re.compile(r"(?:/[^/]+)*/executions/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/events)?")
 
 
-class ForeseenRead(NamedTuple):
-    """A request that reads a run, before it begins."""
+class ForeseenRequest(NamedTuple):
+    """A request before it begins."""
 
     environ: Environ
     credential: AccessToken | bytes  # of an access key, the hash of its secret
-    run: OwnedRun
-    extent: Extent | None  # None if the run is read only after something else
+    run: OwnedRun | None = None  # that is read at first
+    extent: Extent = Extent.RUN
 
     @property
     def answers(self) -> dict[Hashable, Any]:
@@ -47,19 +49,31 @@ class ForeseenRead(NamedTuple):
         return answers
 
 
-def foresee(app: Flask, environ: Environ, caller: str) -> ForeseenRead | None:
-    """What the request of `caller` will read; None for any other than a read of a run by a user whom we know."""
-    if environ["REQUEST_METHOD"] != "GET" or (found := _RUN.fullmatch(environ["PATH_INFO"])) is None:
+def foresee(app: Flask, environ: Environ, caller: str) -> ForeseenRequest | None:
+    """What the request of `caller` will read; None unless it reads or submits a run for a user whom we know."""
+    found = _RUN.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "GET" else None
+    if caller in (ANONYMOUS, MACHINES) or not (found or _is_short_submission(environ)):
         return None
     credential = _key(environ) or verified_before(app, environ)
-    if credential is None or caller in (ANONYMOUS, MACHINES):
+    if credential is None:
         return None
-    extent: Extent | None = Extent.STATUS if "HTTP_IF_NONE_MATCH" in environ else Extent.DOCUMENT
-    if found[2]:
-        extent = Extent.RUN
-    elif "wait=" in environ["QUERY_STRING"]:
-        extent = None  # the client subscribes to changes first
-    return ForeseenRead(environ, credential, OwnedRun(UUID(caller), UUID(found[1])), extent)
+    if found is None:
+        return ForeseenRequest(environ, credential)
+    if "wait=" in environ["QUERY_STRING"]:  # the client subscribes to changes first
+        return ForeseenRequest(environ, credential)
+    extent = Extent.STATUS if "HTTP_IF_NONE_MATCH" in environ else Extent.DOCUMENT
+    run = OwnedRun(UUID(caller), UUID(found[1]))
+    return ForeseenRequest(environ, credential, run, Extent.RUN if found[2] else extent)
+
+
+def _is_short_submission(environ: Environ) -> bool:
+    """Whether it is a submission without a key, whose view waits for those of others (`api.jobs.submissions`)."""
+    return (
+        environ["REQUEST_METHOD"] == "POST"
+        and "HTTP_IDEMPOTENCY_KEY" not in environ
+        and int(environ.get("CONTENT_LENGTH") or 0) <= MAX_BYTES
+        and _SUBMIT.fullmatch(environ["PATH_INFO"]) is not None
+    )
 
 
 def _key(environ: Environ) -> bytes | None:
@@ -67,17 +81,17 @@ def _key(environ: Environ) -> bytes | None:
     return access_keys.hash_of(secret) if secret.startswith(access_keys.PREFIX) else None
 
 
-def read_together(requests: Sequence[ForeseenRead]) -> list[bool]:
+def read_together(requests: Sequence[ForeseenRequest]) -> list[bool]:
     """Read ahead, into the environments of the requests; returns for each whether to run it with the others."""
     try:
         heads = _read(_count(_authenticate(requests)))
     except Exception as error:
         log.warning("foresight.failed", error=type(error).__name__, requests=len(requests))
         return [False] * len(requests)  # where each waits for itself
-    return [one.run not in heads or not heads[one.run].is_large for one in requests]
+    return [one.run is None or one.run not in heads or not heads[one.run].is_large for one in requests]
 
 
-def _authenticate(requests: Sequence[ForeseenRead]) -> list[tuple[ForeseenRead, User]]:
+def _authenticate(requests: Sequence[ForeseenRequest]) -> list[tuple[ForeseenRequest, User]]:
     """The requests whose sessions and keys are valid, and who sent them."""
     sent = {one.credential for one in requests}
     tokens = [one for one in sent if isinstance(one, AccessToken)]
@@ -92,7 +106,7 @@ def _authenticate(requests: Sequence[ForeseenRead]) -> list[tuple[ForeseenRead, 
     return [(one, found[one.credential].user) for one in known]
 
 
-def _count(known: Sequence[tuple[ForeseenRead, User]]) -> list[ForeseenRead]:
+def _count(known: Sequence[tuple[ForeseenRequest, User]]) -> list[ForeseenRequest]:
     """Count the requests; returns those that are within the limits of their users."""
     counts = rate_limits.count_ahead([user for _, user in known])
     for (one, _), (key, counted) in zip(known, counts, strict=True):
@@ -100,13 +114,13 @@ def _count(known: Sequence[tuple[ForeseenRead, User]]) -> list[ForeseenRead]:
     return [one for (one, _), (_, counted) in zip(known, counts, strict=True) if counted and counted.remaining >= 0]
 
 
-def _read(requests: Iterable[ForeseenRead]) -> Mapping[OwnedRun, RunHead]:
+def _read(requests: Iterable[ForeseenRequest]) -> Mapping[OwnedRun, RunHead]:
     """Read the runs, each as far as one of the requests needs it."""
     wanted: dict[OwnedRun, Extent] = {}
-    reading = [(one, one.extent) for one in requests if one.extent is not None]
-    for one, extent in reading:
-        wanted[one.run] = max(extent, wanted.get(one.run, extent))
+    reading = [(one, one.run) for one in requests if one.run is not None]
+    for one, run in reading:
+        wanted[run] = max(one.extent, wanted.get(run, one.extent))
     heads = read_ahead(wanted)
-    for one, _ in reading:
-        one.answers[one.run] = heads.get(one.run)
+    for one, run in reading:
+        one.answers[run] = heads.get(run)
     return heads

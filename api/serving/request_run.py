@@ -79,7 +79,9 @@ class RequestRun:
             result: Any = self._app.preprocess_request()
             if result is None:
                 result = self._app.dispatch_request()
-            if not isinstance(result, GeneratorType):
+            if isinstance(result, GeneratorType):
+                result = self._with_what_follows(result)
+            else:
                 result = self._app.after_view(self._app.make_response(result))
         except Exception as error:
             return self._app.handle_user_exception(error)
@@ -87,6 +89,11 @@ class RequestRun:
             return result
         self._steps = result
         return self._advance(result)
+
+    def _with_what_follows(self, view: Waits[Any]) -> Waits[Response]:
+        """The steps of a view, and of what comes after it."""
+        result = self._app.after_view(self._app.make_response((yield from view)))
+        return result if isinstance(result, Response) else (yield from result)
 
     def _next(self, steps: Waits[Any], answer: Any) -> Any:
         try:

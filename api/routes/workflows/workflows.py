@@ -1,5 +1,6 @@
 """The caller's workflows: saved, validated and run."""
 
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, current_app, url_for
@@ -10,7 +11,9 @@ from api.http.paging import page, page_query
 from api.http.parsing import body, query, show
 from api.http.responses import accepted, unless_known
 from api.http.session import db, reads_replica
+from api.http.wait import Read, Waits
 from api.jobs.idempotency import idempotent
+from api.jobs.submissions import insert_together
 from api.limits.heavy import heavy
 from api.openapi import CONDITIONAL, LOCATED, TIER_LIMITS, Page, describes
 from api.routes.workflows.preconditions import require_match, shown_with_tag, tag_of
@@ -29,6 +32,7 @@ from api.schemas.workflows.workflows import (
 )
 from models.services.executions import executions
 from models.services.workflows import undeletion, workflow_metrics, workflows
+from models.tables import Execution
 from tasks.queue import enqueue_new_run
 
 bp = Blueprint("workflows", __name__, url_prefix="/workflows")
@@ -142,8 +146,21 @@ def undelete(workflow_id: UUID) -> ResponseReturnValue:
 def execute(workflow_id: UUID) -> ResponseReturnValue:
     """Start a run of the workflow; 202, because a worker drives it."""
     args = body(ExecuteIn, optional=True, lenient=True)
-    limits = current_app.extensions["settings"].run_limits
-    execution = executions.submit(db(), current_user(), workflow_id, **args, limits=limits, alone=True)
+    args["limits"] = current_app.extensions["settings"].run_limits
+    if db().in_transaction():  # with an Idempotency-Key: the run belongs to the transaction of its response
+        return _submitted(workflow_id, args)
+    return _submit_with_others(workflow_id, args)  # type: ignore[return-value]  # `App` takes pauses
+
+
+def _submit_with_others(workflow_id: UUID, args: dict[str, Any]) -> Waits[ResponseReturnValue]:
+    """Insert the run together with those that others submit at the moment, if it is ready."""
+    ready = executions.prepare(current_user(), workflow_id, **args)
+    run: Execution | None = (yield Read(insert_together, ready)) if ready else None
+    return accepted(run) if run else _submitted(workflow_id, args)
+
+
+def _submitted(workflow_id: UUID, args: dict[str, Any]) -> ResponseReturnValue:
+    execution = executions.submit(db(), current_user(), workflow_id, **args)
     enqueue_new_run(db(), execution)
     return accepted(execution)
 

@@ -31,7 +31,7 @@ from models.services.executions.wait_status import (
     wait_status,
 )
 from models.services.orchestration import execution_tree, submission, terminate
-from models.services.orchestration.submission import RunRequest, ScheduledTime
+from models.services.orchestration.submission import RunRequest, ScheduledTime, Submission
 from models.services.workflows import estimates, runnable
 from models.services.workflows.runnable import Runnable
 from models.tables import Execution, ExecutionEvent, User
@@ -49,6 +49,7 @@ __all__ = [
     "list_owned",
     "logs",
     "node_states",
+    "prepare",
     "receipt",
     "recorded",
     "recorded_many",
@@ -114,7 +115,6 @@ def submit(
     tags: Sequence[str] | None = None,
     scheduled: ScheduledTime | None = None,
     limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
-    alone: bool = False,
 ) -> Execution:
     """Submit a run of the workflow's newest version and hold the most that it may cost.
 
@@ -130,7 +130,6 @@ def submit(
         tags: words by which its owner finds it.
         scheduled: the time of a schedule that starts it.
         limits: the deployment's limits; requested values are clamped to their maximum.
-        alone: whether the run may be committed at once if the session has begun no transaction.
 
     Raises:
         NotFound: `owner` has no such workflow.
@@ -142,7 +141,8 @@ def submit(
     request = RunRequest(workflow_id, _priority(owner, priority), input, tags, scheduled)
     if max_credits is None:
         times = {"timeout": timeout, "max_queue_seconds": max_queue_seconds}
-        if run := submission.insert_if_ready(session, owner, request, **times, limits=limits, alone=alone):
+        ready = submission.prepare(owner, request, **times, limits=limits)
+        if run := submission.insert_if_ready(session, ready):
             return run
     version = runnable.newest(session, owner, workflow_id)
     storage.require_room(session, owner)
@@ -158,6 +158,26 @@ def submit(
         timeout_seconds=limits.timeout_for(timeout, version.timeout),
         queue_seconds=limits.queue_for(max_queue_seconds, version.max_queue_seconds),
     )
+
+
+def prepare(
+    owner: User,
+    workflow_id: UUID,
+    *,
+    input: Json = None,
+    max_credits: Decimal | None = None,
+    priority: Priority | None = None,
+    timeout: int | None = None,
+    max_queue_seconds: int | None = None,
+    tags: Sequence[str] | None = None,
+    limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
+) -> Submission | None:
+    """Prepare a run that `submission.insert_if_ready` may insert, by the arguments of `submit`; None if it may not."""
+    if max_credits is not None:
+        return None
+    request = RunRequest(workflow_id, _priority(owner, priority), input, tags)
+    times = {"timeout": timeout, "max_queue_seconds": max_queue_seconds}
+    return submission.prepare(owner, request, **times, limits=limits)
 
 
 def submit_again(

@@ -11,7 +11,7 @@ The tier limits how many runs may be queued or waiting at a time. The statement 
 concurrent submissions may not see each other and can exceed the limit by their number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -182,17 +182,24 @@ def insert_execution(
     return _inserted(session, owner, request, row)
 
 
-def insert_if_ready(
-    session: Session,
+@dataclass(frozen=True, eq=False)
+class Submission:
+    """A run that may be ready, with all that its insert needs."""
+
+    owner: User
+    request: RunRequest
+    values: Mapping[str, Any]  # the parameters of the statement
+
+
+def prepare(
     owner: User,
     request: RunRequest,
     *,
     timeout: int | None,
     max_queue_seconds: int | None,
     limits: RunTimeLimits,
-    alone: bool,
-) -> Execution | None:
-    """Insert a run of the newest version, for the arguments of `executions.submit`; None if that has to look closer."""
+) -> Submission:
+    """Prepare a run of the newest version, for the arguments of `executions.submit`."""
     tier = owner.subscription_tier
     times = {
         "timeout": timeout,
@@ -202,9 +209,17 @@ def insert_if_ready(
         "default_queue": limits.queue,
     }
     bounds = workflow_limits.bounds(tier) | storage.bounds(tier) | api_calls.bounds(tier)
+    return Submission(owner, request, _values(owner, request) | times | bounds)
+
+
+def insert_if_ready(session: Session, submission: Submission, *, alone: bool = False) -> Execution | None:
+    """Insert the run; None if `executions.submit` has to look closer.
+
+    With `alone` it is committed at once if the session has begun no transaction.
+    """
     insert = _INSERT_READY.first_at_once if alone else _INSERT_READY.first
-    row = insert(session, _values(owner, request) | times | bounds)
-    return _inserted(session, owner, request, row) if row else None
+    row = insert(session, submission.values)
+    return _inserted(session, submission.owner, submission.request, row) if row else None
 
 
 def _values(owner: User, request: RunRequest) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from api.limits.concurrency import ANONYMOUS
 from api.live import run_heads
 from api.serving import foresight
 from api.serving.environ import Environ
-from api.serving.foresight import ForeseenRead, foresee, read_together
+from api.serving.foresight import ForeseenRequest, foresee, read_together
 from models.db import session_scope
 from models.rules.executions.states import ExecutionStatus
 from models.rules.prices.pricing import Tier
@@ -63,13 +63,13 @@ def poller(new_poller: Callable[[], Poller]) -> Poller:
     return new_poller()
 
 
-def foreseen(poller: Poller, environ: Environ) -> ForeseenRead:
+def foreseen(poller: Poller, environ: Environ) -> ForeseenRequest:
     found = expected(poller, environ)
     assert found is not None
     return found
 
 
-def expected(poller: Poller, environ: Environ) -> ForeseenRead | None:
+def expected(poller: Poller, environ: Environ) -> ForeseenRequest | None:
     known: KnownCallers = poller.app.extensions["known_callers"]
     return foresee(poller.app, environ, known.find(environ) or ANONYMOUS)
 
@@ -179,6 +179,32 @@ class TestLimits:
         assert read_together([foreseen(poller, environ)]) == [True]
         assert rate_limits.limiter._storage_dead
         assert poller.ask(environ).status_code == 200
+
+
+class TestSubmissions:
+    def submit(self, poller: Poller, **headers: str) -> Environ:
+        """A request that submits a run of the workflow of the one that the poller has."""
+        with session_scope() as session:
+            workflow = session.get_one(Execution, poller.run).workflow_id
+        sent = {"Authorization": f"Bearer {poller.token}", **headers}
+        return EnvironBuilder(f"/workflows/{workflow}/execute", method="POST", headers=sent, json={}).get_environ()
+
+    def test_are_authenticated_and_counted_together_with_reads(self, new_poller):
+        submitting, reading = new_poller(), new_poller()
+        poller_left = int(submitting.ask().headers["RateLimit-Remaining"])
+        environs = [self.submit(submitting), reading.environ()]
+        with recorded_statements() as statements, recorded_commands() as commands:
+            read_together([foreseen(submitting, environs[0]), foreseen(reading, environs[1])])
+        assert (len(statements), len(commands)) == (3, 1)
+        accepted = submitting.ask(environs[0])
+        assert (accepted.status_code, accepted.headers["RateLimit-Remaining"]) == (202, str(poller_left - 1))
+        assert reading.ask(environs[1]).status_code == 200
+
+    def test_with_a_key_or_a_large_body_are_not_foreseen(self, poller):
+        assert expected(poller, self.submit(poller))
+        assert expected(poller, self.submit(poller, **{"Idempotency-Key": "once"})) is None
+        large = self.submit(poller) | {"CONTENT_LENGTH": str(foresight.MAX_BYTES + 1)}
+        assert expected(poller, large) is None
 
 
 class TestOthers:

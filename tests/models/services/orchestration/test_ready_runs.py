@@ -47,9 +47,8 @@ def closely(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 def inserted(session: Session, owner: User, workflow_id: UUID) -> Execution | None:
     request, limits = RunRequest(workflow_id, Priority.LOW), RunTimeLimits()
-    return submission.insert_if_ready(
-        session, owner, request, timeout=None, max_queue_seconds=None, limits=limits, alone=False
-    )
+    ready = submission.prepare(owner, request, timeout=None, max_queue_seconds=None, limits=limits)
+    return submission.insert_if_ready(session, ready)
 
 
 @pytest.mark.parametrize(
