@@ -3,7 +3,7 @@
 A run is accepted in one transaction with its row, its hold and its first event.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -33,7 +33,6 @@ from models.services.executions.wait_status import (
 from models.services.orchestration import execution_tree, submission, terminate
 from models.services.orchestration.submission import RunRequest, ScheduledTime, Submission
 from models.services.workflows import estimates, runnable
-from models.services.workflows.runnable import Runnable
 from models.tables import Execution, ExecutionEvent, User
 
 __all__ = [
@@ -138,7 +137,7 @@ def submit(
         InvalidInput: the graph cannot run (`invalid_graph`), or `max_credits` is too low or no amount of credits.
         InsufficientCredits: the owner does not have the credits; nothing was created.
     """
-    request = RunRequest(workflow_id, _priority(owner, priority), input, tags, scheduled)
+    request = RunRequest(workflow_id, priority_of(owner, priority), input, tags, scheduled)
     if max_credits is None:
         times = {"timeout": timeout, "max_queue_seconds": max_queue_seconds}
         ready = submission.prepare(owner, request, **times, limits=limits)
@@ -175,49 +174,9 @@ def prepare(
     """Prepare a run that `submission.insert_if_ready` may insert, by the arguments of `submit`; None if it may not."""
     if max_credits is not None:
         return None
-    request = RunRequest(workflow_id, _priority(owner, priority), input, tags)
+    request = RunRequest(workflow_id, priority_of(owner, priority), input, tags)
     times = {"timeout": timeout, "max_queue_seconds": max_queue_seconds}
     return submission.prepare(owner, request, **times, limits=limits)
-
-
-def submit_again(
-    session: Session,
-    owner: User,
-    old: Execution,
-    version: Runnable,
-    *,
-    max_credits: Decimal | None,
-    done: Collection[str] = (),
-    limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
-) -> Execution:
-    """Submit a run of a version of the same workflow with the input of the ended run `old` and the same timeout.
-
-    The results of the nodes in `done` are reused. Raises `InsufficientCredits` and `InvalidInput` as `submit` does, and
-    `Forbidden` if the owner's storage or this month's API calls are used up.
-    """
-    storage.require_room(session, owner)
-    api_calls.require_some(session, owner, version.id)
-    request = RunRequest(
-        old.workflow_id,
-        _priority(owner, None),
-        old.input,
-        old.tags,
-        retry_of=old.id,
-        tried_node_id=old.tried_node_id,
-    )
-    return submission.insert_execution(
-        session,
-        owner,
-        request,
-        version_id=version.id,
-        workflow_name=old.workflow_name,
-        credits_cap=estimates.cap(
-            session, version.id, version.worst_case_credits or old.credits_cap, max_credits, done=done
-        ),
-        nodes_total=1 if old.tried_node_id else version.node_count,
-        timeout_seconds=(old.deadline_at - old.created_at).total_seconds() if old.deadline_at else None,
-        queue_seconds=limits.queue_for(version.max_queue_seconds),
-    )
 
 
 def get(session: Session, owner: User, execution_id: UUID) -> Execution:
@@ -305,6 +264,7 @@ def _stop(session: Session, execution: Execution, *, is_driven: bool) -> None:
         terminate.end(session, execution, ExecutionStatus.CANCELLED, "Cancelled.", **requested)
 
 
-def _priority(owner: User, wanted: Priority | None) -> Priority:
+def priority_of(owner: User, wanted: Priority | None) -> Priority:
+    """The priority of a run of `owner`: the wanted one, if the tier allows it."""
     allowed = PLANS[owner.subscription_tier].priority
     return min(wanted or allowed, allowed, key=_LOWEST_FIRST.index)

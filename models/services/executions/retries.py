@@ -10,10 +10,13 @@ from sqlalchemy.orm import Session
 from models.errors import Conflict, FieldError
 from models.rules.executions.deadlines import DEFAULT_TIME_LIMITS, RunTimeLimits
 from models.rules.executions.states import TERMINAL, ExecutionStatus
+from models.services.credits import api_calls, storage
 from models.services.executions import executions
-from models.services.orchestration import result_reuse
+from models.services.orchestration import result_reuse, submission
 from models.services.orchestration.result_reuse import ReusableResults
-from models.services.workflows import runnable
+from models.services.orchestration.submission import RunRequest
+from models.services.workflows import estimates, runnable
+from models.services.workflows.runnable import Runnable
 from models.tables import Execution, User
 
 RETRIED = frozenset({ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
@@ -97,7 +100,7 @@ def retry(
     reusable = result_reuse.reusable_results(session, old.id, was=old.version_id, version=pinned.id)
     _confirm(session, reusable, repeat)
     done = reusable.done
-    new = executions.submit_again(session, owner, old, pinned, max_credits=max_credits, done=done, limits=limits)
+    new = _submit_again(session, owner, old, pinned, max_credits=max_credits, done=done, limits=limits)
     result_reuse.copy_results(session, reusable, new.id)
     return Retried(new, len(reusable.kept), reusable.credits)
 
@@ -112,3 +115,43 @@ def _confirm(session: Session, reusable: ReusableResults, repeat: Collection[str
         ]
         sentence = "Some nodes must not act twice without your confirmation: name them in `repeat`."
         raise ConfirmationRequired(sentence, errors=errors)
+
+
+def _submit_again(
+    session: Session,
+    owner: User,
+    old: Execution,
+    version: Runnable,
+    *,
+    max_credits: Decimal | None,
+    done: Collection[str] = (),
+    limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
+) -> Execution:
+    """Submit a run of a version of the same workflow with the input of the ended run `old` and the same timeout.
+
+    The results of the nodes in `done` are reused. Raises `InsufficientCredits` and `InvalidInput` as `submit` does, and
+    `Forbidden` if the owner's storage or this month's API calls are used up.
+    """
+    storage.require_room(session, owner)
+    api_calls.require_some(session, owner, version.id)
+    request = RunRequest(
+        old.workflow_id,
+        executions.priority_of(owner, None),
+        old.input,
+        old.tags,
+        retry_of=old.id,
+        tried_node_id=old.tried_node_id,
+    )
+    return submission.insert_execution(
+        session,
+        owner,
+        request,
+        version_id=version.id,
+        workflow_name=old.workflow_name,
+        credits_cap=estimates.cap(
+            session, version.id, version.worst_case_credits or old.credits_cap, max_credits, done=done
+        ),
+        nodes_total=1 if old.tried_node_id else version.node_count,
+        timeout_seconds=(old.deadline_at - old.created_at).total_seconds() if old.deadline_at else None,
+        queue_seconds=limits.queue_for(version.max_queue_seconds),
+    )
