@@ -143,6 +143,12 @@ def enqueue_new_run(session: Session, execution: Execution) -> None:
         enqueue_run(session, target_of(execution))
 
 
+def publish_new_run(execution: Execution) -> None:
+    """Publish the message of a new run that is committed already, as `enqueue_new_run` does after the commit."""
+    if execution.deferred_at is None:
+        publish(run_message(target_of(execution)))
+
+
 def target_of(execution: Execution) -> TaskTarget:
     """The run, to enqueue it."""
     return TaskTarget(execution.id, execution.priority, execution.workflow_id)

@@ -33,7 +33,7 @@ from api.schemas.workflows.workflows import (
 from models.services.executions import executions
 from models.services.workflows import undeletion, workflow_metrics, workflows
 from models.tables import Execution
-from tasks.queue import enqueue_new_run
+from tasks.queue import enqueue_new_run, publish_new_run
 
 bp = Blueprint("workflows", __name__, url_prefix="/workflows")
 
@@ -156,7 +156,10 @@ def _submit_with_others(workflow_id: UUID, args: dict[str, Any]) -> Waits[Respon
     """Insert the run together with those that others submit at the moment, if it is ready."""
     ready = executions.prepare(current_user(), workflow_id, **args)
     run: Execution | None = (yield Read(insert_together, ready)) if ready else None
-    return accepted(run) if run else _submitted(workflow_id, args)
+    if run is None:
+        return _submitted(workflow_id, args)
+    publish_new_run(run)
+    return accepted(run)
 
 
 def _submitted(workflow_id: UUID, args: dict[str, Any]) -> ResponseReturnValue:

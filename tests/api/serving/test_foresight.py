@@ -200,6 +200,16 @@ class TestSubmissions:
         assert (accepted.status_code, accepted.headers["RateLimit-Remaining"]) == (202, str(poller_left - 1))
         assert reading.ask(environs[1]).status_code == 200
 
+    def test_send_the_message_of_their_run_in_their_own_trace(self, poller, sent):
+        sent.clear()
+        environ = self.submit(poller, **{"X-Request-ID": "mine"})
+        read_together([foreseen(poller, environ)])
+        made = poller.ask(environ).json["id"]
+        (message,) = sent
+        assert message.ids["execution_id"] == made
+        with session_scope() as session:
+            assert session.get_one(Execution, UUID(made)).request_id == "mine"
+
     def test_with_a_key_or_a_large_body_are_not_foreseen(self, poller):
         assert expected(poller, self.submit(poller))
         assert expected(poller, self.submit(poller, **{"Idempotency-Key": "once"})) is None
