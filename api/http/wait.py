@@ -68,6 +68,24 @@ class Wait:
 Pause = Wait | Read
 
 
+class _Woken:
+    """A `Wakeable` for which nobody has to wait."""
+
+    def when_woken(self, call: Callable[[], object]) -> None:
+        call()
+
+    def take_wake(self) -> bool:
+        return False
+
+    def close(self, *, is_disconnected: bool = False) -> None:
+        """There is nothing to end."""
+
+
+def in_own_thread() -> Wait:
+    """A pause that ends at once, after which a request goes on in its own thread and slot, not in those of a batch."""
+    return Wait(_Woken(), 0.0)
+
+
 class StreamedResponse(Response):
     """A response whose messages come over time. `messages` may pause; iterating over the response blocks instead."""
 

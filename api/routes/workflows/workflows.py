@@ -11,7 +11,7 @@ from api.http.paging import page, page_query
 from api.http.parsing import body, query, show
 from api.http.responses import accepted, unless_known
 from api.http.session import db, reads_replica
-from api.http.wait import Read, Waits
+from api.http.wait import Read, Waits, in_own_thread
 from api.jobs.idempotency import idempotent
 from api.jobs.submissions import insert_together
 from api.limits.heavy import heavy
@@ -157,6 +157,7 @@ def _submit_with_others(workflow_id: UUID, args: dict[str, Any]) -> Waits[Respon
     ready = executions.prepare(current_user(), workflow_id, **args)
     run: Execution | None = (yield Read(insert_together, ready)) if ready else None
     if run is None:
+        yield in_own_thread()  # to look closer takes longer, and may have to wait for somebody who saves the workflow
         return _submitted(workflow_id, args)
     publish_new_run(run)
     return accepted(run)

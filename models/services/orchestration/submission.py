@@ -83,7 +83,8 @@ _INSERT = PreparedStatement(
                CAST(:queue_seconds AS double precision) AS queue_seconds
     """,
 )
-# The newest version of the workflow, locked as by `runnable.newest`.
+# The newest version of the workflow, locked as by `runnable.newest`. It waits for nobody who saves the workflow at the
+# moment, because runs of others may be inserted in the same transaction; a closer look does.
 _INSERT_READY = PreparedStatement(
     _INSERT_VERSION,
     VERSION="""
@@ -94,7 +95,7 @@ _INSERT_READY = PreparedStatement(
          WHERE w.id = :workflow AND w.user_id = :owner AND w.deleted_at IS NULL
            AND v.price_list = :prices AND v.lint_errors = '[]' AND v.calls = '[]' AND v.agents = '[]'
            AND IS_ALLOWED AND HAS_ROOM AND HAS_CALLS
-           FOR KEY SHARE OF w, v
+           FOR KEY SHARE OF w, v SKIP LOCKED
     """,
     IS_ALLOWED=workflow_limits.IS_ALLOWED,
     HAS_ROOM=storage.HAS_ROOM,

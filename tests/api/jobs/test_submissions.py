@@ -16,7 +16,7 @@ from models.services.credits import storage
 from models.services.executions import executions
 from models.services.orchestration import submission
 from models.services.orchestration.submission import Submission
-from models.tables import Credit, Execution, User
+from models.tables import Credit, Execution, User, Workflow
 from tasks.queue import TaskMessage
 from tests.support import factories
 
@@ -70,6 +70,15 @@ def test_one_that_is_refused_is_left_to_its_request(ready: Ready) -> None:
     found = insert_together([poor, other])
     assert found[poor] is None
     assert [stored(poor), stored(other)] == [(0, 0), (1, Decimal("3.50"))]
+
+
+def test_nobody_waits_for_somebody_who_saves_a_workflow(ready: Ready) -> None:
+    saved, other = ready(), ready()
+    with session_scope() as saving:
+        saving.get_one(Workflow, saved.request.workflow_id, with_for_update=True)
+        found = insert_together([saved, other])
+    assert found[saved] is None
+    assert [stored(saved), stored(other)] == [(0, 0), (1, Decimal("3.50"))]
 
 
 def test_what_goes_wrong_with_one_is_no_concern_of_the_others(ready: Ready, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
@@ -12,17 +12,20 @@ from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from api.auth.known_callers import KnownCallers
 from api.http.foreseen import FORESEEN
+from api.http.wait import Read, Wait
 from api.limits import rate_limits
 from api.limits.concurrency import ANONYMOUS
 from api.live import run_heads
 from api.serving import foresight
 from api.serving.environ import Environ
 from api.serving.foresight import ForeseenRequest, foresee, read_together
+from api.serving.request_run import ADOPT, RequestRun
 from models.db import session_scope
 from models.rules.executions.states import ExecutionStatus
 from models.rules.prices.pricing import Tier
 from models.services.accounts import access_keys, sessions
 from models.services.executions import executions
+from models.services.orchestration import submission
 from models.tables import Execution, User
 from tests.api.conftest import token_of
 from tests.support import factories
@@ -209,6 +212,20 @@ class TestSubmissions:
         assert message.ids["execution_id"] == made
         with session_scope() as session:
             assert session.get_one(Execution, UUID(made)).request_id == "mine"
+
+    def test_that_take_a_closer_look_leave_the_thread_of_their_batch(self, poller, monkeypatch):
+        runs: list[RequestRun] = []
+        environ = self.submit(poller) | {ADOPT: runs.append}
+        monkeypatch.setattr(submission, "insert_if_ready", lambda *_, **__: None)
+        poller.app.wsgi_app(environ, lambda *_: None)
+        (run,) = runs
+        assert run.step() is run
+        assert isinstance(run.pause, Read)
+        assert run.step(run.pause.block()) is run
+        assert isinstance(run.pause, Wait)
+        response = run.step(run.pause.block())
+        assert isinstance(response, Response)
+        assert response.status_code == 202
 
     def test_with_a_key_or_a_large_body_are_not_foreseen(self, poller):
         assert expected(poller, self.submit(poller))
