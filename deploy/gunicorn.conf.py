@@ -64,6 +64,8 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 # imported, and it is new at every start, because counters begin anew.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="agentforge-metrics-")
+else:
+    os.makedirs(os.environ["PROMETHEUS_MULTIPROC_DIR"], exist_ok=True)  # which `on_exit` removed at the last end
 
 # As many descriptors as the system allows: each connection needs one.
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)

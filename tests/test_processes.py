@@ -110,16 +110,17 @@ app.extensions = {}
 
 
 @pytest.fixture
-def gunicorn(tmp_path: Path) -> Iterator[Callable[[int], subprocess.Popen[str]]]:
+def gunicorn(tmp_path: Path) -> Iterator[Callable[[int], subprocess.Popen[bytes]]]:
     """Start gunicorn with two processes that answer with their ids, at a port."""
     (tmp_path / "answering.py").write_text(ANSWER_PID)
+    env = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
     with ExitStack() as stack:
 
-        def start(port: int) -> subprocess.Popen[str]:
+        def start(port: int) -> subprocess.Popen[bytes]:
             command = [sys.executable, "-m", "gunicorn", "-c", CONFIG, "--workers", "2", "--bind", f"127.0.0.1:{port}"]
             command += ["--pythonpath", str(tmp_path), "answering:app"]
-            program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            stack.callback(program.communicate, timeout=20)
+            program = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stack.callback(program.wait, timeout=20)
             stack.callback(program.terminate)
             return program
 
@@ -129,7 +130,7 @@ def gunicorn(tmp_path: Path) -> Iterator[Callable[[int], subprocess.Popen[str]]]
 def test_connections_are_dealt_out_to_all_processes_of_the_api(gunicorn: Callable[[int], object]) -> None:
     port = free_port()
     gunicorn(port)
-    until(lambda: len(answers(port, 8)) == 2, seconds=90)  # on a machine that is busy with other tests
+    until(lambda: len(answers(port, 8)) == 2, seconds=90)
     answered = answers(port, 32)
     assert min(answered.values()) >= 6, answered
 
@@ -137,7 +138,7 @@ def test_connections_are_dealt_out_to_all_processes_of_the_api(gunicorn: Callabl
 def test_what_a_process_that_hangs_leaves_waiting_another_accepts(gunicorn: Callable[[int], Any]) -> None:
     port = free_port()
     api = gunicorn(port)
-    until(lambda: len(answers(port, 8)) == 2, seconds=90)  # on a machine that is busy with other tests
+    until(lambda: len(answers(port, 8)) == 2, seconds=90)
     hanging = psutil.Process(api.pid).children()[0]
     hanging.suspend()
     try:
@@ -160,3 +161,12 @@ def answers(port: int, number: int) -> Counter[bytes]:
             return Counter(line.getresponse().read() for line in opened)
         except OSError:
             return Counter()
+
+
+def test_a_directory_for_metrics_that_was_removed_is_made_again(gunicorn: Callable[[int], Any]) -> None:
+    for _ in range(2):  # each end removes it
+        port = free_port()
+        api = gunicorn(port)
+        until(lambda port=port: answers(port, 1), seconds=90)
+        api.terminate()
+        assert api.wait(20) == 0
