@@ -208,12 +208,13 @@ class AdaptiveLimiter:
         """Start calls whose provider's pause is over."""
         while True:
             with self._changed:
-                now = time.monotonic()
-                pauses = [queue.paused_until - now for queue in self._queues.values() if queue.waiting]
-                self._changed.wait(min((pause for pause in pauses if pause > 0), default=None))
                 if self._stopping:
                     return
+                now = time.monotonic()  # before it looks, so that a pause that ends meanwhile is waited for, not missed
                 ready = [call for queue in self._queues.values() if queue.waiting for call in self._pop_ready(queue)]
+                if not ready:
+                    pauses = [queue.paused_until - now for queue in self._queues.values() if queue.waiting]
+                    self._changed.wait(min((pause for pause in pauses if pause > 0), default=None))
             self._start(ready)
 
     def _start(self, ready: Iterable[QueuedCall]) -> None:

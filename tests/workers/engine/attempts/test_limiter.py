@@ -1,5 +1,6 @@
 """Concurrency limits of accounts: adapted, shared, and without blocked threads."""
 
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -216,6 +217,23 @@ class TestAPause:
         assert calls.started == []
         clock.let_pass(MIN_BACKOFF + 0.01)
         eventually(lambda: len(calls.started) == 2)
+
+    def test_that_ends_while_nobody_looks_is_not_missed(self, clock: Clock, calls: Calls, monkeypatch):
+        start, passed = AdaptiveLimiter._start, threading.Event()
+
+        def between_two_looks(limiter: AdaptiveLimiter, ready: list[QueuedCall]) -> None:
+            start(limiter, ready)
+            if threading.current_thread() is not threading.main_thread() and not ready and not passed.is_set():
+                clock.let_pass(MIN_BACKOFF)
+                passed.set()
+
+        calls.come(30)
+        for _ in range(7):
+            calls.refuse()
+        monkeypatch.setattr(AdaptiveLimiter, "_start", between_two_looks)
+        calls.refuse()
+        assert passed.wait(20)
+        eventually(lambda: len(calls.started) == 4)
 
     def test_that_is_long_sends_away_who_is_in_the_queue_and_who_comes(self, calls: Calls):
         calls.come(20)
