@@ -154,8 +154,9 @@ def execute(workflow_id: UUID) -> ResponseReturnValue:
 
 def _submit_with_others(workflow_id: UUID, args: dict[str, Any]) -> Waits[ResponseReturnValue]:
     """Insert the run together with those that others submit at the moment, if it is ready."""
-    ready = executions.prepare(current_user(), workflow_id, **args)
-    run: Execution | None = (yield Read(insert_together, ready)) if ready else None
+    run: Execution | None = None
+    if args["max_credits"] is None:
+        run = yield Read(insert_together, executions.prepare(current_user(), workflow_id, **args))
     if run is None:
         yield in_own_thread()  # to look closer takes longer, and may have to wait for somebody who saves the workflow
         return _submitted(workflow_id, args)

@@ -6,7 +6,7 @@ A run is accepted in one transaction with its row, its hold and its first event.
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import bindparam, exists, func, select
@@ -101,34 +101,27 @@ class HistoryExpired(NotFound):
         ForgeError.__init__(self, "The history of this run was removed because of its age. Its receipt stays.")
 
 
-def submit(
-    session: Session,
-    owner: User,
-    workflow_id: UUID,
-    *,
-    input: Json = None,
-    max_credits: Decimal | None = None,
-    priority: Priority | None = None,
-    timeout: int | None = None,
-    max_queue_seconds: int | None = None,
-    tags: Sequence[str] | None = None,
-    scheduled: ScheduledTime | None = None,
-    limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
-) -> Execution:
+class RunOptions(TypedDict, total=False):
+    """What a run may be submitted with."""
+
+    input: Json  # for the workflow's input nodes
+    max_credits: Decimal | None  # limits the cost of the run, which waits for its owner then; None: the worst case
+    priority: Priority | None  # may be lower than that of the owner's tier; None: that of the tier
+    timeout: int | None  # seconds from now until the run must end; None: the workflow's, or else the deployment's
+    max_queue_seconds: int | None  # seconds from now until the run must start; None: likewise
+    tags: Sequence[str] | None  # words by which its owner finds it
+    scheduled: ScheduledTime | None  # the time of a schedule that starts it
+    limits: RunTimeLimits  # the deployment's; requested values are clamped to their maximum
+
+
+def submit(session: Session, owner: User, workflow_id: UUID, **options: Unpack[RunOptions]) -> Execution:
     """Submit a run of the workflow's newest version and hold the most that it may cost.
 
     Args:
         session: the session of the transaction.
         owner: the user who owns the workflow and pays for the run.
         workflow_id: the workflow.
-        input: any JSON, for the workflow's input nodes.
-        max_credits: limits the cost of the run, which waits for its owner when it is reached; None: the worst case.
-        priority: may be lower than that of the owner's tier; None: that of the tier.
-        timeout: seconds from now until the run must end; None: the workflow's, or else the deployment's.
-        max_queue_seconds: seconds from now until the run must start; None: the workflow's, or else the deployment's.
-        tags: words by which its owner finds it.
-        scheduled: the time of a schedule that starts it.
-        limits: the deployment's limits; requested values are clamped to their maximum.
+        options: as `RunOptions` describes them.
 
     Raises:
         NotFound: `owner` has no such workflow.
@@ -137,46 +130,36 @@ def submit(
         InvalidInput: the graph cannot run (`invalid_graph`), or `max_credits` is too low or no amount of credits.
         InsufficientCredits: the owner does not have the credits; nothing was created.
     """
-    request = RunRequest(workflow_id, priority_of(owner, priority), input, tags, scheduled)
-    if max_credits is None:
-        times = {"timeout": timeout, "max_queue_seconds": max_queue_seconds}
-        ready = submission.prepare(owner, request, **times, limits=limits)
-        if run := submission.insert_if_ready(session, ready):
-            return run
+    prepared, max_credits = prepare(owner, workflow_id, **options), options.get("max_credits")
+    if max_credits is None and (run := submission.insert_if_ready(session, prepared)):
+        return run
+    limits = options.get("limits", DEFAULT_TIME_LIMITS)
     version = runnable.newest(session, owner, workflow_id)
     storage.require_room(session, owner)
     api_calls.require_some(session, owner, version.id)
     return submission.insert_execution(
         session,
         owner,
-        request,
+        prepared.request,
         version_id=version.id,
         workflow_name=version.workflow_name,
         credits_cap=estimates.cap(session, version.id, version.worst_case_credits, max_credits),
         nodes_total=version.node_count,
-        timeout_seconds=limits.timeout_for(timeout, version.timeout),
-        queue_seconds=limits.queue_for(max_queue_seconds, version.max_queue_seconds),
+        timeout_seconds=limits.timeout_for(options.get("timeout"), version.timeout),
+        queue_seconds=limits.queue_for(options.get("max_queue_seconds"), version.max_queue_seconds),
     )
 
 
-def prepare(
-    owner: User,
-    workflow_id: UUID,
-    *,
-    input: Json = None,
-    max_credits: Decimal | None = None,
-    priority: Priority | None = None,
-    timeout: int | None = None,
-    max_queue_seconds: int | None = None,
-    tags: Sequence[str] | None = None,
-    limits: RunTimeLimits = DEFAULT_TIME_LIMITS,
-) -> Submission | None:
-    """Prepare a run that `submission.insert_if_ready` may insert, by the arguments of `submit`; None if it may not."""
-    if max_credits is not None:
-        return None
-    request = RunRequest(workflow_id, priority_of(owner, priority), input, tags)
-    times = {"timeout": timeout, "max_queue_seconds": max_queue_seconds}
-    return submission.prepare(owner, request, **times, limits=limits)
+def prepare(owner: User, workflow_id: UUID, **options: Unpack[RunOptions]) -> Submission:
+    """Prepare a run that `submission.insert_if_ready` may insert, unless its `max_credits` are limited."""
+    priority = priority_of(owner, options.get("priority"))
+    return submission.prepare(
+        owner,
+        RunRequest(workflow_id, priority, options.get("input"), options.get("tags"), options.get("scheduled")),
+        timeout=options.get("timeout"),
+        max_queue_seconds=options.get("max_queue_seconds"),
+        limits=options.get("limits", DEFAULT_TIME_LIMITS),
+    )
 
 
 def get(session: Session, owner: User, execution_id: UUID) -> Execution:

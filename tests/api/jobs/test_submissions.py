@@ -32,9 +32,7 @@ def ready(shared_database: str, sent: list[TaskMessage]) -> Ready:
             user = session.get_one(User, owner.id) if owner else factories.user(session, credits=credits)
             storage.measure(session, user.id)
             workflow = factories.workflow(session, user, worst_case="3.50")
-        prepared = executions.prepare(user, workflow.id, input={"a": 1})
-        assert prepared is not None
-        return prepared
+        return executions.prepare(user, workflow.id, input={"a": 1})
 
     return make
 

@@ -4,6 +4,7 @@ from threading import get_ident
 from uuid import UUID
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
@@ -13,7 +14,7 @@ from models import dialect
 from models.db import session_scope
 from models.services.credits import storage
 from models.services.executions import executions
-from models.tables import Execution
+from models.tables import Execution, User
 from tests.api.conftest import token_of
 from tests.support import factories
 from tests.support.api.graphs import workflow
@@ -75,20 +76,28 @@ def test_reading_a_run_sends_nothing_but_its_statements(app, shared_database, re
 
 
 class TestSubmitting:
-    def test_takes_two_statements_and_one_message(self, client, flow, sent):
-        """Who asks, and the run with its hold."""
-        sent.clear()
-        answer, statements, commands = asked(client, "POST", f"/workflows/{flow}/execute", json={})
-        assert (answer.status_code, statements, commands, len(sent)) == (202, 2, 1, 1)
-
-    def test_sends_nothing_but_its_statements(self, app, shared_database, redis_url, sent, monkeypatch):
-        """Each of them is a transaction, whose end would be a round trip more."""
+    @pytest.fixture
+    def ready(
+        self, app: Flask, shared_database: str, redis_url: str, sent: list[object]
+    ) -> tuple[User, UUID, FlaskClient]:
+        """A user, a workflow that is ready to run, and a client; what they do is committed."""
         with session_scope() as session:
             user = factories.user(session)
             flow = factories.workflow(session, user).id
             storage.measure(session, user.id)
         submitter = app.test_client()
         submitter.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token_of(app, user)}"
+        return user, flow, submitter
+
+    def test_takes_two_statements_and_one_message(self, client, flow, sent):
+        """Who asks, and the run with its hold."""
+        sent.clear()
+        answer, statements, commands = asked(client, "POST", f"/workflows/{flow}/execute", json={})
+        assert (answer.status_code, statements, commands, len(sent)) == (202, 2, 1, 1)
+
+    def test_sends_nothing_but_its_statements(self, ready, sent, monkeypatch):
+        """Each of them is a transaction, whose end would be a round trip more."""
+        _, flow, submitter = ready
         others: list[str] = []
         monkeypatch.setattr(dialect, "_run", lambda connection, statement: others.append(statement))
         answer, statements, _ = asked(submitter, "POST", f"/workflows/{flow}/execute", json={})
@@ -97,13 +106,8 @@ class TestSubmitting:
             run = session.get_one(Execution, UUID(answer.json["id"]))
         assert (run.status, [message.ids for message in sent]) == ("queued", [{"execution_id": str(run.id)}])
 
-    def test_with_a_key_is_one_transaction_with_the_response(self, app, shared_database, redis_url, sent, monkeypatch):
-        with session_scope() as session:
-            user = factories.user(session)
-            flow = factories.workflow(session, user).id
-            storage.measure(session, user.id)
-        submitter = app.test_client()
-        submitter.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token_of(app, user)}"
+    def test_with_a_key_is_one_transaction_with_the_response(self, ready, sent, monkeypatch):
+        user, flow, submitter = ready
 
         def fail(*_: object) -> None:
             raise RuntimeError("The response is not stored.")

@@ -19,6 +19,7 @@ from models.tables import User
 from tests.api.conftest import token_of
 from tests.api.live import until
 from tests.api.serving import Line
+from tests.api.serving.poller import Poller
 from tests.support import factories
 
 ROOT = Path(__file__).parents[3]
@@ -82,3 +83,13 @@ def session_user(user: User) -> User:
 @pytest.fixture
 def caller(new_caller: Callable[[], Caller]) -> Caller:
     return new_caller()
+
+
+@pytest.fixture
+def new_poller(app: Flask, shared_database: str, redis_url: str, sent: list[object]) -> Callable[..., Poller]:
+    return lambda tier=Tier.FREE: Poller(app, tier)
+
+
+@pytest.fixture
+def poller(new_poller: Callable[[], Poller]) -> Poller:
+    return new_poller()

@@ -1,80 +1,26 @@
 """Reads of runs that begin together: read once for all, answered as each alone, and nobody sees more than before."""
 
-from collections.abc import Callable
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from flask import Flask, Response
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
-from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
+from werkzeug.test import EnvironBuilder, TestResponse
 
-from api.auth.known_callers import KnownCallers
 from api.http.foreseen import FORESEEN
-from api.http.wait import Read, Wait
 from api.limits import rate_limits
-from api.limits.concurrency import ANONYMOUS
 from api.live import run_heads
 from api.serving import foresight
-from api.serving.environ import Environ
-from api.serving.foresight import ForeseenRequest, foresee, read_together
-from api.serving.request_run import ADOPT, RequestRun
+from api.serving.foresight import read_together
 from models.db import session_scope
 from models.rules.executions.states import ExecutionStatus
 from models.rules.prices.pricing import Tier
 from models.services.accounts import access_keys, sessions
 from models.services.executions import executions
-from models.services.orchestration import submission
 from models.tables import Execution, User
-from tests.api.conftest import token_of
-from tests.support import factories
+from tests.api.serving.poller import Poller, expected, foreseen
 from tests.support.database.statements import recorded_commands, recorded_statements
-
-
-class Poller:
-    """A user with a run in the queue, whose token the process has verified."""
-
-    def __init__(self, app: Flask, tier: Tier = Tier.FREE) -> None:
-        self.app = app
-        with session_scope() as session:
-            self.user = factories.user(session, tier=tier)
-            self.run = executions.submit(session, self.user, factories.workflow(session, self.user).id).id
-        self.token = token_of(app, self.user)
-        assert self.ask().status_code == 200
-
-    def environ(self, suffix: str = "", *, run: UUID | None = None, **headers: str) -> Environ:
-        """A request for the run, or for another one."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        sent.setdefault("Authorization", f"Bearer {self.token}")
-        return EnvironBuilder(f"/api/executions/{run or self.run}{suffix}", headers=sent).get_environ()
-
-    def ask(self, environ: Environ | None = None) -> TestResponse:
-        """The response to a request, by default one that nobody foresaw."""
-        environ = environ or self.environ()
-        body, status, headers = run_wsgi_app(self.app.wsgi_app, environ, buffered=True)
-        return TestResponse(body, status, headers, EnvironBuilder.from_environ(environ).get_request())
-
-
-@pytest.fixture
-def new_poller(app: Flask, shared_database: str, redis_url: str, sent: list[object]) -> Callable[..., Poller]:
-    return lambda tier=Tier.FREE: Poller(app, tier)
-
-
-@pytest.fixture
-def poller(new_poller: Callable[[], Poller]) -> Poller:
-    return new_poller()
-
-
-def foreseen(poller: Poller, environ: Environ) -> ForeseenRequest:
-    found = expected(poller, environ)
-    assert found is not None
-    return found
-
-
-def expected(poller: Poller, environ: Environ) -> ForeseenRequest | None:
-    known: KnownCallers = poller.app.extensions["known_callers"]
-    return foresee(poller.app, environ, known.find(environ) or ANONYMOUS)
 
 
 def shown(response: TestResponse) -> tuple[int, bytes, str | None, str | None]:
@@ -182,56 +128,6 @@ class TestLimits:
         assert read_together([foreseen(poller, environ)]) == [True]
         assert rate_limits.limiter._storage_dead
         assert poller.ask(environ).status_code == 200
-
-
-class TestSubmissions:
-    def submit(self, poller: Poller, **headers: str) -> Environ:
-        """A request that submits a run of the workflow of the one that the poller has."""
-        with session_scope() as session:
-            workflow = session.get_one(Execution, poller.run).workflow_id
-        sent = {"Authorization": f"Bearer {poller.token}", **headers}
-        return EnvironBuilder(f"/workflows/{workflow}/execute", method="POST", headers=sent, json={}).get_environ()
-
-    def test_are_authenticated_and_counted_together_with_reads(self, new_poller):
-        submitting, reading = new_poller(), new_poller()
-        poller_left = int(submitting.ask().headers["RateLimit-Remaining"])
-        environs = [self.submit(submitting), reading.environ()]
-        with recorded_statements() as statements, recorded_commands() as commands:
-            read_together([foreseen(submitting, environs[0]), foreseen(reading, environs[1])])
-        assert (len(statements), len(commands)) == (3, 1)
-        accepted = submitting.ask(environs[0])
-        assert (accepted.status_code, accepted.headers["RateLimit-Remaining"]) == (202, str(poller_left - 1))
-        assert reading.ask(environs[1]).status_code == 200
-
-    def test_send_the_message_of_their_run_in_their_own_trace(self, poller, sent):
-        sent.clear()
-        environ = self.submit(poller, **{"X-Request-ID": "mine"})
-        read_together([foreseen(poller, environ)])
-        made = poller.ask(environ).json["id"]
-        (message,) = sent
-        assert message.ids["execution_id"] == made
-        with session_scope() as session:
-            assert session.get_one(Execution, UUID(made)).request_id == "mine"
-
-    def test_that_take_a_closer_look_leave_the_thread_of_their_batch(self, poller, monkeypatch):
-        runs: list[RequestRun] = []
-        environ = self.submit(poller) | {ADOPT: runs.append}
-        monkeypatch.setattr(submission, "insert_if_ready", lambda *_, **__: None)
-        poller.app.wsgi_app(environ, lambda *_: None)
-        (run,) = runs
-        assert run.step() is run
-        assert isinstance(run.pause, Read)
-        assert run.step(run.pause.block()) is run
-        assert isinstance(run.pause, Wait)
-        response = run.step(run.pause.block())
-        assert isinstance(response, Response)
-        assert response.status_code == 202
-
-    def test_with_a_key_or_a_large_body_are_not_foreseen(self, poller):
-        assert expected(poller, self.submit(poller))
-        assert expected(poller, self.submit(poller, **{"Idempotency-Key": "once"})) is None
-        large = self.submit(poller) | {"CONTENT_LENGTH": str(foresight.MAX_BYTES + 1)}
-        assert expected(poller, large) is None
 
 
 class TestOthers:
