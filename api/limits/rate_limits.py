@@ -56,7 +56,7 @@ class RateLimit(NamedTuple):
     """The limit of a request, as its response tells it."""
 
     amount: int
-    remaining: int  # less than none if this request exceeds it
+    remaining: int  # negative if this request exceeds the limit
     ends_at: float  # of its window, in seconds since the epoch
 
 
